@@ -1,0 +1,186 @@
+package resource
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Object is any API object: a pointer to a type of k8s.io/api with its metadata.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// Row is all that the API server knows of one kind. Its functions work on the storage version, are pure, and
+// may be called concurrently. Nil functions do nothing.
+type Row struct {
+	// Resource is the plural of the URL ("pods"), Singular that of `kubectl get pod`.
+	Resource, Singular, Kind string
+	ShortNames, Categories   []string
+	Namespaced               bool
+	// Versions are the served ones; the first is the storage version. Converting is between it and the others.
+	Versions []Version
+	// Prefix is the place below /registry/, upstream's: "pods", "minions", "services/specs".
+	Prefix string
+
+	// Default fills in what the client left out, on every decode of a client's object.
+	Default func(Object)
+	// PrepareCreate clears what a client may not set at create (status), PrepareUpdate what it may not change
+	// with an update of the main resource (status again) and raises the generation.
+	PrepareCreate func(obj Object)
+	PrepareUpdate func(next, old Object)
+	// Validate is for create and covers everything, metadata included; ValidateUpdate covers everything for
+	// an update, what may not change included.
+	Validate       func(obj Object) field.ErrorList
+	ValidateUpdate func(next, old Object) field.ErrorList
+	// Warnings are sent as Warning headers; old is nil on create.
+	Warnings func(next, old Object) []string
+	// Fields are the selectable ones, besides metadata.name and metadata.namespace; Indexed names those
+	// that the store looks up instead of trying.
+	Fields  func(obj Object) map[string]string
+	Indexed []string
+	// Columns and Cells are the table that kubectl get prints.
+	Columns []metav1.TableColumnDefinition
+	Cells   func(obj Object, now time.Time) []any
+
+	// Status, if not nil, is the status subresource; Scale the scale subresource. Other subresources
+	// (binding, log, token, …) have handlers in the API server; Subresources lists them for discovery.
+	Status       *Status
+	Scale        *Scale
+	Subresources []Subresource
+
+	// Grace returns the seconds between the delete request and removal; nil, or 0, means at once. obj is the
+	// current state, asked is the client's gracePeriodSeconds or nil.
+	Grace func(obj Object, asked *int64) int64
+	// TTL after which etcd drops the object; nil keeps it.
+	TTL func(obj Object) time.Duration
+	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
+	CreateOnUpdate, UnconditionalUpdate bool
+	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
+	DefaultsToOrphan bool
+	// Verbs overrides the usual eight where a kind serves fewer.
+	Verbs []string
+}
+
+// Version is one served version of a kind. ToStorage and FromStorage are nil for the storage version itself.
+type Version struct {
+	schema.GroupVersion
+	New         func() Object
+	NewList     func() runtime.Object
+	ToStorage   func(Object) (Object, error)
+	FromStorage func(Object) (Object, error)
+}
+
+// Status is the status subresource: Prepare keeps everything but the status as it is in old.
+type Status struct {
+	Prepare  func(next, old Object)
+	Validate func(next, old Object) field.ErrorList
+}
+
+// Scale reads and writes the number of replicas; the paths are for discovery and the apply machinery.
+type Scale struct {
+	Get func(obj Object) ScaleState
+	Set func(obj Object, replicas int32)
+	// ReplicasPath is that of the spec, "spec.replicas".
+	ReplicasPath string
+}
+
+// ScaleState is what autoscaling/v1 Scale shows.
+type ScaleState struct {
+	Spec, Status int32
+	Selector     string
+}
+
+// Subresource is one line of discovery. Kind and GroupVersion are those of its body: pods/binding takes a v1 Binding.
+type Subresource struct {
+	Name         string
+	Kind         string
+	GroupVersion schema.GroupVersion
+	Verbs        []string
+}
+
+// StorageVersion is the version that etcd holds.
+func (r *Row) StorageVersion() Version { return r.Versions[0] }
+
+// GVK is the kind at its storage version.
+func (r *Row) GVK() schema.GroupVersionKind { return r.Versions[0].WithKind(r.Kind) }
+
+// Group is the API group, the same for all versions of a row.
+func (r *Row) Group() string { return r.Versions[0].Group }
+
+// Rules are a Row's functions written for the kind's own Go type, so that rows need no casts.
+type Rules[T Object] struct {
+	Default        func(T)
+	PrepareCreate  func(T)
+	PrepareUpdate  func(next, old T)
+	Validate       func(T) field.ErrorList
+	ValidateUpdate func(next, old T) field.ErrorList
+	Warnings       func(next, old T) []string
+	Fields         func(T) map[string]string
+	Cells          func(T, time.Time) []any
+	PrepareStatus  func(next, old T)
+	ValidateStatus func(next, old T) field.ErrorList
+	Grace          func(T, *int64) int64
+}
+
+// with fills in r's functions from t.
+func (r Row) with(fill func(*Row)) *Row {
+	fill(&r)
+	return &r
+}
+
+// rules erases the Go type of t. Usage: Row{…}.with(rules(Rules[*corev1.Pod]{…})).
+func rules[T Object](t Rules[T]) func(*Row) {
+	return func(r *Row) {
+		r.Default = one(t.Default)
+		r.PrepareCreate = one(t.PrepareCreate)
+		r.PrepareUpdate = two(t.PrepareUpdate)
+		if t.Validate != nil {
+			r.Validate = func(o Object) field.ErrorList { return t.Validate(o.(T)) }
+		}
+		r.ValidateUpdate = twoErrs(t.ValidateUpdate)
+		if t.Warnings != nil {
+			r.Warnings = func(next, old Object) []string {
+				o, _ := old.(T)
+				return t.Warnings(next.(T), o)
+			}
+		}
+		if t.Fields != nil {
+			r.Fields = func(o Object) map[string]string { return t.Fields(o.(T)) }
+		}
+		if t.Cells != nil {
+			r.Cells = func(o Object, now time.Time) []any { return t.Cells(o.(T), now) }
+		}
+		if t.PrepareStatus != nil {
+			r.Status = &Status{Prepare: two(t.PrepareStatus), Validate: twoErrs(t.ValidateStatus)}
+		}
+		if t.Grace != nil {
+			r.Grace = func(o Object, asked *int64) int64 { return t.Grace(o.(T), asked) }
+		}
+	}
+}
+
+func one[T Object](f func(T)) func(Object) {
+	if f == nil {
+		return nil
+	}
+	return func(o Object) { f(o.(T)) }
+}
+
+func two[T Object](f func(T, T)) func(Object, Object) {
+	if f == nil {
+		return nil
+	}
+	return func(a, b Object) { f(a.(T), b.(T)) }
+}
+
+func twoErrs[T Object](f func(T, T) field.ErrorList) func(Object, Object) field.ErrorList {
+	if f == nil {
+		return nil
+	}
+	return func(a, b Object) field.ErrorList { return f(a.(T), b.(T)) }
+}

@@ -1,0 +1,173 @@
+// Package store keeps every object of the cluster: durably in etcd, and once more in memory as the image
+// that all reads and watches are served from. It knows keys, revisions and bytes; it knows no kinds.
+//
+// # The problem
+//
+// etcd is durable and orders all writes, but reading through it costs a range read, a copy and a decode for
+// each request, and one etcd watch for each watcher. The naive server that does so spends its time
+// re-encoding what has not changed.
+//
+// # The flow
+//
+// A write is one etcd transaction (Commit). It is answered after etcd has it on disk. One etcd watch on the
+// whole prefix feeds the image, in revision order; the image hands the same *Object, and so the same bytes, to
+// every watcher whose scope matches. Reads never touch etcd's data: a read of the newest state asks etcd
+// only for its revision and waits until the image has reached it.
+//
+// # The guarantees
+//
+//   - Commit returns after the transaction is on disk, or with an error that says it did not happen
+//     or (context errors only) that this is unknown.
+//   - The image moves from revision to revision atomically: no read sees half a transaction.
+//   - A watcher sees each matching change after its start once, in order, or its watch ends with an error.
+//   - An *Object is immutable once handed out.
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Object is one version of one stored object. It is immutable, apart from its cached forms.
+type Object struct {
+	// Key is the full etcd key, such as /registry/pods/default/web.
+	Key string
+	// Rev is the revision of the transaction that wrote this version; for the object of a Deleted event,
+	// that of the delete. It is what clients see as resourceVersion.
+	Rev int64
+	// Value is exactly what etcd holds.
+	Value []byte
+	// Attrs is what selectors and indexes read.
+	Attrs Attrs
+
+	forms forms
+}
+
+// Attrs are the facts about an object that selectors and indexes need, so that neither decodes anything.
+type Attrs struct {
+	Labels Set
+	Fields Set
+}
+
+// Form names one of the encodings that are made from Value at first need and kept with the object.
+type Form int
+
+// The forms. Each already carries the resourceVersion.
+const (
+	JSON Form = iota
+	Protobuf
+	numForms
+)
+
+// ReadAt says which state a read wants. The zero value is the newest: everything acknowledged before the call.
+type ReadAt struct {
+	Kind ReadKind
+	Rev  int64
+}
+
+// ReadKind is the manner in which ReadAt.Rev binds.
+type ReadKind int
+
+// The kinds of read.
+const (
+	Newest       ReadKind = iota // all that was acknowledged before the call (resourceVersion unset)
+	Any                          // what the image holds, without waiting (resourceVersion=0)
+	NotOlderThan                 // Rev or later; waits for it
+	Exact                        // the state at exactly Rev
+)
+
+// Term narrows a list or watch to the objects whose indexed field (one of Config.Indexed) has this value.
+type Term struct{ Field, Value string }
+
+// ListOptions narrow and page a List.
+type ListOptions struct {
+	Term  *Term              // looked up, not tried one by one
+	Match func(*Object) bool // nil matches all
+	Limit int                // 0: no limit
+	After string             // the last key of the page before
+}
+
+// Page is a consistent part of the image, in key order.
+type Page struct {
+	Objects []*Object
+	Rev     int64 // the revision that the whole list is from; pass it as Exact for the next page
+	More    bool
+	// Remaining counts what follows this page; -1 when unknown, because Match or Term is set.
+	Remaining int64
+}
+
+// Condition holds if Key was last written at Rev; Rev 0 means the key is absent.
+type Condition struct {
+	Key string
+	Rev int64
+}
+
+// Put writes one object.
+type Put struct {
+	Key   string
+	Value []byte
+	Attrs Attrs
+	TTL   time.Duration // 0: kept until deleted
+}
+
+// Txn is applied wholly, if all conditions hold, or not at all.
+type Txn struct {
+	If     []Condition
+	Put    []Put
+	Delete []string
+}
+
+// WatchOptions say what a watcher sees.
+type WatchOptions struct {
+	Prefix string
+	Term   *Term
+	Match  func(*Object) bool
+	// After is the revision after which changes are delivered. Ignored with Initial.
+	After int64
+	// Initial, if not nil, makes the watch begin with the state it names, as Added events, then an event
+	// with InitialEnd set, then the changes.
+	Initial *ReadAt
+	// Bookmarks asks for Bookmark events, about once a minute when nothing else was sent.
+	Bookmarks bool
+}
+
+// EventType is what happened to an object, as this watcher's Match sees it: an object that begins to match is
+// Added, one that ceases to match is Deleted.
+type EventType int
+
+// The event types.
+const (
+	Added EventType = iota
+	Modified
+	Deleted
+	Bookmark
+)
+
+// Event is one change.
+type Event struct {
+	Type   EventType
+	Object *Object // nil for Bookmark; for Deleted, the last state with Rev set to that of the delete
+	Rev    int64
+	// InitialEnd marks the Bookmark that closes the initial state.
+	InitialEnd bool
+}
+
+// API is the store as the API server uses it; *Store is the only implementation outside tests.
+type API interface {
+	// Get returns the object, or ErrNotFound.
+	Get(ctx context.Context, key string, at ReadAt) (*Object, error)
+	// List returns the objects whose keys begin with prefix. ErrTooOld if Exact names a compacted revision,
+	// *TooLargeError if a revision is asked for that does not come about in time.
+	List(ctx context.Context, prefix string, at ReadAt, o ListOptions) (*Page, error)
+	// Watch starts a watcher; it ends with ctx. ErrTooOld if changes after After are no longer known.
+	Watch(ctx context.Context, o WatchOptions) (*Watcher, error)
+	// Commit applies t. It returns one Object for each Put, the same that the image and watchers hand out.
+	// *ConflictError if a condition does not hold.
+	Commit(ctx context.Context, t Txn) ([]*Object, error)
+	// Newest returns etcd's revision by a quorum read.
+	Newest(ctx context.Context) (int64, error)
+	// Wait returns when the image has reached rev.
+	Wait(ctx context.Context, rev int64) error
+	// Revision is the image's.
+	Revision() int64
+}
