@@ -1,10 +1,34 @@
 // Package auth answers the two questions about a request: who are you (Authenticator), and may you
 // (Authorizer).
+//
+// # Who are you
+//
+// A client proves itself by a certificate of the cluster's authority (NewX509: the common name is the user, the
+// organizations are its groups) or by a service account token (Tokens: a JWT that this server signed, still bound to
+// objects that exist). NewAuthenticator asks them in turn. Credentials that are there but bad are an error, and so a 401, never a
+// quiet fall back to less; who brings none at all is system:anonymous on the health and version paths, and a 401 elsewhere.
+//
+// # May you
+//
+// Default asks, in this order: Masters (the group system:masters may do everything, also when everything else is broken), Node (a
+// kubelet reaches what the pods bound to its node need, and nothing else), Grants (the rules of upstream's default roles). The first Allow
+// or Deny decides; nobody's opinion means no. Rules are in rbacv1.PolicyRule form, and the reasons are worded as RBAC words
+// them, so that RBAC objects can take the place of the table without a client noticing.
+//
+// # What a server must add
+//
+// The reading of objects: Getter. Its answers may come from the image without waiting for a quorum read where the object is found there;
+// a token of an object deleted a moment ago is accepted that moment longer, as it is upstream.
 package auth
 
 import (
 	"context"
 	"net/http"
+
+	"bonsai/pkg/resource"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // User is who made a request.
@@ -47,6 +71,24 @@ const (
 type Authorizer interface {
 	Authorize(ctx context.Context, r Request) (d Decision, reason string, err error)
 }
+
+// Getter reads objects, which the caller does not change.
+type Getter interface {
+	// Get returns an object in its storage version, or the API's NotFound.
+	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error)
+	// PodsOn returns the pods bound to a node.
+	PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error)
+}
+
+// The users and groups that the server itself knows.
+const (
+	Anonymous       = "system:anonymous"
+	Unauthenticated = "system:unauthenticated"
+	Authenticated   = "system:authenticated"
+	Superusers      = "system:masters"
+	NodesGroup      = "system:nodes"
+	NodePrefix      = "system:node:"
+)
 
 type userKey struct{}
 
