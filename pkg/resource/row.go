@@ -39,8 +39,8 @@ type Row struct {
 	ValidateUpdate func(next, old Object) field.ErrorList
 	// Warnings are sent as Warning headers; old is nil on create.
 	Warnings func(next, old Object) []string
-	// Fields are the selectable ones, besides metadata.name and metadata.namespace; Indexed names those
-	// that the store looks up instead of trying.
+	// Fields are the selectable ones, in a map of the caller's own, besides metadata.name and metadata.namespace
+	// (FieldSet has all); Indexed names those that the store looks up instead of trying.
 	Fields  func(obj Object) map[string]string
 	Indexed []string
 	// Columns and Cells are the table that kubectl get prints.
@@ -73,6 +73,10 @@ type Version struct {
 	NewList     func() runtime.Object
 	ToStorage   func(Object) (Object, error)
 	FromStorage func(Object) (Object, error)
+	// Validate and ValidateUpdate, if not nil, add what holds only for requests through this version. They are given
+	// objects of the storage version.
+	Validate       func(obj Object) field.ErrorList
+	ValidateUpdate func(next, old Object) field.ErrorList
 }
 
 // Status is the status subresource: Prepare keeps everything but the status as it is in old.
@@ -109,7 +113,7 @@ func (r *Row) StorageVersion() Version { return r.Versions[0] }
 // GVK is the kind at its storage version.
 func (r *Row) GVK() schema.GroupVersionKind { return r.Versions[0].WithKind(r.Kind) }
 
-// Group is the API group, the same for all versions of a row.
+// Group is the API group of the storage version. Events alone are served in two groups.
 func (r *Row) Group() string { return r.Versions[0].Group }
 
 // Rules are a Row's functions written for the kind's own Go type, so that rows need no casts.

@@ -1,0 +1,84 @@
+package resource
+
+import (
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// The rules for the names of objects. Which kind follows which is upstream's history: names that become part of
+// a DNS name must be labels, most others may be subdomains.
+var (
+	subdomainName = apivalidation.NameIsDNSSubdomain
+	labelName     = apivalidation.NameIsDNSLabel
+	label1035Name = apivalidation.NameIsDNS1035Label
+)
+
+// validateMeta is the metadata half of every row's Validate.
+func validateMeta(obj Object, namespaced bool, name apivalidation.ValidateNameFunc) field.ErrorList {
+	return apivalidation.ValidateObjectMetaAccessor(obj, namespaced, name, field.NewPath("metadata"))
+}
+
+// validateMetaUpdate is the metadata half of every row's ValidateUpdate.
+func validateMetaUpdate(next, old Object) field.ErrorList {
+	return apivalidation.ValidateObjectMetaAccessorUpdate(next, old, field.NewPath("metadata"))
+}
+
+// immutable refuses a change of a field that is fixed at create.
+func immutable(next, old any, path *field.Path) field.ErrorList {
+	return apivalidation.ValidateImmutableField(next, old, path)
+}
+
+// same is equality as the API means it: nil and empty are equal, quantities and times compare by value.
+func same(a, b any) bool { return equality.Semantic.DeepEqual(a, b) }
+
+// raiseGeneration counts one more change of what the user wants, if changed says that there is one.
+func raiseGeneration(next, old metav1.Object, changed bool) {
+	next.SetGeneration(old.GetGeneration())
+	if changed {
+		next.SetGeneration(old.GetGeneration() + 1)
+	}
+}
+
+// or sets *p to value if it is the zero value of its type.
+func or[T comparable](p *T, value T) {
+	var zero T
+	if *p == zero {
+		*p = value
+	}
+}
+
+// orPtr sets *p to a pointer to value if it is nil.
+func orPtr[T any](p **T, value T) {
+	if *p == nil {
+		*p = &value
+	}
+}
+
+// invalid turns the messages of one of apimachinery's checks of a value into errors.
+func invalid(path *field.Path, value any, messages []string) field.ErrorList {
+	var errs field.ErrorList
+	for _, m := range messages {
+		errs = append(errs, field.Invalid(path, value, m))
+	}
+	return errs
+}
+
+// sorted iterates over a map in the order of its keys, so that errors come in the same order every time.
+func sorted[K cmp.Ordered, V any](m map[K]V) iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
+	}
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
