@@ -56,6 +56,8 @@ type Row struct {
 	// Grace returns the seconds between the delete request and removal; nil, or 0, means at once. obj is the
 	// current state, asked is the client's gracePeriodSeconds or nil.
 	Grace func(obj Object, asked *int64) int64
+	// DeleteReturnsObject answers a delete with the object as it last was, where most kinds answer with a Status.
+	DeleteReturnsObject bool
 	// TTL after which etcd drops the object; nil keeps it.
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
