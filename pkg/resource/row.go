@@ -39,8 +39,8 @@ type Row struct {
 	ValidateUpdate func(next, old Object) field.ErrorList
 	// Warnings are sent as Warning headers; old is nil on create.
 	Warnings func(next, old Object) []string
-	// Fields are the selectable ones, besides metadata.name and metadata.namespace; Indexed names those
-	// that the store looks up instead of trying.
+	// Fields are the selectable ones, in a map of the caller's own, besides metadata.name and metadata.namespace
+	// (FieldSet has all); Indexed names those that the store looks up instead of trying.
 	Fields  func(obj Object) map[string]string
 	Indexed []string
 	// Columns and Cells are the table that kubectl get prints.
@@ -58,6 +58,8 @@ type Row struct {
 	// Grace returns the seconds between the delete request and removal; nil, or 0, means at once. obj is the
 	// current state, asked is the client's gracePeriodSeconds or nil.
 	Grace func(obj Object, asked *int64) int64
+	// DeleteReturnsObject answers a delete with the object as it last was, where most kinds answer with a Status.
+	DeleteReturnsObject bool
 	// TTL after which etcd drops the object; nil keeps it.
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
@@ -75,6 +77,10 @@ type Version struct {
 	NewList     func() runtime.Object
 	ToStorage   func(Object) (Object, error)
 	FromStorage func(Object) (Object, error)
+	// Validate and ValidateUpdate, if not nil, add what holds only for requests through this version. They are given
+	// objects of the storage version.
+	Validate       func(obj Object) field.ErrorList
+	ValidateUpdate func(next, old Object) field.ErrorList
 }
 
 // Status is an update of a part of the object, mostly of its status: Prepare keeps everything else as it is in old.
@@ -113,7 +119,7 @@ func (r *Row) StorageVersion() Version { return r.Versions[0] }
 // GVK is the kind at its storage version.
 func (r *Row) GVK() schema.GroupVersionKind { return r.Versions[0].WithKind(r.Kind) }
 
-// Group is the API group, the same for all versions of a row.
+// Group is the API group of the storage version. Events alone are served in two groups.
 func (r *Row) Group() string { return r.Versions[0].Group }
 
 // Rules are a Row's functions written for the kind's own Go type, so that rows need no casts.

@@ -3,6 +3,7 @@ package resource
 // Table returns the rows of all built-in kinds, in the order of discovery.
 func Table() []*Row {
 	return []*Row{
+		configMap(),
 		pods(),
 		deployments(),
 		replicaSets(),

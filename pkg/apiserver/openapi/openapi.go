@@ -1,0 +1,234 @@
+// Package openapi serves the API's description of itself: /openapi/v2, one document for everything, and
+// /openapi/v3, an index and one document for each group and version.
+//
+// # Who reads it
+//
+// kubectl explain reads fields and their words; kubectl apply, diff and edit read merge keys and strategies; every
+// kubectl that writes first looks whether PATCH of the kind takes the query parameter fieldValidation, and checks fields
+// itself if not. So the documents hold schemas, and paths with all their parameters.
+//
+// # The flow
+//
+// The schemas come from package api, made at development time. The paths follow from the table of kinds, so they are
+// made here: operations lists what each row answers to, in terms of neither version of OpenAPI; v2.go and v3.go write
+// them down in the two dialects. Nothing is read or made before somebody asks; then the document is kept,
+// compressed, which is how most clients want it anyway.
+//
+// # The hash
+//
+// Clients keep documents on disk under the hash that the index states, for a year. To state it, upstream builds all
+// documents. Here it is taken of what a document is made from (the definitions and its own paths), so the
+// index costs little and documents that nobody reads are never made.
+package openapi
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha512"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"bonsai/api"
+	"bonsai/pkg/resource"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Service holds the documents of one table of kinds.
+type Service struct {
+	v2    *document
+	v3    map[string]*document // by the path below /openapi/v3: "apis/apps/v1"
+	index func() ([]byte, error)
+}
+
+// New returns the service for a table. It makes nothing yet.
+func New(table []*resource.Row) (*Service, error) {
+	s := &Service{v3: map[string]*document{}}
+	for _, row := range table {
+		for i := range row.Versions {
+			gv := row.Versions[i].GroupVersion
+			root := groupPath(gv)
+			if s.v3[root] == nil {
+				s.v3[root] = newDocument(api.DefinitionsV3, dialectV3{}, func() []path { return paths(table, gv) })
+			}
+		}
+	}
+	s.v2 = newDocument(api.DefinitionsV2, dialectV2{}, func() []path { return s.everyPath(table) })
+	s.index = sync.OnceValues(s.makeIndex)
+	return s, nil
+}
+
+// everyPath returns the paths of all versions.
+func (s *Service) everyPath(table []*resource.Row) []path {
+	var all []path
+	seen := map[schema.GroupVersion]bool{}
+	for _, row := range table {
+		for _, v := range row.Versions {
+			if !seen[v.GroupVersion] {
+				seen[v.GroupVersion] = true
+				all = append(all, paths(table, v.GroupVersion)...)
+			}
+		}
+	}
+	return all
+}
+
+// makeIndex returns the body of /openapi/v3.
+func (s *Service) makeIndex() ([]byte, error) {
+	type entry struct {
+		ServerRelativeURL string `json:"serverRelativeURL"`
+	}
+	index := struct {
+		Paths map[string]entry `json:"paths"`
+	}{map[string]entry{}}
+	for root, doc := range s.v3 {
+		hash, err := doc.hash()
+		if err != nil {
+			return nil, fmt.Errorf("hash the OpenAPI of %s: %w", root, err)
+		}
+		index.Paths[root] = entry{documentURL(root, hash)}
+	}
+	return json.Marshal(index)
+}
+
+// groupPath is where a group's version is served, without the first slash.
+func groupPath(gv schema.GroupVersion) string {
+	if gv.Group == "" {
+		return "api/" + gv.Version
+	}
+	return "apis/" + gv.Group + "/" + gv.Version
+}
+
+// dialect is a version of OpenAPI.
+type dialect interface {
+	// paths is the value of the document's "paths".
+	paths([]path) any
+	// document is the whole, in JSON; definitions are the ones needed.
+	document(paths json.RawMessage, definitions map[string]json.RawMessage) ([]byte, error)
+	// reference is what stands before the name of a definition where one refers to it.
+	reference() string
+	// protobuf turns the whole into the gnostic protobuf form.
+	protobuf(document []byte) ([]byte, error)
+}
+
+// document is one OpenAPI document in the making. Each of its functions does its work once.
+type document struct {
+	hash     func() (string, error)
+	json     func() ([]byte, error) // gzipped
+	protobuf func() ([]byte, error) // gzipped
+}
+
+func newDocument(definitions []byte, d dialect, list func() []path) *document {
+	pathsJSON := func() ([]byte, error) { return json.Marshal(d.paths(list())) }
+	return &document{
+		hash: sync.OnceValues(func() (string, error) {
+			p, err := pathsJSON()
+			return fmt.Sprintf("%X", sha512.Sum512(slices.Concat(definitions, p))), err
+		}),
+		json: sync.OnceValues(func() ([]byte, error) {
+			p, err := pathsJSON()
+			if err != nil {
+				return nil, err
+			}
+			return zipped(assemble(definitions, d, p))
+		}),
+		protobuf: sync.OnceValues(func() ([]byte, error) {
+			p, err := pathsJSON()
+			if err != nil {
+				return nil, err
+			}
+			text, err := assemble(definitions, d, p)
+			if err != nil {
+				return nil, err
+			}
+			return zipped(d.protobuf(text))
+		}),
+	}
+}
+
+// assemble puts paths and the definitions that they need together.
+func assemble(definitions []byte, d dialect, paths []byte) ([]byte, error) {
+	text, err := unzip(definitions)
+	if err != nil {
+		return nil, fmt.Errorf("read OpenAPI definitions: %w", err)
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("read OpenAPI definitions: %w", err)
+	}
+	needed := map[string]json.RawMessage{}
+	if err := need(paths, all, needed, d.reference()); err != nil {
+		return nil, err
+	}
+	return d.document(paths, needed)
+}
+
+// need adds the definitions that text refers to, and those that they refer to, to needed.
+func need(text []byte, all, needed map[string]json.RawMessage, reference string) error {
+	for name := range references(text, reference) {
+		if needed[name] != nil {
+			continue
+		}
+		definition, ok := all[name]
+		if !ok {
+			return fmt.Errorf("no OpenAPI definition of %s: add its package to hack/openapi and generate again", name)
+		}
+		needed[name] = definition
+		if err := need(definition, all, needed, reference); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// references returns the names that text refers to.
+func references(text []byte, reference string) map[string]bool {
+	names := map[string]bool{}
+	begin := []byte(`"$ref":"` + reference)
+	for {
+		_, after, ok := bytes.Cut(text, begin)
+		if !ok {
+			return names
+		}
+		name, rest, _ := bytes.Cut(after, []byte{'"'})
+		names[string(name)] = true
+		text = rest
+	}
+}
+
+// zipped compresses what a function returned, if it did.
+func zipped(text []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(text); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return slices.Clone(b.Bytes()), nil
+}
+
+func unzip(b []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
+}
+
+// merged returns the union of maps that share no key.
+func merged(all ...map[string]any) map[string]any {
+	out := map[string]any{}
+	for _, m := range all {
+		maps.Copy(out, m)
+	}
+	return out
+}
