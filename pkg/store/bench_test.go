@@ -27,7 +27,7 @@ func BenchmarkCommit(b *testing.B) {
 			s := open(b)
 			ctx := context.Background()
 			limit := syncTime(b, s.cfg.Dir)
-			var n atomic.Int64
+			var n, worst, total atomic.Int64
 			var group sync.WaitGroup
 			b.ResetTimer()
 			for range writers {
@@ -35,9 +35,15 @@ func BenchmarkCommit(b *testing.B) {
 					for i := n.Add(1); i <= int64(b.N); i = n.Add(1) {
 						key := podKey(int(i))
 						p := Put{Key: key, Value: body, Attrs: Attrs{Fields: Set{{"node", "n1"}}}}
-						if _, err := s.Commit(ctx, Txn{If: []Condition{{Key: key}}, Put: []Put{p}}); err != nil {
+						got, err := s.Commit(ctx, Txn{If: []Condition{{Key: key}}, Put: []Put{p}})
+						if err != nil {
 							b.Error(err)
 							return
+						}
+						if i%16 == 0 {
+							lag := lagOf(s, got[0].Rev)
+							total.Add(int64(lag))
+							worst.Store(max(worst.Load(), int64(lag)))
 						}
 					}
 				})
@@ -47,8 +53,19 @@ func BenchmarkCommit(b *testing.B) {
 			each := b.Elapsed() / time.Duration(b.N)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
 			b.ReportMetric(float64(each)/float64(limit), "fsyncs/commit")
+			b.ReportMetric(float64(total.Load())/float64(b.N/16+1)/1e3, "lag-us")
+			b.ReportMetric(float64(worst.Load())/1e3, "worst-lag-us")
 		})
 	}
+}
+
+// lagOf is how long after a commit the image has it.
+func lagOf(s *Store, rev int64) time.Duration {
+	start := time.Now()
+	if err := s.Wait(context.Background(), rev); err != nil {
+		return time.Hour
+	}
+	return time.Since(start)
 }
 
 // syncTime is how long it takes to append body to a file and to have it on disk.

@@ -121,4 +121,3 @@ func (e *embedded) close(log *slog.Logger) {
 		log.Error("etcd did not stop in order", "err", *e.err)
 	}
 }
-

@@ -1,19 +1,17 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // follow keeps the image up to date with etcd until the store closes. The image is at rev. When etcd can no
 // longer say what happened since (it was compacted meanwhile, or restored), the image is loaded afresh.
 func (s *Store) follow(rev int64) {
 	for s.ctx.Err() == nil {
-		err := s.watchFrom(rev + 1)
+		err := s.source.watch(s.ctx, rev+1, func(events []*mvccpb.Event, rev int64) { s.advance(s.changes(events), rev) })
 		if s.ctx.Err() != nil {
 			return
 		}
@@ -31,29 +29,6 @@ var (
 	errGap    = errors.New("store: etcd no longer has the changes that follow the image")
 	errStream = errors.New("store: etcd closed the watch")
 )
-
-// watchFrom applies all changes from rev on. Exactly one watch is open at a time, under watchCtx, which progress
-// requests name it by.
-func (s *Store) watchFrom(rev int64) error {
-	ctx, cancel := context.WithCancel(s.watchCtx())
-	defer cancel()
-	for resp := range s.client.Watch(ctx, s.cfg.Prefix, clientv3.WithPrefix(), clientv3.WithRev(rev)) {
-		switch {
-		case resp.CompactRevision != 0:
-			return errGap
-		case resp.Err() != nil:
-			return resp.Err()
-		case resp.IsProgressNotify():
-			s.advance(nil, resp.Header.Revision)
-		case len(resp.Events) > 0:
-			s.advance(s.changes(resp.Events), resp.Events[len(resp.Events)-1].Kv.ModRevision)
-		}
-	}
-	return errStream
-}
-
-// watchCtx is the context of the watch. The leader requirement ends the watch of a member that is cut off.
-func (s *Store) watchCtx() context.Context { return clientv3.WithRequireLeader(s.ctx) }
 
 func (s *Store) reload() int64 {
 	for {
@@ -73,8 +48,8 @@ func (s *Store) pause(d time.Duration) {
 	}
 }
 
-// changes makes objects of events, outside of any lock. Whole revisions arrive: etcd does not split one unless asked.
-func (s *Store) changes(events []*clientv3.Event) []*change {
+// changes makes objects of events, outside of any lock.
+func (s *Store) changes(events []*mvccpb.Event) []*change {
 	out := make([]*change, len(events))
 	for i, e := range events {
 		out[i] = &change{rev: e.Kv.ModRevision}

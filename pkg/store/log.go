@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -33,12 +34,15 @@ func (c slogCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Chec
 	return ce
 }
 
-// early is what a new etcd says once a second until it has written its first snapshot of terms. It is about the
-// support of downgrades, and true of every new etcd.
-const early = "failed to update storage version"
+// harmless are errors of etcd's that are none: what a new etcd says once a second until it has written its first term
+// to its database, and what its listeners say when they are closed.
+var harmless = []string{
+	"failed to update storage version",
+	"setting up serving from embedded etcd failed.",
+}
 
 func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if e.Message == early {
+	if slices.Contains(harmless, e.Message) {
 		return nil
 	}
 	enc := zapcore.NewMapObjectEncoder()

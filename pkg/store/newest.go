@@ -175,7 +175,7 @@ func (s *Store) askProgress() {
 	for s.waiters.any() {
 		select {
 		case <-timer.C:
-			if err := s.client.RequestProgress(s.watchCtx()); err != nil && s.ctx.Err() == nil {
+			if err := s.source.progress(s.ctx); err != nil && s.ctx.Err() == nil {
 				s.cfg.Logger.Warn("progress request failed; trying again", "err", err)
 			}
 			pause = min(2*pause, progressMax)

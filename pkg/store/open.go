@@ -16,6 +16,7 @@ type Store struct {
 	cfg    Config
 	client *clientv3.Client
 	server *embedded // nil when etcd is outside
+	source source
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
@@ -77,6 +78,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 			return err
 		}
 		s.client = s.server.client()
+		s.source = &inside{kv: s.server.server.Server.Watchable(), prefix: s.cfg.Prefix}
 		s.tasks.Go(s.mourn)
 		return nil
 	}
@@ -93,6 +95,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("store: connect to etcd at %v: %w", s.cfg.Endpoints, err)
 	}
+	s.source = &outside{client: s.client, prefix: s.cfg.Prefix}
 	return nil
 }
 

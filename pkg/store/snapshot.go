@@ -84,4 +84,3 @@ func (s *snapshot) page(prefix string, o ListOptions) *Page {
 	}
 	return p
 }
-

@@ -9,17 +9,17 @@
 //
 // # The flow
 //
-//	 Commit ──(1) draft──────────────────────────────┐
-//	   │                                             │ same *Object
-//	   │(2) one transaction    (3) one watch         ▼
-//	   └───────────► etcd ──────────────────► follow: change{old, new}
-//	                  │                              │ (4) under one lock, a revision at a time
-//	                  │(6) revision only             ├──► image    trees by key and by indexed field
-//	                  │                              ├──► history  the last changes, for resuming
-//	                  ▼                              └──► hub      watchers by prefix and term
-//	 Get, List ─► Newest ─► Wait ─► image                   │ (5) *change appended to the queue
-//	                                                        ▼
-//	 Watcher.Next ◄── filter: Match, old and new ◄── its own queue
+//	Commit ──(1) draft──────────────────────────────┐
+//	  │                                             │ same *Object
+//	  │(2) one transaction    (3) one watch         ▼
+//	  └───────────► etcd ──────────────────► follow: change{old, new}
+//	                 │                              │ (4) under one lock, a revision at a time
+//	                 │(6) revision only             ├──► image    trees by key and by indexed field
+//	                 │                              ├──► history  the last changes, for resuming
+//	                 ▼                              └──► hub      watchers by prefix and term
+//	Get, List ─► Newest ─► Wait ─► image                   │ (5) *change appended to the queue
+//	                                                       ▼
+//	Watcher.Next ◄── filter: Match, old and new ◄── its own queue
 //
 // A write is one etcd transaction (Commit). It is answered after etcd has it on disk. One etcd watch on the
 // whole prefix feeds the image, in revision order; the image hands the same *Object, and so the same bytes, to
