@@ -9,22 +9,45 @@
 //
 // # The flow
 //
+//	Commit ──(1) draft──────────────────────────────┐
+//	  │                                             │ same *Object
+//	  │(2) one transaction    (3) one watch         ▼
+//	  └───────────► etcd ──────────────────► follow: change{old, new}
+//	                 │                              │ (4) under one lock, a revision at a time
+//	                 │(6) revision only             ├──► image    trees by key and by indexed field
+//	                 │                              ├──► history  the last changes, for resuming
+//	                 ▼                              └──► hub      watchers by prefix and term
+//	Get, List ─► Newest ─► Wait ─► image                   │ (5) *change appended to the queue
+//	                                                       ▼
+//	Watcher.Next ◄── filter: Match, old and new ◄── its own queue
+//
 // A write is one etcd transaction (Commit). It is answered after etcd has it on disk. One etcd watch on the
 // whole prefix feeds the image, in revision order; the image hands the same *Object, and so the same bytes, to
-// every watcher whose scope matches. Reads never touch etcd's data: a read of the newest state asks etcd
-// only for its revision and waits until the image has reached it.
+// every watcher whose scope matches. A watcher's own filter runs in its own goroutine (Next), so that the
+// one goroutine that follows etcd does as little as possible for each. Reads never touch etcd's data: a read of the
+// newest state asks etcd only for its revision and waits until the image has reached it.
 //
 // # The guarantees
 //
 //   - Commit returns after the transaction is on disk, or with an error that says it did not happen
-//     or (context errors only) that this is unknown.
+//     or (ErrUnknownOutcome only) that this is unknown.
 //   - The image moves from revision to revision atomically: no read sees half a transaction.
 //   - A watcher sees each matching change after its start once, in order, or its watch ends with an error.
-//   - An *Object is immutable once handed out.
+//   - An *Object is immutable once handed out. Its Value is exactly what etcd holds.
+//   - A value that Extract refuses is kept, listed and watched like any other, without Attrs, and logged: hiding it
+//     would make it impossible to find and delete.
+//
+// # Simpler than upstream
+//
+// One image for all resources instead of one watch cache with its own etcd watch for each; one history;
+// old pages are read from kept snapshots of the ordered trees, or from etcd when those are gone. Prefixes are
+// whole path segments ("/registry/pods/") or single keys, never parts of a name, which makes routing a change
+// to its watchers a lookup per segment.
 package store
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,7 +63,8 @@ type Object struct {
 	// Attrs is what selectors and indexes read.
 	Attrs Attrs
 
-	forms forms
+	cache *formCache
+	forms [numForms]atomic.Pointer[form]
 }
 
 // Attrs are the facts about an object that selectors and indexes need, so that neither decodes anything.
@@ -76,7 +100,8 @@ const (
 	Exact                        // the state at exactly Rev
 )
 
-// Term narrows a list or watch to the objects whose indexed field (one of Config.Indexed) has this value.
+// Term narrows a list or watch to the objects whose field has this value. It is looked up if the field is one of
+// Config.Indexed, and tried object by object otherwise.
 type Term struct{ Field, Value string }
 
 // ListOptions narrow and page a List.
@@ -102,15 +127,17 @@ type Condition struct {
 	Rev int64
 }
 
-// Put writes one object.
+// Put writes one object. The store keeps Value: it must not be changed afterwards.
 type Put struct {
 	Key   string
 	Value []byte
 	Attrs Attrs
-	TTL   time.Duration // 0: kept until deleted
+	// TTL is after which etcd drops the object, at the earliest; 0 keeps it until deleted. Objects of about the same
+	// age share a lease, so that it may stay up to a minute longer.
+	TTL time.Duration
 }
 
-// Txn is applied wholly, if all conditions hold, or not at all.
+// Txn is applied wholly, if all conditions hold, or not at all. No key may occur twice in Put and Delete.
 type Txn struct {
 	If     []Condition
 	Put    []Put
@@ -119,13 +146,14 @@ type Txn struct {
 
 // WatchOptions say what a watcher sees.
 type WatchOptions struct {
+	// Prefix is a directory ("/registry/pods/") or, without a slash at its end, one key.
 	Prefix string
 	Term   *Term
 	Match  func(*Object) bool
 	// After is the revision after which changes are delivered. Ignored with Initial.
 	After int64
 	// Initial, if not nil, makes the watch begin with the state it names, as Added events, then an event
-	// with InitialEnd set, then the changes.
+	// with InitialEnd set, then the changes. Exact means NotOlderThan here: what follows is newer anyway.
 	Initial *ReadAt
 	// Bookmarks asks for Bookmark events, about once a minute when nothing else was sent.
 	Bookmarks bool
@@ -156,15 +184,16 @@ type Event struct {
 type API interface {
 	// Get returns the object, or ErrNotFound.
 	Get(ctx context.Context, key string, at ReadAt) (*Object, error)
-	// List returns the objects whose keys begin with prefix. ErrTooOld if Exact names a compacted revision,
+	// List returns the objects below prefix, a directory ("/registry/pods/"), or the one whose key it is. ErrTooOld if Exact names a compacted revision,
 	// *TooLargeError if a revision is asked for that does not come about in time.
 	List(ctx context.Context, prefix string, at ReadAt, o ListOptions) (*Page, error)
 	// Watch starts a watcher; it ends with ctx. ErrTooOld if changes after After are no longer known.
 	Watch(ctx context.Context, o WatchOptions) (*Watcher, error)
-	// Commit applies t. It returns one Object for each Put, the same that the image and watchers hand out.
-	// *ConflictError if a condition does not hold.
+	// Commit applies t. It returns one Object for each Put, the same that the image and watchers hand out, then
+	// one for each Delete: the last state with Rev set to that of the delete, or nil if there was none.
+	// *ConflictError if a condition does not hold; ErrUnknownOutcome if no answer came in time.
 	Commit(ctx context.Context, t Txn) ([]*Object, error)
-	// Newest returns etcd's revision by a quorum read.
+	// Newest returns etcd's revision by a quorum read; concurrent callers share one.
 	Newest(ctx context.Context) (int64, error)
 	// Wait returns when the image has reached rev.
 	Wait(ctx context.Context, rev int64) error

@@ -1,0 +1,40 @@
+package store
+
+import (
+	"maps"
+)
+
+// Stats is the state of the store in numbers, for /debug.
+type Stats struct {
+	Revision int64
+	// Objects are counted by the first segment of their keys after the prefix.
+	Objects map[string]Count
+	// Watchers are counted by what they watch: the prefix, and the term if there is one, as "prefix field=value".
+	Watchers map[string]int
+	// History is how many changes watches can resume from in memory, HistoryFrom the revision it reaches back to.
+	History      int
+	HistoryFrom  int64
+	HistoryBytes int64
+	// FormBytes is the total of cached encodings.
+	FormBytes int64
+}
+
+// Stats returns the present numbers.
+func (s *Store) Stats() Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	st := Stats{
+		Revision:     s.image.rev,
+		Objects:      map[string]Count{},
+		Watchers:     map[string]int{},
+		History:      s.history.len(),
+		HistoryFrom:  s.history.floor,
+		HistoryBytes: s.history.bytes,
+		FormBytes:    s.forms.size(),
+	}
+	for name, c := range s.image.counts {
+		st.Objects[name] = *c
+	}
+	maps.Insert(st.Watchers, s.hub.scopes())
+	return st
+}
