@@ -1,0 +1,248 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// cleanupTime is how long the machine may take to let go: a killed process ends when the kernel gets to it,
+// and its cgroup some time later.
+const cleanupTime = 20 * time.Second
+
+// Cleanup undoes everything that the cluster of dir made on this machine, and leaves its data. It goes by what
+// is there, not by what should be, so it works after any crash, and may be repeated. progress is told of each
+// step. The cluster's own process must have ended; containers need not have.
+func Cleanup(ctx context.Context, dir Dir, progress func(step string)) error {
+	if _, err := os.Stat(string(dir)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	ledger, err := openLedger(dir.Join("ledger"))
+	if err != nil {
+		return err
+	}
+	defer ledger.close()
+	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
+	defer cancel()
+	err = inNetns(ledger.entries, func() error { return cleanUntilNothingIsLeft(ctx, dir, ledger.entries, progress) })
+	if err != nil {
+		return fmt.Errorf("clean up after the cluster in %s: %w", dir, err)
+	}
+	return ledger.reset()
+}
+
+// Prove returns what is left of a cluster. It looks at the machine; an empty ledger does not convince it.
+func Prove(ctx context.Context, dir Dir) ([]Leftover, error) {
+	entries, err := ledgerEntries(dir)
+	if err != nil {
+		return nil, err
+	}
+	var left []Leftover
+	err = inNetns(entries, func() error {
+		state, err := observe(ctx, dir, entries)
+		for _, a := range planCleanup(state) {
+			left = append(left, Leftover{a.Kind, a.Name, a.Reason})
+		}
+		return err
+	})
+	return left, err
+}
+
+// ledgerEntries reads the ledger without taking it.
+func ledgerEntries(dir Dir) ([]Entry, error) {
+	f, err := os.Open(dir.Join("ledger"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	defer f.Close()
+	entries, _, err := readLedger(f)
+	return entries, err
+}
+
+// cleanUntilNothingIsLeft observes, plans and applies, and does so again as long as something is left: what
+// could not be undone for something that held it can be in the next round.
+func cleanUntilNothingIsLeft(ctx context.Context, dir Dir, entries []Entry, progress func(string)) error {
+	told := map[string]bool{}
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		state, err := observe(ctx, dir, entries)
+		plan := planCleanup(state)
+		if len(plan) == 0 {
+			return err
+		}
+		thaw(state.Cgroups)
+		var errs []error
+		for _, a := range plan {
+			if line := a.String(); !told[line] {
+				told[line] = true
+				progress(line)
+			}
+			if err := apply(ctx, a); err != nil {
+				errs = append(errs, fmt.Errorf("%s %s: %w", undoWords[a.Kind], a.Name, err))
+			}
+		}
+		waitForEnd(ctx, state.Processes)
+		select {
+		case <-ctx.Done():
+			return errors.Join(append(errs, ctx.Err())...)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// apply undoes one thing. That it is gone already is as good.
+func apply(ctx context.Context, a Action) error {
+	err := appliers[a.Kind](ctx, a)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
+}
+
+var appliers = map[Kind]func(ctx context.Context, a Action) error{
+	KindProcess: func(_ context.Context, a Action) error {
+		pid, err := strconv.Atoi(a.Name)
+		if err != nil {
+			return err
+		}
+		return unix.Kill(pid, unix.SIGKILL)
+	},
+	KindMount: func(_ context.Context, a Action) error { return unmount(a.Name) },
+	KindLink: func(_ context.Context, a Action) error {
+		link, err := netlink.LinkByName(a.Name)
+		if errors.As(err, &netlink.LinkNotFoundError{}) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return netlink.LinkDel(link)
+	},
+	KindChains: func(ctx context.Context, a Action) error {
+		return iptablesRestore(ctx, a.Name+"-restore", a.Value)
+	},
+	KindCgroup: func(_ context.Context, a Action) error { return unix.Rmdir(a.Name) },
+	KindSysctl: func(_ context.Context, a Action) error {
+		return os.WriteFile(filepath.Join("/proc/sys", a.Name), []byte(a.Value), 0o644)
+	},
+	KindPath: func(_ context.Context, a Action) error { return os.RemoveAll(a.Name) },
+}
+
+// unmount detaches a mount that is still in use: its name must go now, its users were killed.
+func unmount(point string) error {
+	err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW)
+	if errors.Is(err, unix.EBUSY) {
+		err = unix.Unmount(point, unix.UMOUNT_NOFOLLOW|unix.MNT_DETACH)
+	}
+	if errors.Is(err, unix.EINVAL) {
+		return nil // it is not a mount point any more
+	}
+	return err
+}
+
+// thaw lets frozen processes die: a frozen one does not take even SIGKILL. The runtime freezes cgroups for
+// moments, and may have been killed in one.
+func thaw(cgroups []string) {
+	for _, c := range cgroups {
+		for file, value := range map[string]string{"freezer.state": "THAWED", "cgroup.freeze": "0"} {
+			if f, err := os.OpenFile(filepath.Join(c, file), os.O_WRONLY, 0); err == nil {
+				f.WriteString(value)
+				f.Close()
+			}
+		}
+	}
+}
+
+// waitForEnd waits until killed processes have ended, or a second: they may be in the middle of a slow system
+// call, and the next round asks again.
+func waitForEnd(ctx context.Context, processes []Process) {
+	deadline := time.Now().Add(time.Second)
+	for _, p := range processes {
+		fd, err := unix.PidfdOpen(p.PID, 0)
+		if err != nil {
+			continue
+		}
+		left := time.Until(deadline).Milliseconds()
+		if ctx.Err() == nil && left > 0 {
+			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left))
+		}
+		unix.Close(fd)
+	}
+}
+
+// inNetns runs f in the network namespace that the ledger names, wherever the caller is: `bonsai down` works
+// from any terminal. If there is no way into that namespace any more, no process and no name holds it, and
+// its links and rules are gone with it; then f runs here, for everything else.
+func inNetns(entries []Entry, f func() error) error {
+	var want string
+	for _, e := range entries {
+		if e.Kind == kindNetns {
+			want = e.Name
+		}
+	}
+	path := findNetns(want)
+	if path == "" {
+		return f()
+	}
+	done := make(chan error, 1)
+	go func() {
+		// The thread is not given back: it ends with this goroutine, still in the namespace.
+		runtime.LockOSThread()
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Setns(fd, unix.CLONE_NEWNET)
+			unix.Close(fd)
+		}
+		if err != nil {
+			done <- fmt.Errorf("enter network namespace %s: %w", path, err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// findNetns finds a way into a network namespace that is not the caller's: by name, or through a process in it.
+func findNetns(id string) string {
+	if here, err := netnsID("/proc/self/ns/net"); err != nil || id == "" || id == here {
+		return ""
+	}
+	for _, pattern := range []string{"/run/netns/*", "/proc/[0-9]*/ns/net"} {
+		paths, _ := filepath.Glob(pattern) // the patterns are well-formed
+		for _, path := range paths {
+			if got, err := netnsID(path); err == nil && got == id {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// Purge removes the data directory. It refuses while anything is mounted below, because removing would then
+// reach into what is mounted.
+func Purge(dir Dir) error {
+	mounts, err := mountsBelow(string(dir))
+	if err != nil {
+		return err
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("purge %s: these are still mounted there: %s", dir, strings.Join(mounts, ", "))
+	}
+	return os.RemoveAll(string(dir))
+}

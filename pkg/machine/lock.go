@@ -1,0 +1,59 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A data directory belongs to one process at a time. The lock is the kernel's: it ends with its holder,
+// however that ended. The file also tells who holds it, for `status` and `down`.
+
+// lockDir takes the lock.
+func lockDir(dir Dir) (*os.File, error) {
+	f, err := os.OpenFile(dir.Join("lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		pid := readPID(f)
+		f.Close()
+		return nil, fmt.Errorf("a cluster runs in %s already, as process %d; `bonsai down` stops it", dir, pid)
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	return f, nil
+}
+
+// Running returns the process that runs the cluster of a data directory, or false if none does.
+func Running(dir Dir) (pid int, ok bool) {
+	f, err := os.Open(dir.Join("lock"))
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
+		return 0, false
+	}
+	return readPID(f), true
+}
+
+func readPID(f *os.File) int {
+	buf := make([]byte, 32)
+	n, _ := f.ReadAt(buf, 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	return pid
+}

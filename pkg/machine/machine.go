@@ -1,0 +1,128 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine is this machine in the hands of one cluster process. It makes nothing that its ledger does not know.
+type Machine struct {
+	Dir    Dir
+	ledger *Ledger
+	lock   *os.File
+}
+
+// Open takes the data directory for this process, and records the families of things that a node makes while
+// it runs. Close gives the directory back; what was made stays until Cleanup.
+func Open(dir Dir) (*Machine, error) {
+	if err := os.MkdirAll(string(dir), 0o711); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := openLedger(dir.Join("ledger"))
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	m := &Machine{dir, ledger, lock}
+	if err := m.begin(); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close gives the data directory back.
+func (m *Machine) Close() error {
+	return errors.Join(m.ledger.close(), m.lock.Close())
+}
+
+// begin brings the ledger to this boot and this network namespace.
+func (m *Machine) begin() error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	netns, err := netnsID("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
+	switch was := m.ledger.Entries(kindBoot); {
+	case len(was) == 0:
+	case was[0].Name != boot:
+		// The reboot undid everything that was recorded. Only files of the old boot can be left, and
+		// would tell containerd of mounts and processes that are not there.
+		if err := removeVolatile(m.Dir); err != nil {
+			return err
+		}
+		if err := m.ledger.reset(); err != nil {
+			return err
+		}
+	default:
+		if was := m.ledger.Entries(kindNetns); len(was) > 0 && was[0].Name != netns {
+			return fmt.Errorf("the cluster in %s was started in another network namespace (net:[%s], and this is net:[%s]); run `bonsai down` first", m.Dir, was[0].Name, netns)
+		}
+	}
+	return m.record(append([]Entry{{Kind: kindBoot, Name: boot}, {Kind: kindNetns, Name: netns}}, families(m.Dir)...))
+}
+
+func (m *Machine) record(entries []Entry) error {
+	for _, e := range entries {
+		if err := m.ledger.Record(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// families are the things that every node makes.
+func families(dir Dir) []Entry {
+	return []Entry{
+		{Kind: KindProcess, Name: dir.Bin(), Reason: "containerd, shims and containers"},
+		{Kind: KindMount, Name: string(dir), Reason: "root file systems, volumes and network namespaces of pods"},
+		{Kind: KindCgroup, Name: dir.CgroupRoot(), Reason: "limits and accounting of pods"},
+		{Kind: KindPath, Name: dir.Run(), Reason: "sockets of containerd and its shims"},
+		{Kind: KindPath, Name: cniCache(dir), Reason: "results that CNI remembers of pods"},
+	}
+}
+
+// cniCache is where the CNI library remembers what it did for each pod. The place is not configurable; the
+// name of the network is.
+func cniCache(dir Dir) string { return "/var/lib/cni/results/" + networkName(dir) + "-*" }
+
+// removeVolatile removes what the data directory holds of containers that run: it is worthless once they
+// do not.
+func removeVolatile(dir Dir) error {
+	for _, d := range volatile(dir) {
+		if err := os.RemoveAll(d); err != nil {
+			return fmt.Errorf("remove the state of containers that are gone: %w", err)
+		}
+	}
+	return nil
+}
+
+func volatile(dir Dir) []string {
+	return []string{dir.Join("containerd", "state"), dir.Join("containerd", "tmp"), dir.Join("cni", "state")}
+}
+
+func bootID() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id)), err
+}
+
+// netnsID is the number by which the kernel knows a network namespace.
+func netnsID(path string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return "", fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	return strconv.FormatUint(st.Ino, 10), nil
+}

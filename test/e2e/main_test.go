@@ -1,0 +1,25 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"bonsai/pkg/machine/containerd"
+)
+
+// The test binary stands in for the one binary: the processes that a test starts are this same file with a
+// role as its first argument, as containerd is for bonsai.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "containerd":
+			os.Exit(containerd.Main(context.Background(), os.Args[2:], os.Stderr))
+		case "get":
+			os.Exit(getMain(os.Args[2]))
+		case "node":
+			os.Exit(nodeMain(os.Args[2]))
+		}
+	}
+	os.Exit(m.Run())
+}
