@@ -1,0 +1,106 @@
+package auth
+
+import (
+	"context"
+	"testing"
+
+	"bonsai/pkg/resource"
+
+	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// answer sends obj to the review of its kind, which is found by the type that the row makes.
+func answer(t *testing.T, d *desk, u User, kind string, obj resource.Object) error {
+	t.Helper()
+	for _, r := range Reviews(d.Tokens, Default(d.objects), DefaultGrants()) {
+		if r.Row.Kind == kind {
+			require.IsType(t, r.Row.StorageVersion().New(), obj)
+			return r.Answer(context.Background(), u, obj)
+		}
+	}
+	t.Fatalf("no review %s", kind)
+	return nil
+}
+
+var jane = User{Name: "jane", UID: "1", Groups: []string{Authenticated}, Extra: map[string][]string{"k": {"v"}}}
+
+func TestWhoAmI(t *testing.T) {
+	o := &authenticationv1.SelfSubjectReview{}
+	require.NoError(t, answer(t, newDesk(t), jane, "SelfSubjectReview", o))
+	require.Equal(t, authenticationv1.UserInfo{Username: "jane", UID: "1", Groups: []string{Authenticated},
+		Extra: map[string]authenticationv1.ExtraValue{"k": {"v"}}}, o.Status.UserInfo)
+}
+
+func TestTokenReview(t *testing.T) {
+	d := newDesk(t)
+	o := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: d.issue(t, "", ""), Audiences: []string{"other", Issuer}}}
+	require.NoError(t, answer(t, d, jane, "TokenReview", o))
+	require.True(t, o.Status.Authenticated)
+	require.Equal(t, []string{Issuer}, o.Status.Audiences)
+	require.Equal(t, "system:serviceaccount:shop:web-sa", o.Status.User.Username)
+	require.Contains(t, o.Status.User.Groups, Authenticated)
+
+	o = &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: "nonsense"}}
+	require.NoError(t, answer(t, d, jane, "TokenReview", o))
+	require.Equal(t, authenticationv1.TokenReviewStatus{Error: "invalid bearer token"}, o.Status)
+	require.EqualError(t, answer(t, d, jane, "TokenReview", &authenticationv1.TokenReview{}), "token is required for TokenReview in authentication")
+}
+
+func TestAccessReviews(t *testing.T) {
+	getPods := &authorizationv1.ResourceAttributes{Verb: "watch", Resource: "pods", FieldSelector: &authorizationv1.FieldSelectorAttributes{
+		Requirements: []metav1.FieldSelectorRequirement{{Key: "spec.nodeName", Operator: metav1.FieldSelectorOpIn, Values: []string{"oak"}}}}}
+	allPods := &authorizationv1.ResourceAttributes{Verb: "watch", Resource: "pods"}
+	node := []string{NodesGroup}
+	for name, tc := range map[string]struct {
+		kind string
+		spec authorizationv1.SubjectAccessReviewSpec
+		want authorizationv1.SubjectAccessReviewStatus
+		err  string
+	}{
+		"by selector": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "system:node:oak", Groups: node, ResourceAttributes: getPods},
+			want: authorizationv1.SubjectAccessReviewStatus{Allowed: true}},
+		"without": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "system:node:oak", Groups: node, ResourceAttributes: allPods},
+			want: authorizationv1.SubjectAccessReviewStatus{Reason: "can only list/watch pods with spec.nodeName field selector"}},
+		"a path": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", Groups: []string{Authenticated}, NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: "/api", Verb: "get"}},
+			want: authorizationv1.SubjectAccessReviewStatus{Allowed: true, Reason: `RBAC: allowed by ClusterRoleBinding "system:discovery" of ClusterRole "system:discovery" to Group "system:authenticated"`}},
+		"nobody": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{ResourceAttributes: allPods},
+			err: `SubjectAccessReview.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified`},
+		"nothing": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x"},
+			err: `SubjectAccessReview.authorization.k8s.io "" is invalid: spec: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified`},
+		"local, elsewhere": {kind: "LocalSubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "other", Verb: "get", Resource: "pods"}},
+			err: `LocalSubjectAccessReview.authorization.k8s.io "" is invalid: spec.resourceAttributes.namespace: Invalid value: "other": must match metadata.namespace`},
+		"local": {kind: "LocalSubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "shop", Verb: "get", Resource: "pods"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			var got authorizationv1.SubjectAccessReviewStatus
+			if tc.kind == "LocalSubjectAccessReview" {
+				o := &authorizationv1.LocalSubjectAccessReview{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}, Spec: tc.spec}
+				err = answer(t, newDesk(t), jane, tc.kind, o)
+				got = o.Status
+			} else {
+				o := &authorizationv1.SubjectAccessReview{Spec: tc.spec}
+				err = answer(t, newDesk(t), jane, tc.kind, o)
+				got = o.Status
+			}
+			if tc.err != "" {
+				require.EqualError(t, err, tc.err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got)
+		})
+	}
+}
+
+func TestRulesReview(t *testing.T) {
+	o := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: "shop"}}
+	require.NoError(t, answer(t, newDesk(t), jane, "SelfSubjectRulesReview", o))
+	require.Len(t, o.Status.ResourceRules, 2)
+	require.Len(t, o.Status.NonResourceRules, 2)
+	require.False(t, o.Status.Incomplete)
+	require.EqualError(t, answer(t, newDesk(t), jane, "SelfSubjectRulesReview", &authorizationv1.SelfSubjectRulesReview{}), "no namespace on request")
+}
