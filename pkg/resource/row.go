@@ -46,6 +46,8 @@ type Row struct {
 	// Columns and Cells are the table that kubectl get prints.
 	Columns []metav1.TableColumnDefinition
 	Cells   func(obj Object, now time.Time) []any
+	// RowConditions mark a line of that table, as that of a pod which has run to its end.
+	RowConditions func(obj Object) []metav1.TableRowCondition
 
 	// Status, if not nil, is the status subresource; Scale the scale subresource. Other subresources
 	// (binding, log, token, …) have handlers in the API server; Subresources lists them for discovery.
@@ -81,7 +83,7 @@ type Version struct {
 	ValidateUpdate func(next, old Object) field.ErrorList
 }
 
-// Status is the status subresource: Prepare keeps everything but the status as it is in old.
+// Status is an update of a part of the object, mostly of its status: Prepare keeps everything else as it is in old.
 type Status struct {
 	Prepare  func(next, old Object)
 	Validate func(next, old Object) field.ErrorList
@@ -107,6 +109,8 @@ type Subresource struct {
 	Kind         string
 	GroupVersion schema.GroupVersion
 	Verbs        []string
+	// Update, if not nil, says that the body is the object itself, and what of it this subresource may change.
+	Update *Status
 }
 
 // StorageVersion is the version that etcd holds.
@@ -128,6 +132,7 @@ type Rules[T Object] struct {
 	Warnings       func(next, old T) []string
 	Fields         func(T) map[string]string
 	Cells          func(T, time.Time) []any
+	RowConditions  func(T) []metav1.TableRowCondition
 	PrepareStatus  func(next, old T)
 	ValidateStatus func(next, old T) field.ErrorList
 	Grace          func(T, *int64) int64
@@ -160,6 +165,9 @@ func rules[T Object](t Rules[T]) func(*Row) {
 		}
 		if t.Cells != nil {
 			r.Cells = func(o Object, now time.Time) []any { return t.Cells(o.(T), now) }
+		}
+		if t.RowConditions != nil {
+			r.RowConditions = func(o Object) []metav1.TableRowCondition { return t.RowConditions(o.(T)) }
 		}
 		if t.PrepareStatus != nil {
 			r.Status = &Status{Prepare: two(t.PrepareStatus), Validate: twoErrs(t.ValidateStatus)}
