@@ -3,6 +3,8 @@ package resource
 // Table returns the rows of all built-in kinds, in the order of discovery.
 func Table() []*Row {
 	return []*Row{
-		configMap(),
+		configMaps(),
+		namespaces(),
+		nodes(),
 	}
 }
