@@ -39,6 +39,8 @@ type Row struct {
 	ValidateUpdate func(next, old Object) field.ErrorList
 	// Warnings are sent as Warning headers; old is nil on create.
 	Warnings func(next, old Object) []string
+	// Deprecated, if not empty, is the warning that every request for the kind is answered with.
+	Deprecated string
 	// Fields are the selectable ones, in a map of the caller's own, besides metadata.name and metadata.namespace
 	// (FieldSet has all); Indexed names those that the store looks up instead of trying.
 	Fields  func(obj Object) map[string]string

@@ -4,7 +4,11 @@ package resource
 func Table() []*Row {
 	return []*Row{
 		configMaps(),
+		endpoints(),
 		namespaces(),
 		nodes(),
+		secrets(),
+		serviceAccounts(),
+		endpointSlices(),
 	}
 }
