@@ -122,7 +122,7 @@ func TestSpliceRefusesWhatIsNoObject(t *testing.T) {
 }
 
 func TestDecodeStorageSaysWhatIsWrong(t *testing.T) {
-	row := configMap()
+	row := configMaps()
 	other, err := EncodeProtobuf(row.GVK().GroupVersion().WithKind("Other"), row.StorageVersion().New())
 	require.NoError(t, err)
 	for value, want := range map[string]string{

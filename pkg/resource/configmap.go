@@ -5,21 +5,16 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func configMap() *Row {
+func configMaps() *Row {
 	return Row{
 		Resource: "configmaps", Singular: "configmap", Kind: "ConfigMap",
-		ShortNames: []string{"cm"},
-		Namespaced: true,
-		Versions: []Version{{
-			GroupVersion: corev1.SchemeGroupVersion,
-			New:          func() Object { return &corev1.ConfigMap{} },
-			NewList:      func() runtime.Object { return &corev1.ConfigMapList{} },
-		}},
+		ShortNames:          []string{"cm"},
+		Namespaced:          true,
+		Versions:            []Version{servedAs[corev1.ConfigMap, corev1.ConfigMapList](corev1.SchemeGroupVersion)},
 		Prefix:              "configmaps",
 		Columns:             []metav1.TableColumnDefinition{nameColumn, column("Data", corev1.ConfigMap{}.SwaggerDoc()["data"]), ageColumn},
 		UnconditionalUpdate: true,

@@ -47,7 +47,7 @@ func TestRegistryRefusesTwins(t *testing.T) {
 func TestExtract(t *testing.T) {
 	r, err := NewRegistry(Table())
 	require.NoError(t, err)
-	row := configMap()
+	row := configMaps()
 	obj := row.StorageVersion().New()
 	obj.SetName("n")
 	obj.SetNamespace("ns")

@@ -39,6 +39,8 @@ type Row struct {
 	ValidateUpdate func(next, old Object) field.ErrorList
 	// Warnings are sent as Warning headers; old is nil on create.
 	Warnings func(next, old Object) []string
+	// Deprecated, if not empty, is the warning that every request for the kind is answered with.
+	Deprecated string
 	// Fields are the selectable ones, in a map of the caller's own, besides metadata.name and metadata.namespace
 	// (FieldSet has all); Indexed names those that the store looks up instead of trying.
 	Fields  func(obj Object) map[string]string
@@ -60,6 +62,10 @@ type Row struct {
 	Grace func(obj Object, asked *int64) int64
 	// DeleteReturnsObject answers a delete with the object as it last was, where most kinds answer with a Status.
 	DeleteReturnsObject bool
+	// PrepareDelete changes an object that a delete marks but does not yet remove. Held says that something besides
+	// metadata.finalizers keeps it: a namespace stays until its spec.finalizers are gone.
+	PrepareDelete func(obj Object)
+	Held          func(obj Object) bool
 	// TTL after which etcd drops the object; nil keeps it.
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
@@ -81,8 +87,22 @@ type Version struct {
 	// objects of the storage version.
 	Validate       func(obj Object) field.ErrorList
 	ValidateUpdate func(next, old Object) field.ErrorList
+	// FieldNames, if not nil, are the names that field selectors of this version have for the row's Fields.
+	FieldNames map[string]string
 }
 
+<<<<<<< HEAD
+=======
+// servedAs is a version whose Go types are T and, for lists, L.
+func servedAs[T, L any](gv schema.GroupVersion) Version {
+	return Version{
+		GroupVersion: gv,
+		New:          func() Object { return any(new(T)).(Object) },
+		NewList:      func() runtime.Object { return any(new(L)).(runtime.Object) },
+	}
+}
+
+>>>>>>> kinds
 // Status is an update of a part of the object, mostly of its status: Prepare keeps everything else as it is in old.
 type Status struct {
 	Prepare  func(next, old Object)
@@ -136,6 +156,8 @@ type Rules[T Object] struct {
 	PrepareStatus  func(next, old T)
 	ValidateStatus func(next, old T) field.ErrorList
 	Grace          func(T, *int64) int64
+	PrepareDelete  func(T)
+	Held           func(T) bool
 }
 
 // with fills in r's functions from t.
@@ -171,6 +193,10 @@ func rules[T Object](t Rules[T]) func(*Row) {
 		}
 		if t.PrepareStatus != nil {
 			r.Status = &Status{Prepare: two(t.PrepareStatus), Validate: twoErrs(t.ValidateStatus)}
+		}
+		r.PrepareDelete = one(t.PrepareDelete)
+		if t.Held != nil {
+			r.Held = func(o Object) bool { return t.Held(o.(T)) }
 		}
 		if t.Grace != nil {
 			r.Grace = func(o Object, asked *int64) int64 { return t.Grace(o.(T), asked) }

@@ -3,9 +3,15 @@ package resource
 // Table returns the rows of all built-in kinds, in the order of discovery.
 func Table() []*Row {
 	return []*Row{
-		configMap(),
+		configMaps(),
+		endpoints(),
+		namespaces(),
+		nodes(),
 		pods(),
+		secrets(),
+		serviceAccounts(),
 		deployments(),
 		replicaSets(),
+		endpointSlices(),
 	}
 }

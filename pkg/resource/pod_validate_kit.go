@@ -1,0 +1,118 @@
+package resource
+
+import (
+	"reflect"
+	"unicode"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// The words that the validation of pods is written in. Each function returns what is wrong, in the order in which
+// the API reports it: people read the first message, and scripts compare all of them.
+
+// join puts findings one after the other.
+func join(lists ...field.ErrorList) field.ErrorList {
+	var all field.ErrorList
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// when is the finding e, if it is one.
+func when(bad bool, e *field.Error) field.ErrorList {
+	if bad {
+		return field.ErrorList{e}
+	}
+	return nil
+}
+
+// given runs check on *p, if there is one.
+func given[T any](p *T, path *field.Path, check func(*T, *field.Path) field.ErrorList) field.ErrorList {
+	if p == nil {
+		return nil
+	}
+	return check(p, path)
+}
+
+// each runs check on every item of a list.
+func each[T any](items []T, path *field.Path, check func(*T, *field.Path) field.ErrorList) field.ErrorList {
+	var all field.ErrorList
+	for i := range items {
+		all = append(all, check(&items[i], path.Index(i))...)
+	}
+	return all
+}
+
+// present wants any text at all.
+func present(s string, path *field.Path) field.ErrorList {
+	return when(s == "", field.Required(path, ""))
+}
+
+// oneOf wants one of the known values.
+func oneOf[T ~string](v T, path *field.Path, known ...T) field.ErrorList {
+	for _, k := range known {
+		if v == k {
+			return nil
+		}
+	}
+	return field.ErrorList{field.NotSupported(path, v, known)}
+}
+
+// presentOneOf wants one of the known values, and calls an empty one missing.
+func presentOneOf[T ~string](v T, path *field.Path, known ...T) field.ErrorList {
+	if v == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	return oneOf(v, path, known...)
+}
+
+func dnsLabel(s string, path *field.Path) field.ErrorList {
+	return invalid(path, s, validation.IsDNS1123Label(s))
+}
+
+func dnsSubdomain(s string, path *field.Path) field.ErrorList {
+	return invalid(path, s, validation.IsDNS1123Subdomain(s))
+}
+
+func qualifiedName(s string, path *field.Path) field.ErrorList {
+	return invalid(path, s, validation.IsQualifiedName(s))
+}
+
+func strictIP(s string, path *field.Path) field.ErrorList {
+	return validation.IsValidIPForLegacyField(path, s, true, nil)
+}
+
+// onlyFields refuses every field of a struct that is set and not among the allowed ones. Naming the allowed ones makes
+// a field that a later version adds refused until somebody has thought about it.
+func onlyFields(value any, detail string, path *field.Path, allowed ...string) field.ErrorList {
+	ok := map[string]bool{}
+	for _, name := range allowed {
+		ok[name] = true
+	}
+	var all field.ErrorList
+	v := reflect.ValueOf(value)
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if ok[name] || v.Field(i).IsZero() {
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(name)
+		all = append(all, field.Forbidden(path.Child(string(unicode.ToLower(r))+name[n:]), detail))
+	}
+	return all
+}
+
+// taken remembers names, to find those that occur twice.
+type taken map[string]bool
+
+// claim is whether name was free until now.
+func (t taken) claim(name string) bool {
+	if t[name] {
+		return false
+	}
+	t[name] = true
+	return true
+}
