@@ -91,8 +91,6 @@ type Version struct {
 	FieldNames map[string]string
 }
 
-<<<<<<< HEAD
-=======
 // servedAs is a version whose Go types are T and, for lists, L.
 func servedAs[T, L any](gv schema.GroupVersion) Version {
 	return Version{
@@ -102,7 +100,6 @@ func servedAs[T, L any](gv schema.GroupVersion) Version {
 	}
 }
 
->>>>>>> kinds
 // Status is an update of a part of the object, mostly of its status: Prepare keeps everything else as it is in old.
 type Status struct {
 	Prepare  func(next, old Object)
