@@ -70,7 +70,7 @@ Ready in %.1fs.%s Try:
 
   %[3]s get nodes
   %[3]s create deployment web --image=bonsai.local/web:1 --replicas=3
-  %[3]s expose deployment web --port=80 --type=NodePort
+  %[3]s expose deployment web --port=8080 --type=NodePort
   %[3]s get pods -o wide --watch
 
 `, took.Seconds(), context, kubectl)
