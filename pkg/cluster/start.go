@@ -17,26 +17,13 @@ import (
 // certificates makes sure that every part can prove itself.
 func (c *Config) certificates(n node) (p *pki.PKI, err error) {
 	err = c.Steps.Do("certificates", func() (string, error) {
-		p, err = pki.Ensure(string(c.Dir), PKIOptions(n.name, net.IP(n.addr.AsSlice()), time.Now()))
+		p, err = pki.Ensure(string(c.Dir), parts.PKIOptions(n.name, net.IP(n.addr.AsSlice()), time.Now()))
 		if err != nil {
 			return "", err
 		}
 		return strings.Join(p.Done, "; "), nil
 	})
 	return p, err
-}
-
-// PKIOptions are those of a one-node cluster. Clients on this machine use the loopback address, which stays when the
-// machine's address changes.
-func PKIOptions(nodeName string, nodeIP net.IP, now time.Time) pki.Options {
-	return pki.Options{
-		Server:        fmt.Sprintf("https://127.0.0.1:%d", parts.APIPort),
-		NodeName:      nodeName,
-		NodeIPs:       []net.IP{nodeIP},
-		ServiceIP:     parts.ServiceIP,
-		ClusterDomain: parts.ClusterDomain,
-		Now:           now,
-	}
 }
 
 // startRuntime returns when containers can be run and the carried images are there.

@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -64,7 +65,7 @@ func Connect(kubeconfig, component string) (kubernetes.Interface, error) {
 // a good part of each object's size. There is no resync: watches do not lose changes, and loops that need a second
 // look at something ask for it themselves.
 func Informers(client kubernetes.Interface) informers.SharedInformerFactory {
-	return informers.NewSharedInformerFactoryWithOptions(client, 0*time.Second, informers.WithTransform(strip))
+	return informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(strip))
 }
 
 func strip(o any) (any, error) {
@@ -83,4 +84,12 @@ func NodeName() (string, error) {
 		return "", fmt.Errorf("read the host's name, which is to be the node's: %w", err)
 	}
 	return name, nil
+}
+
+// PodsOf returns an informer factory for the pods of one node, for a kubelet in a process of its own.
+func PodsOf(client kubernetes.Interface, node string) informers.SharedInformerFactory {
+	return informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(strip),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
+		}))
 }

@@ -1,0 +1,111 @@
+// Package apiserver puts the API server together: etcd and the image, who is who, who may what, admission, and the
+// ways out to kubelets. It is the one place that knows all of them; pkg/apiserver itself knows interfaces.
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"bonsai/pkg/apiserver"
+	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/node"
+	"bonsai/pkg/cluster/parts"
+	"bonsai/pkg/pki"
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+)
+
+// Options are what differs between clusters.
+type Options struct {
+	// DataDir is where etcd keeps its data, unless EtcdServers names one elsewhere.
+	DataDir     string
+	EtcdServers []string
+	// BindAddress is the address to listen on, AdvertiseIP the one that pods reach the server by.
+	BindAddress string
+	Port        int
+	AdvertiseIP net.IP
+	PKI         *pki.PKI
+	Logger      *slog.Logger
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	table, err := resource.NewRegistry(resource.Table())
+	if err != nil {
+		return err
+	}
+	st, err := store.Open(ctx, apiserver.StoreConfig(table, o.storeConfig()))
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	err = o.serve(ctx, table, st)
+	return errors.Join(err, st.Close())
+}
+
+func (o *Options) storeConfig() store.Config {
+	if len(o.EtcdServers) > 0 {
+		return store.Config{Endpoints: o.EtcdServers, Logger: o.Logger}
+	}
+	return store.Config{
+		Dir:       filepath.Join(o.DataDir, "etcd"),
+		ClientURL: "unix://" + filepath.Join(o.DataDir, "etcd.sock"),
+		Logger:    o.Logger,
+	}
+}
+
+func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store.Store) error {
+	address := net.JoinHostPort(o.BindAddress, strconv.Itoa(o.Port))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w; is another Kubernetes running here?", err)
+	}
+	server, err := o.assemble(table, st)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	return server.Serve(ctx, &tls.Config{
+		Certificates: []tls.Certificate{o.PKI.APIServer},
+		ClientAuth:   tls.RequestClientCert, // who shows a bad one is told so, in the API's words
+		MinVersion:   tls.VersionTLS12,
+	}, listener)
+}
+
+func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+	get := apiserver.Getter{Store: st, Table: table}
+	issuer := "https://kubernetes.default.svc." + parts.ClusterDomain
+	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, issuer, get, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	alloc, err := allocator.New(st, allocator.Config{ServiceCIDR: parts.ServiceCIDR, ServiceIP: parts.ServiceIP})
+	if err != nil {
+		return nil, err
+	}
+	authz := auth.Default(get)
+	return apiserver.New(apiserver.Config{
+		Store:         st,
+		Table:         table,
+		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
+		Authorizer:    authz,
+		Admission:     admission.Default(admission.Deps{Get: get}),
+		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
+		Tokens:        tokens,
+		Allocator:     alloc,
+		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Certificate: o.PKI.KubeletClient}),
+		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
+		ServiceIP:     parts.ServiceIP.String(),
+		AdvertiseIP:   o.AdvertiseIP.String(),
+		AdvertisePort: int32(o.Port),
+		Logger:        o.Logger,
+	})
+}
