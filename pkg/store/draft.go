@@ -83,3 +83,18 @@ func (d *drafts) settle(o *Object, rev int64, applied func() int64) *Object {
 	}
 	return o
 }
+
+// forget drops what was written up to rev, when the watch skips to there.
+func (d *drafts) forget(rev int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key := range d.byKey {
+		d.without(key, func(o *Object) bool { return o.Rev != 0 && o.Rev <= rev })
+	}
+}
+
+func (d *drafts) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.byKey)
+}
