@@ -61,7 +61,7 @@ func (d *drafts) publish(kv *mvccpb.KeyValue) *Object {
 			found = o
 		}
 	}
-	if found != nil {
+	if found != nil && found.Rev == 0 { // otherwise its Commit may have returned, and it is read by others
 		found.Rev = kv.ModRevision
 	}
 	d.without(string(kv.Key), func(o *Object) bool { return o == found || o.Rev != 0 && o.Rev <= kv.ModRevision })
@@ -74,12 +74,30 @@ func (d *drafts) publish(kv *mvccpb.KeyValue) *Object {
 func (d *drafts) settle(o *Object, rev int64, applied func() int64) *Object {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if o.Rev != 0 && o.Rev != rev {
+	switch o.Rev {
+	case 0:
+		o.Rev = rev
+	case rev: // published, and read by others
+	default:
 		return &Object{Key: o.Key, Rev: rev, Value: o.Value, Attrs: o.Attrs, cache: o.cache}
 	}
-	o.Rev = rev
 	if rev <= applied() {
 		d.without(o.Key, func(x *Object) bool { return x == o })
 	}
 	return o
+}
+
+// forget drops what was written up to rev, when the watch skips to there.
+func (d *drafts) forget(rev int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key := range d.byKey {
+		d.without(key, func(o *Object) bool { return o.Rev != 0 && o.Rev <= rev })
+	}
+}
+
+func (d *drafts) len() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.byKey)
 }

@@ -37,6 +37,7 @@ func (s *Store) load(ctx context.Context) (int64, error) {
 	s.hub.failAll(ErrTooOld)
 	s.rev.Store(rev)
 	s.mu.Unlock()
+	s.drafts.forget(rev)
 	s.waiters.reached(rev)
 	return rev, nil
 }

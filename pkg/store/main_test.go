@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -94,5 +95,8 @@ func del(t testing.TB, s *Store, key string) *Object {
 }
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("STORE_TEST_WRITE"); dir != "" {
+		writeUntilKilled(dir)
+	}
 	goleak.VerifyTestMain(m)
 }

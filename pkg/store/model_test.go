@@ -289,6 +289,7 @@ func (m *model) watch(t *rapid.T, ctx context.Context) {
 }
 
 func TestModel(t *testing.T) {
+	t.Parallel()
 	socket := "unix://" + filepath.Join(t.TempDir(), "etcd")
 	small := func(c *Config) { c.HistoryBytes = 1500 } // so that some watches resume from etcd
 	in := open(t, small, func(c *Config) { c.ClientURL = socket })

@@ -1,8 +1,6 @@
 package store
 
-import (
-	"maps"
-)
+import "maps"
 
 // Stats is the state of the store in numbers, for /debug.
 type Stats struct {
@@ -15,6 +13,8 @@ type Stats struct {
 	History      int
 	HistoryFrom  int64
 	HistoryBytes int64
+	// Drafts is how many keys have a write under way.
+	Drafts int
 	// FormBytes is the total of cached encodings.
 	FormBytes int64
 }
@@ -30,6 +30,7 @@ func (s *Store) Stats() Stats {
 		History:      s.history.len(),
 		HistoryFrom:  s.history.floor,
 		HistoryBytes: s.history.bytes,
+		Drafts:       s.drafts.len(),
 		FormBytes:    s.forms.size(),
 	}
 	for name, c := range s.image.counts {

@@ -19,6 +19,7 @@ func keys(objects []*Object) []string {
 }
 
 func TestCommitReturnsWhatReadsReturn(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	made := set(t, s, "/registry/pods/a/x", "app=web\n.node=n1\n")
 	got, err := s.Get(within(t), "/registry/pods/a/x", ReadAt{})
@@ -44,6 +45,7 @@ func TestCommitReturnsWhatReadsReturn(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	a := set(t, s, "/registry/a", "v=1\n")
 	b := set(t, s, "/registry/b", "v=1\n")
@@ -74,6 +76,7 @@ func TestConditions(t *testing.T) {
 }
 
 func TestListPages(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	for _, k := range []string{"a/1", "a/2", "a/3", "ab/1", "b/1"} {
 		set(t, s, "/registry/pods/"+k, ".node=n"+k[len(k)-1:]+"\napp="+k[:1]+"\n")
@@ -125,6 +128,7 @@ func TestListPages(t *testing.T) {
 
 // A revision that only other keys have moved is reached too, although the watch hears nothing of it.
 func TestWaitReachesRevisionsOfOtherKeys(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	for range 20 {
 		resp, err := s.client.Put(within(t), "elsewhere", "x")
@@ -141,6 +145,7 @@ func TestWaitReachesRevisionsOfOtherKeys(t *testing.T) {
 }
 
 func TestFutureRevision(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
