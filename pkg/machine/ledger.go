@@ -23,6 +23,9 @@ const (
 	KindCgroup  Kind = "cgroup"  // a directory; in the ledger: a tree, in every hierarchy
 	KindSysctl  Kind = "sysctl"  // a kernel setting, with its old and new value
 	KindPath    Kind = "path"    // a file or directory outside of what the data directory keeps
+
+	// kindDirectory is in the ledger only: a directory that others may use too, removed if it is empty.
+	kindDirectory Kind = "directory"
 )
 
 // These kinds are not undone. They say where and when the others are valid.
