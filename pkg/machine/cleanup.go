@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +43,19 @@ func Cleanup(ctx context.Context, dir Dir, progress func(step string)) error {
 	if err != nil {
 		return fmt.Errorf("clean up after the cluster in %s: %w", dir, err)
 	}
-	return ledger.reset()
+	return ledger.reset(undone(ledger.Entries(KindChains))...)
+}
+
+// undone is what remains in the ledger of chains with shared names: without it nothing would say, later, that
+// such chains may be this cluster's.
+func undone(chains []Entry) []Entry {
+	var out []Entry
+	for _, e := range chains {
+		if slices.Contains(sharedChains, e.Name) {
+			out = append(out, Entry{Kind: kindUndone, Name: e.Name, Reason: e.Reason})
+		}
+	}
+	return out
 }
 
 // Prove returns what is left of a cluster. It looks at the machine; an empty ledger does not convince it.
@@ -50,6 +63,11 @@ func Prove(ctx context.Context, dir Dir) ([]Leftover, error) {
 	entries, err := ledgerEntries(dir)
 	if err != nil {
 		return nil, err
+	}
+	for i, e := range entries {
+		if e.Kind == kindUndone {
+			entries[i].Kind = KindChains
+		}
 	}
 	var left []Leftover
 	err = inNetns(entries, func() error {

@@ -33,6 +33,7 @@ const (
 	kindBoot    Kind = "boot"    // the boot during which the entries were written
 	kindNetns   Kind = "netns"   // the network namespace the cluster runs in, by number
 	kindForeign Kind = "foreign" // iptables chains that were there before the cluster
+	kindUndone  Kind = "undone"  // iptables chains that were the cluster's, and that a proof looks for
 )
 
 // Entry is one line of the ledger: something that is about to be made, and why.
