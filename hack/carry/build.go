@@ -25,7 +25,6 @@ var programs = []program{
 	{"bin/containerd-shim-runc-v2", goTool("shim", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "-tags=no_grpc")},
 	{"bin/bridge", cniPlugin("main/bridge")},
 	{"bin/host-local", cniPlugin("ipam/host-local")},
-	{"bin/loopback", cniPlugin("main/loopback")},
 	{"bin/portmap", cniPlugin("meta/portmap")},
 	{"images/pause", pause},
 	{"images/web", func(work string) ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +43,19 @@ func Cleanup(ctx context.Context, dir Dir, progress func(step string)) error {
 	if err != nil {
 		return fmt.Errorf("clean up after the cluster in %s: %w", dir, err)
 	}
-	return ledger.reset()
+	return ledger.reset(undone(ledger.Entries(KindChains))...)
+}
+
+// undone is what remains in the ledger of chains with shared names: without it nothing would say, later, that
+// such chains may be this cluster's.
+func undone(chains []Entry) []Entry {
+	var out []Entry
+	for _, e := range chains {
+		if slices.Contains(sharedChains, e.Name) {
+			out = append(out, Entry{Kind: kindUndone, Name: e.Name, Reason: e.Reason})
+		}
+	}
+	return out
 }
 
 // Prove returns what is left of a cluster. It looks at the machine; an empty ledger does not convince it.
@@ -50,6 +63,11 @@ func Prove(ctx context.Context, dir Dir) ([]Leftover, error) {
 	entries, err := ledgerEntries(dir)
 	if err != nil {
 		return nil, err
+	}
+	for i, e := range entries {
+		if e.Kind == kindUndone {
+			entries[i].Kind = KindChains
+		}
 	}
 	var left []Leftover
 	err = inNetns(entries, func() error {
@@ -87,23 +105,34 @@ func cleanUntilNothingIsLeft(ctx context.Context, dir Dir, entries []Entry, prog
 			return err
 		}
 		thaw(state.Cgroups)
-		var errs []error
-		for _, a := range plan {
-			if line := a.String(); !told[line] {
+		for _, line := range summarize(plan) {
+			if !told[line] {
 				told[line] = true
 				progress(line)
 			}
-			if err := apply(ctx, a); err != nil {
-				errs = append(errs, fmt.Errorf("%s %s: %w", undoWords[a.Kind], a.Name, err))
-			}
 		}
-		waitForEnd(ctx, state.Processes)
+		err = applyAll(ctx, plan)
 		select {
 		case <-ctx.Done():
-			return errors.Join(append(errs, ctx.Err())...)
+			return errors.Join(err, ctx.Err())
 		case <-time.After(pause):
 		}
 	}
+}
+
+// applyAll undoes what it can. Once the processes are killed it waits for their end, because the rest of the
+// plan can succeed only then.
+func applyAll(ctx context.Context, plan []Action) error {
+	var errs []error
+	for i, a := range plan {
+		if a.Kind != KindProcess && i > 0 && plan[i-1].Kind == KindProcess {
+			waitForEnd(ctx, plan[:i])
+		}
+		if err := apply(ctx, a); err != nil {
+			errs = append(errs, fmt.Errorf("%s %s: %w", undoWords[a.Kind], a.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // apply undoes one thing. That it is gone already is as good.
@@ -171,15 +200,15 @@ func thaw(cgroups []string) {
 
 // waitForEnd waits until killed processes have ended, or a second: they may be in the middle of a slow system
 // call, and the next round asks again.
-func waitForEnd(ctx context.Context, processes []Process) {
+func waitForEnd(ctx context.Context, killed []Action) {
 	deadline := time.Now().Add(time.Second)
-	for _, p := range processes {
-		fd, err := unix.PidfdOpen(p.PID, 0)
+	for _, a := range killed {
+		pid, _ := strconv.Atoi(a.Name)
+		fd, err := unix.PidfdOpen(pid, 0)
 		if err != nil {
 			continue
 		}
-		left := time.Until(deadline).Milliseconds()
-		if ctx.Err() == nil && left > 0 {
+		if left := time.Until(deadline).Milliseconds(); ctx.Err() == nil && left > 0 {
 			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left))
 		}
 		unix.Close(fd)

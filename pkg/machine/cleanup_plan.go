@@ -28,6 +28,23 @@ var undoWords = map[Kind]string{
 	KindPath:    "remove",
 }
 
+// summarize says in a few lines what a plan does: one line for each kind.
+func summarize(plan []Action) []string {
+	var lines []string
+	for rest := plan; len(rest) > 0; {
+		same := slices.IndexFunc(rest, func(a Action) bool { return a.Kind != rest[0].Kind })
+		if same < 0 {
+			same = len(rest)
+		}
+		line := rest[0].String()
+		if same > 1 {
+			line += fmt.Sprintf(" (and %d more)", same-1)
+		}
+		lines, rest = append(lines, line), rest[same:]
+	}
+	return lines
+}
+
 // Leftover is something of a cluster that is still on the machine.
 type Leftover struct {
 	Kind   Kind

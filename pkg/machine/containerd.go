@@ -134,7 +134,7 @@ func (c *containerdChild) runOnce(ctx context.Context, log io.Writer) error {
 func (c *containerdChild) command(ctx context.Context, log io.Writer, readySocket string) *exec.Cmd {
 	args := append(c.Program[1:len(c.Program):len(c.Program)], "--config", c.dir.Join("containerd", "config.toml"))
 	cmd := exec.CommandContext(ctx, c.Program[0], args...)
-	cmd.Args[0] = "containerd"
+	cmd.Args[0] = "bonsai" // what the process list shows, and not /proc/self/exe
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(),
 		"PATH="+c.dir.Bin()+":"+searchPath(),

@@ -15,6 +15,8 @@ import (
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
+	"google.golang.org/grpc"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // CRI keeps its images in this namespace of containerd.
@@ -75,7 +77,30 @@ func (i *Images) load(ctx context.Context, archive io.Reader, labels map[string]
 		}
 		names = append(names, image.Name)
 	}
-	return names, nil
+	return names, i.waitForCRI(ctx, names)
+}
+
+// waitForCRI waits until CRI knows the images. It learns of them through containerd's events, some milliseconds
+// after they are there, and does not tell when; a pod that starts in between would try to pull its image.
+func (i *Images) waitForCRI(ctx context.Context, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	service := cri.NewImageServiceClient(i.client.Conn().(*grpc.ClientConn)) // New dials gRPC only
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for _, name := range names {
+		for {
+			status, err := service.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: name}})
+			if err != nil {
+				return fmt.Errorf("wait for image %s: %w", name, err)
+			}
+			if status.Image != nil {
+				break
+			}
+			<-tick.C
+		}
+	}
+	return nil
 }
 
 // LoadCarried loads the images that the binary carries, unless the node has them: that is the usual start, and

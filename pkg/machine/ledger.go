@@ -23,6 +23,9 @@ const (
 	KindCgroup  Kind = "cgroup"  // a directory; in the ledger: a tree, in every hierarchy
 	KindSysctl  Kind = "sysctl"  // a kernel setting, with its old and new value
 	KindPath    Kind = "path"    // a file or directory outside of what the data directory keeps
+
+	// kindDirectory is in the ledger only: a directory that others may use too, removed if it is empty.
+	kindDirectory Kind = "directory"
 )
 
 // These kinds are not undone. They say where and when the others are valid.
@@ -30,6 +33,7 @@ const (
 	kindBoot    Kind = "boot"    // the boot during which the entries were written
 	kindNetns   Kind = "netns"   // the network namespace the cluster runs in, by number
 	kindForeign Kind = "foreign" // iptables chains that were there before the cluster
+	kindUndone  Kind = "undone"  // iptables chains that were the cluster's, and that a proof looks for
 )
 
 // Entry is one line of the ledger: something that is about to be made, and why.

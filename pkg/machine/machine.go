@@ -71,7 +71,8 @@ func (m *Machine) begin() error {
 			return fmt.Errorf("the cluster in %s was started in another network namespace (net:[%s], and this is net:[%s]); run `bonsai down` first", m.Dir, was[0].Name, netns)
 		}
 	}
-	return m.record(append([]Entry{{Kind: kindBoot, Name: boot}, {Kind: kindNetns, Name: netns}}, families(m.Dir)...))
+	entries := append([]Entry{{Kind: kindBoot, Name: boot}, {Kind: kindNetns, Name: netns}}, families(m.Dir)...)
+	return m.record(append(entries, missingDirectories(cniCacheDirs)...))
 }
 
 func (m *Machine) record(entries []Entry) error {
@@ -96,7 +97,20 @@ func families(dir Dir) []Entry {
 
 // cniCache is where the CNI library remembers what it did for each pod. The place is not configurable; the
 // name of the network is.
-func cniCache(dir Dir) string { return "/var/lib/cni/results/" + networkName(dir) + "-*" }
+func cniCache(dir Dir) string { return cniCacheDirs[0] + "/" + networkName(dir) + "-*" }
+
+var cniCacheDirs = []string{"/var/lib/cni/results", "/var/lib/cni"}
+
+// missingDirectories are entries for directories that do not exist and will be made by others on our behalf.
+func missingDirectories(dirs []string) []Entry {
+	var out []Entry
+	for _, d := range dirs {
+		if _, err := os.Stat(d); errors.Is(err, os.ErrNotExist) {
+			out = append(out, Entry{Kind: kindDirectory, Name: d, Reason: "made by the CNI library"})
+		}
+	}
+	return out
+}
 
 // removeVolatile removes what the data directory holds of containers that run: it is worthless once they
 // do not.

@@ -69,7 +69,7 @@ func observe(ctx context.Context, dir Dir, entries []Entry) (State, error) {
 			s.Sysctls = append(s.Sysctls, e)
 		}
 	}
-	s.Paths = volatilePaths(dir)
+	s.Paths = append(volatilePaths(dir), emptyDirectories(entries)...)
 	return s, errors.Join(errs...)
 }
 
@@ -91,6 +91,20 @@ func volatilePaths(dir Dir) []string {
 	for _, pattern := range append(volatile(dir), dir.Socket()+"*", dir.Run(), cniCache(dir)) {
 		matches, _ := filepath.Glob(pattern) // the patterns are well-formed
 		found = append(found, matches...)
+	}
+	return found
+}
+
+// emptyDirectories are those that were not there before the cluster and that nothing is in.
+func emptyDirectories(entries []Entry) []string {
+	var found []string
+	for _, e := range entries {
+		if e.Kind != kindDirectory {
+			continue
+		}
+		if files, err := os.ReadDir(e.Name); err == nil && len(files) == 0 {
+			found = append(found, e.Name)
+		}
 	}
 	return found
 }
@@ -230,7 +244,7 @@ func selectProcesses(dir Dir, all []procInfo, self int) []Process {
 
 // isOwnContainerd recognizes the child by its arguments; its program is the same file as everyone else's.
 func isOwnContainerd(dir Dir, args []string) bool {
-	return len(args) == 3 && args[0] == "containerd" && args[2] == dir.Join("containerd", "config.toml")
+	return len(args) > 1 && args[len(args)-2] == "--config" && args[len(args)-1] == dir.Join("containerd", "config.toml")
 }
 
 func inCgroup(cgroups []string, root string) bool {

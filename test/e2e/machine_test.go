@@ -122,12 +122,14 @@ func startNode(t *testing.T, ns netns.Namespace, dir machine.Dir) *exec.Cmd {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
+	start := time.Now()
 	require.NoError(t, ns.Do(cmd.Start))
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	line := make([]byte, 64)
 	n, err := out.Read(line)
 	require.NoError(t, err, "the node ended before it was ready")
 	require.Equal(t, "ready <nil>\n", string(line[:n]))
+	t.Logf("node is ready after %s", time.Since(start))
 	return cmd
 }
 
@@ -161,6 +163,7 @@ func dialCRI(t *testing.T, dir machine.Dir) cri.RuntimeServiceClient {
 func runWebPod(t *testing.T, runtime cri.RuntimeServiceClient, dir machine.Dir) string {
 	t.Helper()
 	ctx := t.Context()
+	start := time.Now()
 	logs := dir.Join("logs", "pods", "web")
 	require.NoError(t, os.MkdirAll(logs, 0o755))
 	config := &cri.PodSandboxConfig{
@@ -171,6 +174,7 @@ func runWebPod(t *testing.T, runtime cri.RuntimeServiceClient, dir machine.Dir) 
 	}
 	sandbox, err := runtime.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: config})
 	require.NoError(t, err)
+	t.Logf("sandbox runs after %s", time.Since(start))
 	container, err := runtime.CreateContainer(ctx, &cri.CreateContainerRequest{
 		PodSandboxId:  sandbox.PodSandboxId,
 		SandboxConfig: config,
@@ -184,6 +188,7 @@ func runWebPod(t *testing.T, runtime cri.RuntimeServiceClient, dir machine.Dir) 
 	require.NoError(t, err)
 	_, err = runtime.StartContainer(ctx, &cri.StartContainerRequest{ContainerId: container.ContainerId})
 	require.NoError(t, err)
+	t.Logf("pod runs after %s", time.Since(start))
 	status, err := runtime.PodSandboxStatus(ctx, &cri.PodSandboxStatusRequest{PodSandboxId: sandbox.PodSandboxId})
 	require.NoError(t, err)
 	return status.Status.Network.Ip

@@ -1,0 +1,109 @@
+package machine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The plan for a node with one pod, as text: the order matters.
+func TestPlanCleanup(t *testing.T) {
+	saved, err := os.ReadFile("testdata/iptables-save.txt")
+	require.NoError(t, err)
+	info, err := os.ReadFile("testdata/mountinfo.txt")
+	require.NoError(t, err)
+	var mounts []string
+	for _, m := range parseMounts(info) {
+		if strings.HasPrefix(m.point, string(testDir)+"/") {
+			mounts = append(mounts, m.point)
+		}
+	}
+	state := State{
+		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin"}, {42, "pause", "it is in the cgroup /bonsai-1"}},
+		Mounts:    mounts,
+		Links:     []string{"veth1", testDir.Bridge()},
+		Rules:     []ruleset{findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})},
+		Cgroups:   []string{"/sys/fs/cgroup/pids/bonsai-1", "/sys/fs/cgroup/pids/bonsai-1/pods"},
+		Sysctls:   []Entry{{Kind: KindSysctl, Name: "net/ipv4/ip_forward", Old: "0", New: "1", Reason: "pods"}},
+		Paths:     []string{testDir.Run()},
+	}
+	plan := planCleanup(state)
+	var out strings.Builder
+	for _, a := range plan {
+		fmt.Fprintln(&out, a)
+	}
+	fmt.Fprintln(&out, "\nIn short:")
+	for _, line := range summarize(plan) {
+		fmt.Fprintln(&out, line)
+	}
+	golden(t, "cleanup.plan", out.String())
+	assert.Empty(t, planCleanup(State{}), "nothing there, nothing to do")
+}
+
+// Rules of others, those that only mention our chains in a comment included, stay.
+func TestFindChains(t *testing.T) {
+	saved, err := os.ReadFile("testdata/iptables-save.txt")
+	require.NoError(t, err)
+	r := findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})
+	golden(t, "iptables-remove.txt", r.removal)
+	assert.Empty(t, findChains("iptables-nft", saved, []string{"BONSAI-other"}).chains)
+}
+
+func TestSelectProcesses(t *testing.T) {
+	const self = 10
+	bin := testDir.Bin()
+	all := []procInfo{
+		{pid: 1, name: "init"},
+		{pid: self, parent: 1, name: "bonsai", cgroups: []string{testDir.CgroupRoot()}},
+		{pid: 11, parent: self, name: "bonsai", args: []string{"bonsai", "containerd", "--config", "/var/lib/bonsai/containerd/config.toml"}},
+		{pid: 12, parent: 1, name: "shim", exe: bin + "/containerd-shim-runc-v2"},
+		{pid: 13, parent: 12, name: "web", cgroups: []string{"/", testDir.CgroupRoot() + "/pods/u1"}},
+		{pid: 15, parent: 14, name: "escaped child's child"},
+		{pid: 14, parent: 13, name: "escaped child", cgroups: []string{"/elsewhere"}},
+		{pid: 20, parent: 1, name: "another cluster", exe: "/var/lib/bonsai2/bin/runc", cgroups: []string{testDir.CgroupRoot() + "0/x"}},
+		{pid: 21, parent: self, name: "kubectl", args: []string{"kubectl", "apply", "-f", "/var/lib/bonsai/containerd/config.toml"}},
+	}
+	var pids []int
+	for _, p := range selectProcesses(testDir, all, self) {
+		pids = append(pids, p.PID)
+	}
+	slices.Sort(pids)
+	assert.Equal(t, []int{11, 12, 13, 14, 15}, pids)
+}
+
+func TestParseMountsUnescapes(t *testing.T) {
+	got := parseMounts([]byte(`36 35 98:0 / /a\040b\134c rw,noatime shared:1 - ext3 /dev/root rw` + "\n"))
+	assert.Equal(t, []mount{{"/", `/a b\c`, "ext3"}}, got)
+}
+
+// Two processes cannot have one data directory, and the second learns who has it.
+func TestLock(t *testing.T) {
+	dir, err := NewDir(t.TempDir())
+	require.NoError(t, err)
+	_, running := Running(dir)
+	assert.False(t, running)
+	lock, err := lockDir(dir)
+	require.NoError(t, err)
+	_, err = lockDir(dir)
+	assert.ErrorContains(t, err, fmt.Sprintf("as process %d", os.Getpid()))
+	pid, running := Running(dir)
+	assert.True(t, running)
+	assert.Equal(t, os.Getpid(), pid)
+	require.NoError(t, lock.Close())
+	_, running = Running(dir)
+	assert.False(t, running)
+}
+
+// A directory that others use too goes only when nothing is in it.
+func TestEmptyDirectories(t *testing.T) {
+	empty, full := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(full, "theirs"), nil, 0o600))
+	got := emptyDirectories([]Entry{{Kind: kindDirectory, Name: empty}, {Kind: kindDirectory, Name: full}, {Kind: kindDirectory, Name: empty + "/gone"}})
+	assert.Equal(t, []string{empty}, got)
+}
