@@ -1,0 +1,66 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
+)
+
+// is says whether a is about the resource or subresource ("pods", "pods/status", "leases.coordination.k8s.io").
+func (a *Attributes) is(what string) bool {
+	return a.resource().String()+suffix(a.Subresource) == what
+}
+
+func suffix(sub string) string {
+	if sub == "" {
+		return ""
+	}
+	return "/" + sub
+}
+
+func (a *Attributes) resource() schema.GroupResource {
+	return schema.GroupResource{Group: a.Row.Group(), Resource: a.Row.Resource}
+}
+
+// forbidden refuses a.
+func (a *Attributes) forbidden(format string, args ...any) *apierrors.StatusError {
+	return apierrors.NewForbidden(a.resource(), a.displayName(), fmt.Errorf(format, args...))
+}
+
+// displayName is the object's; before its random end is made, what it begins with.
+func (a *Attributes) displayName() string {
+	if a.Name != "" {
+		return a.Name
+	}
+	if o, err := meta.Accessor(a.Object); err == nil {
+		switch {
+		case o.GetName() != "":
+			return o.GetName()
+		case o.GetGenerateName() != "":
+			return o.GetGenerateName()
+		}
+	}
+	return "Unknown"
+}
+
+// wrongType is for an object that is not what its row says.
+func (a *Attributes) wrongType(plugin string) error {
+	return apierrors.NewInternalError(errors.New(plugin + ": unexpected type of " + a.Row.Kind))
+}
+
+func randomName(prefix string) string { return prefix + utilrand.String(5) }
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,226 @@
+package admission
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"bonsai/pkg/apiserver/auth"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// NodeRestriction is the half of the node authorizer that needs to see the object: a kubelet writes its own Node and Lease, the status of
+// the pods bound to it and mirror pods of its static ones, and asks for tokens of these pods. So one node that is broken into does not
+// take the others with it.
+type NodeRestriction struct{ get Getter }
+
+// Name is upstream's.
+func (NodeRestriction) Name() string { return "NodeRestriction" }
+
+// Admit refuses, and changes nothing.
+func (p NodeRestriction) Admit(ctx context.Context, a *Attributes) error {
+	node, ok := auth.NodeName(a.User)
+	if !ok {
+		return nil
+	}
+	if node == "" {
+		return a.forbidden("could not determine node from user %q", a.User.Name)
+	}
+	switch {
+	case a.is("pods"):
+		return p.pod(ctx, a, node)
+	case a.is("pods/status"):
+		return podStatus(a, node)
+	case a.is("pods/eviction"):
+		return p.eviction(ctx, a, node)
+	case a.is("nodes"), a.is("nodes/status"):
+		return ownNode(a, node)
+	case a.is("serviceaccounts/token"):
+		return p.token(ctx, a, node)
+	case a.is("leases.coordination.k8s.io"):
+		return sameName(a, node, "can only access node lease with the same name as the requesting node")
+	case a.is("csinodes.storage.k8s.io"):
+		return sameName(a, node, "can only access CSINode with the same name as the requesting node")
+	}
+	return nil
+}
+
+// Validate does nothing.
+func (NodeRestriction) Validate(context.Context, *Attributes) error { return nil }
+
+// pod lets a node show its static pods as mirror pods, and delete pods bound to it.
+func (p NodeRestriction) pod(ctx context.Context, a *Attributes, node string) error {
+	switch a.Operation {
+	case Create:
+		return mirrorPod(a, node)
+	case Delete:
+		bound, err := p.boundTo(ctx, a, a.Name, node)
+		if err == nil && !bound {
+			err = a.forbidden("node %q can only delete pods with spec.nodeName set to itself", node)
+		}
+		return err
+	}
+	return a.forbidden("unexpected operation %q, node %q can only create and delete mirror pods", a.Operation, node)
+}
+
+func mirrorPod(a *Attributes, node string) error {
+	pod, ok := a.Object.(*corev1.Pod)
+	if !ok {
+		return a.wrongType(NodeRestriction{}.Name())
+	}
+	switch {
+	case !isMirror(pod):
+		return a.forbidden("pod does not have %q annotation, node %q can only create mirror pods", corev1.MirrorPodAnnotationKey, node)
+	case pod.Spec.NodeName != node:
+		return a.forbidden("node %q can only create pods with spec.nodeName set to itself", node)
+	case len(pod.OwnerReferences) > 1:
+		return a.forbidden("node %q can only create pods with a single owner reference set to itself", node)
+	case len(pod.OwnerReferences) == 1 && !ownedBy(pod, node):
+		return a.forbidden("node %q can only create pods with an owner reference set to itself", node)
+	case pod.Spec.ServiceAccountName != "":
+		return a.forbidden("node %q can not create pods that reference a service account", node)
+	case len(secretsOf(pod)) > 0:
+		return a.forbidden("node %q can not create pods that reference %s", node, "secrets")
+	case needsAPI(pod) != "":
+		return a.forbidden("node %q can not create pods that reference %s", node, needsAPI(pod))
+	}
+	return nil
+}
+
+func ownedBy(pod *corev1.Pod, node string) bool {
+	o := pod.OwnerReferences[0]
+	return o.APIVersion == "v1" && o.Kind == "Node" && o.Name == node && (o.BlockOwnerDeletion == nil || !*o.BlockOwnerDeletion)
+}
+
+func podStatus(a *Attributes, node string) error {
+	if a.Operation != Update {
+		return a.forbidden("unexpected operation %q", a.Operation)
+	}
+	next, ok := a.Object.(*corev1.Pod)
+	old, okOld := a.Old.(*corev1.Pod)
+	if !ok || !okOld {
+		return a.wrongType(NodeRestriction{}.Name())
+	}
+	switch {
+	case old.Spec.NodeName != node:
+		return a.forbidden("node %q can only update pod status for pods with spec.nodeName set to itself", node)
+	case !equality.Semantic.DeepEqual(next.Labels, old.Labels):
+		return a.forbidden("node %q cannot update labels through pod status", node)
+	case !equality.Semantic.DeepEqual(next.Status.ResourceClaimStatuses, old.Status.ResourceClaimStatuses):
+		return a.forbidden("node %q cannot update resource claim statuses", node)
+	}
+	return nil
+}
+
+func (p NodeRestriction) eviction(ctx context.Context, a *Attributes, node string) error {
+	if a.Operation != Create {
+		return a.forbidden("unexpected operation %s", a.Operation)
+	}
+	name := a.Name
+	if o, err := meta.Accessor(a.Object); name == "" && err == nil {
+		name = o.GetName()
+	}
+	if name == "" {
+		return a.forbidden("could not determine pod from request data")
+	}
+	bound, err := p.boundTo(ctx, a, name, node)
+	if err == nil && !bound {
+		err = a.forbidden("node %s can only evict pods with spec.nodeName set to itself", node)
+	}
+	return err
+}
+
+func (p NodeRestriction) boundTo(ctx context.Context, a *Attributes, pod, node string) (bool, error) {
+	o, err := p.get.Get(ctx, schema.GroupResource{Resource: "pods"}, a.Namespace, pod)
+	if err != nil {
+		return false, err
+	}
+	found, ok := o.(*corev1.Pod)
+	return ok && found.Spec.NodeName == node, nil
+}
+
+// sameName holds a new object to the node's own name; the authorizer knew the names of all others.
+func sameName(a *Attributes, node, refusal string) error {
+	if a.Operation != Create {
+		return nil
+	}
+	if o, err := meta.Accessor(a.Object); err == nil && o.GetName() != node {
+		return a.forbidden("%s", refusal)
+	}
+	return nil
+}
+
+// ownNode keeps a node from becoming more than it was made: neither its labels nor its taints may draw other pods to it.
+func ownNode(a *Attributes, node string) error {
+	if a.displayName() != node {
+		return a.forbidden("node %q is not allowed to modify node %q", node, a.displayName())
+	}
+	next, ok := a.Object.(*corev1.Node)
+	if !ok {
+		return nil // a delete, which the authorizer has refused
+	}
+	if a.Operation == Create {
+		if bad := foreignLabels(next.Labels, nil); len(bad) > 0 {
+			return a.forbidden("node %q is not allowed to set the following labels: %s", node, strings.Join(bad, ", "))
+		}
+		return nil
+	}
+	old, ok := a.Old.(*corev1.Node)
+	if !ok {
+		return a.wrongType(NodeRestriction{}.Name())
+	}
+	switch bad := foreignLabels(next.Labels, old.Labels); {
+	case !equality.Semantic.DeepEqual(next.Spec.Taints, old.Spec.Taints):
+		return a.forbidden("node %q is not allowed to modify taints", node)
+	case !equality.Semantic.DeepEqual(next.OwnerReferences, old.OwnerReferences):
+		return a.forbidden("node %q is not allowed to modify ownerReferences", node)
+	case len(bad) > 0:
+		return a.forbidden("is not allowed to modify labels: %s", strings.Join(bad, ", "))
+	}
+	return nil
+}
+
+// foreignLabels lists the labels that differ and are not a kubelet's to set.
+func foreignLabels(next, old map[string]string) []string {
+	var bad []string
+	for key, value := range next {
+		if was, ok := old[key]; (!ok || was != value) && !kubeletMaySet(key) {
+			bad = append(bad, key)
+		}
+	}
+	for key := range old {
+		if _, ok := next[key]; !ok && !kubeletMaySet(key) {
+			bad = append(bad, key)
+		}
+	}
+	slices.Sort(bad)
+	return bad
+}
+
+// kubeletLabels are those of Kubernetes' own domains that a kubelet may set, besides all below two prefixes.
+var kubeletLabels = []string{
+	corev1.LabelHostname, corev1.LabelTopologyZone, corev1.LabelTopologyRegion, corev1.LabelFailureDomainBetaZone,
+	corev1.LabelFailureDomainBetaRegion, corev1.LabelInstanceType, corev1.LabelInstanceTypeStable,
+	corev1.LabelOSStable, corev1.LabelArchStable, "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
+}
+
+func kubeletMaySet(key string) bool {
+	domain, _, ok := strings.Cut(key, "/")
+	if !ok {
+		return true
+	}
+	within := func(d string) bool { return domain == d || strings.HasSuffix(domain, "."+d) }
+	switch {
+	case within("node-restriction.kubernetes.io"):
+		return false
+	case !within("kubernetes.io") && !within("k8s.io"):
+		return true
+	case within("kubelet.kubernetes.io"), within("node.kubernetes.io"):
+		return true
+	}
+	return slices.Contains(kubeletLabels, key)
+}

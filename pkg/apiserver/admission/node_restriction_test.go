@@ -1,0 +1,103 @@
+package admission
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Each case is a request of node oak, on which pod web runs; pod db runs on elm.
+func TestNodeRestriction(t *testing.T) {
+	on := func(name, node string) *corev1.Pod {
+		return pod(func(p *corev1.Pod) { p.Name, p.UID, p.Spec.NodeName = name, "u", node })
+	}
+	node := func(name string, change func(*corev1.Node)) *corev1.Node {
+		n := &corev1.Node{ObjectMeta: named("", name)}
+		if change != nil {
+			change(n)
+		}
+		return n
+	}
+	label := func(key string) func(*corev1.Node) {
+		return func(n *corev1.Node) { n.Labels = map[string]string{key: "v"} }
+	}
+	status := func(p *corev1.Pod, change func(*corev1.Pod)) *Attributes {
+		next := p.DeepCopy()
+		if change != nil {
+			change(next)
+		}
+		return request(Update, "pods/status", next, p)
+	}
+	token := func(pod string, uid string, audiences ...string) runtime.Object {
+		r := &authenticationv1.TokenRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}}
+		r.Spec.Audiences = audiences
+		if pod != "" {
+			r.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: pod, UID: "u"}
+			if uid != "u" {
+				r.Spec.BoundObjectRef.UID = ""
+			}
+		}
+		return r
+	}
+	lease := func(name string) runtime.Object {
+		return &coordinationv1.Lease{ObjectMeta: named("kube-node-lease", name)}
+	}
+	eviction := func(name string) runtime.Object { return &policyv1.Eviction{ObjectMeta: named("shop", name)} }
+	vault := on("web", "oak")
+	vault.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault"}}}}}}}
+	g := cluster()
+	g["namespaces//kube-node-lease"] = g["namespaces//shop"]
+	g["pods/shop/web"], g["pods/shop/db"] = vault, on("db", "elm")
+
+	for name, tc := range map[string]struct {
+		a    *Attributes
+		want string
+	}{
+		"mirror pod":                      {request(Create, "pods", pod(mirror("oak", nil)), nil), ""},
+		"ordinary pod":                    {request(Create, "pods", on("x", "oak"), nil), `pods "x" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "oak" can only create mirror pods`},
+		"mirror pod elsewhere":            {request(Create, "pods", pod(mirror("elm", nil)), nil), `pods "web" is forbidden: node "oak" can only create pods with spec.nodeName set to itself`},
+		"mirror pod with a config map":    {request(Create, "pods", pod(mirror("oak", usesConfigMap)), nil), `pods "web" is forbidden: node "oak" can not create pods that reference configmaps`},
+		"delete own pod":                  {request(Delete, "pods", nil, on("web", "oak")), ""},
+		"delete other pod":                {request(Delete, "pods", nil, on("db", "elm")), `pods "db" is forbidden: node "oak" can only delete pods with spec.nodeName set to itself`},
+		"update pod":                      {request(Update, "pods", on("web", "oak"), on("web", "oak")), `pods "web" is forbidden: unexpected operation "UPDATE", node "oak" can only create and delete mirror pods`},
+		"status of own pod":               {status(on("web", "oak"), nil), ""},
+		"status of other pod":             {status(on("db", "elm"), nil), `pods "db" is forbidden: node "oak" can only update pod status for pods with spec.nodeName set to itself`},
+		"status that steals a pod":        {status(on("db", "elm"), func(p *corev1.Pod) { p.Spec.NodeName = "oak" }), `pods "db" is forbidden: node "oak" can only update pod status for pods with spec.nodeName set to itself`},
+		"labels through the status":       {status(on("web", "oak"), func(p *corev1.Pod) { p.Labels = map[string]string{"a": "b"} }), `pods "web" is forbidden: node "oak" cannot update labels through pod status`},
+		"evict own pod":                   {request(Create, "pods/eviction", eviction("web"), nil), ""},
+		"evict other pod":                 {request(Create, "pods/eviction", eviction("db"), nil), `pods "db" is forbidden: node oak can only evict pods with spec.nodeName set to itself`},
+		"own node":                        {request(Create, "nodes", node("oak", label("kubernetes.io/hostname")), nil), ""},
+		"other node":                      {request(Create, "nodes", node("elm", nil), nil), `nodes "elm" is forbidden: node "oak" is not allowed to modify node "elm"`},
+		"other node's status":             {request(Update, "nodes/status", node("elm", nil), node("elm", nil)), `nodes "elm" is forbidden: node "oak" is not allowed to modify node "elm"`},
+		"own label":                       {request(Update, "nodes", node("oak", label("disk")), node("oak", nil)), ""},
+		"label of a kubelet":              {request(Update, "nodes", node("oak", label("node.kubernetes.io/x")), node("oak", nil)), ""},
+		"restricted label":                {request(Create, "nodes", node("oak", label("node-restriction.kubernetes.io/pci")), nil), `nodes "oak" is forbidden: node "oak" is not allowed to set the following labels: node-restriction.kubernetes.io/pci`},
+		"role label":                      {request(Update, "nodes", node("oak", label("node-role.kubernetes.io/control-plane")), node("oak", nil)), `nodes "oak" is forbidden: is not allowed to modify labels: node-role.kubernetes.io/control-plane`},
+		"role label removed":              {request(Update, "nodes", node("oak", nil), node("oak", label("node-role.kubernetes.io/x"))), `nodes "oak" is forbidden: is not allowed to modify labels: node-role.kubernetes.io/x`},
+		"own taint":                       {request(Update, "nodes", node("oak", nil), node("oak", func(n *corev1.Node) { n.Spec.Taints = []corev1.Taint{{Key: "k"}} })), `nodes "oak" is forbidden: node "oak" is not allowed to modify taints`},
+		"own lease":                       {request(Create, "leases.coordination.k8s.io", lease("oak"), nil), ""},
+		"other lease":                     {request(Create, "leases.coordination.k8s.io", lease("elm"), nil), `leases.coordination.k8s.io "elm" is forbidden: can only access node lease with the same name as the requesting node`},
+		"token for own pod":               {request(Create, "serviceaccounts/token", token("web", "u"), nil), ""},
+		"token for own pod, its audience": {request(Create, "serviceaccounts/token", token("web", "u", "vault"), nil), ""},
+		"token for an audience of nobody": {request(Create, "serviceaccounts/token", token("web", "u", "bank"), nil), `serviceaccounts "Unknown" is forbidden: audience "bank" not found in pod spec volume`},
+		"token for other pod":             {request(Create, "serviceaccounts/token", token("db", "u"), nil), `serviceaccounts "Unknown" is forbidden: node requested token bound to a pod scheduled on a different node`},
+		"token without UID":               {request(Create, "serviceaccounts/token", token("web", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token with a pod binding without a uid`},
+		"token without pod":               {request(Create, "serviceaccounts/token", token("", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token not bound to a pod`},
+		"something else":                  {request(Create, "events", &corev1.Event{ObjectMeta: named("shop", "e")}, nil), ""},
+	} {
+		t.Run(name, func(t *testing.T) { check(t, tc.want, run(t, g, asNode(tc.a, "oak"))) })
+	}
+	require.EqualError(t, run(t, g, asNode(request(Create, "events", &corev1.Event{ObjectMeta: named("shop", "e")}, nil), "")),
+		`events "e" is forbidden: could not determine node from user "system:node:"`)
+}
+
+func usesConfigMap(p *corev1.Pod) {
+	p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{}}}}
+}
