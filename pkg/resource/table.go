@@ -5,10 +5,15 @@ func Table() []*Row {
 	return []*Row{
 		configMaps(),
 		endpoints(),
+		events(),
 		namespaces(),
 		nodes(),
 		secrets(),
 		serviceAccounts(),
+		leases(),
 		endpointSlices(),
+		ipAddresses(),
+		serviceCIDRs(),
+		priorityClasses(),
 	}
 }
