@@ -5,6 +5,7 @@ func Table() []*Row {
 	return []*Row{
 		configMaps(),
 		endpoints(),
+		events(),
 		namespaces(),
 		nodes(),
 		pods(),
@@ -12,6 +13,10 @@ func Table() []*Row {
 		serviceAccounts(),
 		deployments(),
 		replicaSets(),
+		leases(),
 		endpointSlices(),
+		ipAddresses(),
+		serviceCIDRs(),
+		priorityClasses(),
 	}
 }

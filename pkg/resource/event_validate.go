@@ -1,0 +1,119 @@
+package resource
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// The lengths that texts of an event may have.
+const (
+	maxEventWord = 128
+	maxEventNote = 1024
+)
+
+// validateEvent holds for events however they come. Those with an eventTime are of the newer form, and have to say
+// who reports what; older ones need hardly anything.
+func validateEvent(e *corev1.Event) field.ErrorList {
+	errs := validateMeta(e, true, path.ValidatePathSegmentName)
+	if e.EventTime.IsZero() {
+		errs = append(errs, olderEventNamespace(e)...)
+	} else {
+		errs = append(errs, newerEvent(e)...)
+	}
+	return append(errs, dnsSubdomain(e.Namespace, field.NewPath("namespace"))...)
+}
+
+func olderEventNamespace(e *corev1.Event) field.ErrorList {
+	about := e.InvolvedObject.Namespace
+	// Events about objects without a namespace are in the namespace default.
+	agrees := about == e.Namespace || about == "" && e.Namespace == metav1.NamespaceDefault
+	return when(!agrees, namespaceDiffers(about))
+}
+
+func namespaceDiffers(about string) *field.Error {
+	return field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace")
+}
+
+func newerEvent(e *corev1.Event) field.ErrorList {
+	about, controller := e.InvolvedObject.Namespace, field.NewPath("reportingController")
+	elsewhere := e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem
+	return join(
+		when(about == "" && elsewhere, namespaceDiffers(about)),
+		present(e.ReportingController, controller),
+		invalid(controller, e.ReportingController, validation.IsQualifiedName(e.ReportingController)),
+		eventWord(e.ReportingInstance, field.NewPath("reportingInstance")),
+		eventWord(e.Action, field.NewPath("action")),
+		eventWord(e.Reason, field.NewPath("reason")),
+		atMost(e.Message, maxEventNote, field.NewPath("message")),
+	)
+}
+
+func eventWord(s string, path *field.Path) field.ErrorList {
+	return join(present(s, path), atMost(s, maxEventWord, path))
+}
+
+func atMost(s string, limit int, path *field.Path) field.ErrorList {
+	return when(len(s) > limit, field.Invalid(path, "", fmt.Sprintf("can have at most %v characters", limit)))
+}
+
+// validateNewerEvent adds what holds for creation through events.k8s.io/v1.
+func validateNewerEvent(e *corev1.Event) field.ErrorList {
+	unset := func(set bool, name string) field.ErrorList {
+		return when(set, field.Invalid(field.NewPath(name), "", "needs to be unset"))
+	}
+	return join(
+		validateMeta(e, true, subdomainName),
+		validateSeries(e.Series),
+		when(e.EventTime.IsZero(), field.Required(field.NewPath("eventTime"), "")),
+		when(e.Type != corev1.EventTypeNormal && e.Type != corev1.EventTypeWarning,
+			field.Invalid(field.NewPath("type"), "", fmt.Sprintf("has invalid value: %v", e.Type))),
+		unset(!e.FirstTimestamp.IsZero(), "firstTimestamp"),
+		unset(!e.LastTimestamp.IsZero(), "lastTimestamp"),
+		unset(e.Count != 0, "count"),
+		unset(e.Source.Component != "" || e.Source.Host != "", "source"),
+	)
+}
+
+func validateSeries(s *corev1.EventSeries) field.ErrorList {
+	if s == nil {
+		return nil
+	}
+	return join(
+		when(s.Count < 2, field.Invalid(field.NewPath("series.count"), "", "should be at least 2")),
+		when(s.LastObservedTime.IsZero(), field.Required(field.NewPath("series.lastObservedTime"), "")),
+	)
+}
+
+// validateNewerEventUpdate adds what holds for updates through events.k8s.io/v1: only the series may change.
+func validateNewerEventUpdate(next, old *corev1.Event) field.ErrorList {
+	errs := validateMetaUpdate(next, old)
+	if !same(next.Series, old.Series) {
+		errs = append(errs, validateSeries(next.Series)...)
+	}
+	for _, f := range []struct {
+		name      string
+		next, old any
+	}{
+		{"involvedObject", next.InvolvedObject, old.InvolvedObject},
+		{"reason", next.Reason, old.Reason},
+		{"message", next.Message, old.Message},
+		{"source", next.Source, old.Source},
+		{"firstTimestamp", next.FirstTimestamp, old.FirstTimestamp},
+		{"lastTimestamp", next.LastTimestamp, old.LastTimestamp},
+		{"count", next.Count, old.Count},
+		{"type", next.Type, old.Type},
+		{"eventTime", next.EventTime, old.EventTime},
+		{"action", next.Action, old.Action},
+		{"related", next.Related, old.Related},
+		{"reportingController", next.ReportingController, old.ReportingController},
+		{"reportingInstance", next.ReportingInstance, old.ReportingInstance},
+	} {
+		errs = append(errs, immutable(f.next, f.old, field.NewPath(f.name))...)
+	}
+	return errs
+}

@@ -1,0 +1,103 @@
+package resource
+
+import (
+	"strings"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// ipAddresses are the record of which Service has which cluster IP. The name is the address, so that etcd itself
+// refuses to give one away twice.
+func ipAddresses() *Row {
+	return Row{
+		Resource: "ipaddresses", Singular: "ipaddress", Kind: "IPAddress",
+		ShortNames: []string{"ip"},
+		Versions:   []Version{servedAs[networkingv1.IPAddress, networkingv1.IPAddressList](networkingv1.SchemeGroupVersion)},
+		Prefix:     "ipaddresses",
+		Columns: []metav1.TableColumnDefinition{
+			nameColumn, column("ParentRef", networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"]),
+		},
+		UnconditionalUpdate: true,
+	}.with(rules(Rules[*networkingv1.IPAddress]{
+		Validate:       validateIPAddress,
+		ValidateUpdate: validateIPAddressUpdate,
+		Fields: func(a *networkingv1.IPAddress) map[string]string {
+			p := a.Spec.ParentRef
+			if p == nil {
+				p = &networkingv1.ParentReference{}
+			}
+			return map[string]string{
+				"spec.parentRef.group": p.Group, "spec.parentRef.resource": p.Resource,
+				"spec.parentRef.namespace": p.Namespace, "spec.parentRef.name": p.Name,
+			}
+		},
+		Cells: func(a *networkingv1.IPAddress, _ time.Time) []any {
+			return []any{a.Name, parentText(a.Spec.ParentRef)}
+		},
+	}))
+}
+
+func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
+	return append(validateMeta(a, false, ipAddressName), validateParent(a.Spec.ParentRef)...)
+}
+
+func validateIPAddressUpdate(next, old *networkingv1.IPAddress) field.ErrorList {
+	return join(
+		validateMetaUpdate(next, old),
+		immutable(next.Spec.ParentRef, old.Spec.ParentRef, field.NewPath("spec", "parentRef")),
+	)
+}
+
+// ipAddressName wants the one canonical way to write an address.
+func ipAddressName(name string, _ bool) []string {
+	var messages []string
+	for _, err := range validation.IsValidIP(&field.Path{}, name) {
+		messages = append(messages, err.Detail)
+	}
+	return messages
+}
+
+func validateParent(p *networkingv1.ParentReference) field.ErrorList {
+	at := field.NewPath("spec", "parentRef")
+	if p == nil {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	var errs field.ErrorList
+	if p.Group != "" {
+		errs = dnsSubdomain(p.Group, at.Child("group"))
+	}
+	return join(errs,
+		segment(p.Resource, at.Child("resource")),
+		segment(p.Name, at.Child("name")),
+		invalid(at.Child("namespace"), p.Namespace, path.IsValidPathSegmentName(p.Namespace)),
+	)
+}
+
+// segment wants a text that can be one segment of a URL's path.
+func segment(s string, at *field.Path) field.ErrorList {
+	if s == "" {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	return invalid(at, s, path.IsValidPathSegmentName(s))
+}
+
+// parentText is "services/default/web", with the group after the resource if there is one.
+func parentText(p *networkingv1.ParentReference) string {
+	if p == nil {
+		return "<none>"
+	}
+	resource := p.Resource
+	if p.Group != "" {
+		resource += "." + p.Group
+	}
+	parts := []string{resource}
+	if p.Namespace != "" {
+		parts = append(parts, p.Namespace)
+	}
+	return strings.Join(append(parts, p.Name), "/")
+}
