@@ -64,12 +64,14 @@ func defaultDeployment(d *appsv1.Deployment) {
 func prepareDeploymentCreate(d *appsv1.Deployment) {
 	d.Status = appsv1.DeploymentStatus{}
 	d.Generation = 1
+	dropOffFields(&d.Spec.Template.Spec)
 }
 
 // prepareDeploymentUpdate counts changes of annotations too: kubectl's older rollback worked through them, and
 // controllers answer to observedGeneration since.
 func prepareDeploymentUpdate(next, old *appsv1.Deployment) {
 	next.Status = *old.Status.DeepCopy()
+	dropOffFields(&next.Spec.Template.Spec)
 	raiseGeneration(next, old, !same(next.Spec, old.Spec) || !same(next.Annotations, old.Annotations))
 }
 

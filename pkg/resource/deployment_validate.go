@@ -2,7 +2,6 @@ package resource
 
 import (
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -146,15 +145,5 @@ func validateCollisionCount(next, old *int32, path *field.Path) field.ErrorList 
 }
 
 func deploymentWarnings(next, old *appsv1.Deployment) []string {
-	var before *corev1.PodTemplateSpec
-	var out []string
-	if old != nil {
-		before = &old.Spec.Template
-	} else {
-		out = nameWarnings(next.Name, "Pod names and hostnames")
-	}
-	if before != nil && next.Generation == old.Generation {
-		return nil
-	}
-	return append(out, podTemplateWarnings(&next.Spec.Template, before, field.NewPath("spec", "template"))...)
+	return workloadWarnings(next, old == nil, old != nil && next.Generation == old.Generation, &next.Spec.Template)
 }

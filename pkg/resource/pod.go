@@ -111,11 +111,14 @@ func preparePodCreate(p *corev1.Pod) {
 			Message: "Scheduling is blocked due to non-empty scheduling gates",
 		}}
 	}
+	dropOffFields(&p.Spec)
 	mergeLabelKeys(p)
+	takeAppArmorAnnotations(p)
 }
 
 func preparePodUpdate(next, old *corev1.Pod) {
 	next.Status = *old.Status.DeepCopy()
+	dropOffFields(&next.Spec)
 	bumpPodGeneration(next, old)
 }
 

@@ -47,6 +47,7 @@ func prepareEphemeralContainers(next, old *corev1.Pod) {
 	keepPodButSpec(next, old)
 	next.Spec = *old.Spec.DeepCopy()
 	next.Spec.EphemeralContainers = added
+	dropOffFields(&next.Spec)
 	bumpPodGeneration(next, old)
 }
 

@@ -1,75 +1,204 @@
 package resource
 
 import (
+	"math"
+
 	corev1 "k8s.io/api/core/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// podScope says what a PodSpec is part of.
-type podScope struct {
-	// pod is set for a pod itself, unset for a template.
-	pod bool
+// The validation of a pod is a walk over its spec in the order of the API's own messages. The parts are functions of
+// a value and its path; those that must know of the rest of the spec are methods of podCheck.
+
+// podCheck is what the parts of a spec must know of each other.
+type podCheck struct {
+	spec *corev1.PodSpec
+	// isPod is set for a pod itself, and podName is its name; neither is for the template of one.
+	isPod   bool
+	podName string
+	// hostUsers says that the pod's users are those of the host.
+	hostUsers bool
+	// volumes are the valid ones, for mounts to refer to; claims are the resource claims, for containers.
+	volumes map[string]*corev1.VolumeSource
+	claims  map[string]bool
 }
 
+// validatePodSpec validates the spec of the pod p, or of a template if p is nil.
+func validatePodSpec(s *corev1.PodSpec, p *corev1.Pod, path *field.Path) field.ErrorList {
+	c := podCheck{
+		spec: s, isPod: p != nil, hostUsers: s.HostUsers == nil || *s.HostUsers,
+		volumes: map[string]*corev1.VolumeSource{}, claims: map[string]bool{},
+	}
+	if p != nil {
+		c.podName = p.Name
+	}
+	for _, claim := range s.ResourceClaims {
+		if claim.Name != "" {
+			c.claims[claim.Name] = true
+		}
+	}
+	return join(c.content(path), c.placement(path), c.identity(path), c.classes(path))
+}
+
+// content validates what runs: volumes first, for the containers refer to them.
+func (c *podCheck) content(path *field.Path) field.ErrorList {
+	s := c.spec
+	return join(
+		when(s.TerminationGracePeriodSeconds == nil, field.Required(path.Child("terminationGracePeriodSeconds"), "")),
+		c.validateVolumes(path.Child("volumes")),
+		validateResourceClaims(s.ResourceClaims, path.Child("resourceClaims")),
+		c.validateContainers(path.Child("containers")),
+		c.validateInitContainers(path.Child("initContainers")),
+		c.validateEphemeralContainers(path.Child("ephemeralContainers")),
+		given(s.Resources, path.Child("resources"), c.validatePodResources),
+		c.hostPorts(path),
+		presentOneOf(s.RestartPolicy, path.Child("restartPolicy"),
+			corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever),
+		presentOneOf(s.DNSPolicy, path.Child("dnsPolicy"),
+			corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone),
+	)
+}
+
+// placement validates where it runs, and as whom.
+func (c *podCheck) placement(path *field.Path) field.ErrorList {
+	s := c.spec
+	return join(
+		metavalidation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector")),
+		given(s.SecurityContext, path.Child("securityContext"), c.validatePodSecurityContext),
+		given(s.Affinity, path.Child("affinity"), validateAffinity),
+		c.dns(path.Child("dnsConfig")),
+		each(s.ReadinessGates, path.Child("readinessGates"), func(g *corev1.PodReadinessGate, path *field.Path) field.ErrorList {
+			return qualifiedName(string(g.ConditionType), path.Child("conditionType"))
+		}),
+		validateSchedulingGates(s.SchedulingGates, path.Child("schedulingGates")),
+		validateSpreadConstraints(s.TopologySpreadConstraints, path.Child("topologySpreadConstraints")),
+		c.hostProcess(path),
+		c.ownUsers(path),
+	)
+}
+
+// identity validates the names of the pod and of what it belongs to.
+func (c *podCheck) identity(path *field.Path) field.ErrorList {
+	s := c.spec
+	named := func(name, child string) field.ErrorList {
+		if name == "" {
+			return nil
+		}
+		return invalid(path.Child(child), name, subdomainName(name, false))
+	}
+	label := func(name, child string) field.ErrorList {
+		if name == "" {
+			return nil
+		}
+		return dnsLabel(name, path.Child(child))
+	}
+	return join(
+		named(s.ServiceAccountName, "serviceAccountName"),
+		named(s.NodeName, "nodeName"),
+		given(s.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"), activeDeadline),
+		label(s.Hostname, "hostname"),
+		label(s.Subdomain, "subdomain"),
+		given(s.HostnameOverride, path.Child("hostnameOverride"), c.hostnameOverride),
+		validateTolerations(s.Tolerations, path.Child("tolerations")),
+		each(s.HostAliases, path.Child("hostAliases"), hostAlias),
+		named(s.PriorityClassName, "priorityClassName"),
+	)
+}
+
+func activeDeadline(d *int64, path *field.Path) field.ErrorList {
+	return when(*d < 1 || *d > math.MaxInt32, field.Invalid(path, *d, validation.InclusiveRangeError(1, math.MaxInt32)))
+}
+
+// classes validates how it is run.
+func (c *podCheck) classes(path *field.Path) field.ErrorList {
+	s := c.spec
+	var errs field.ErrorList
+	if s.RuntimeClassName != nil {
+		errs = invalid(path.Child("runtimeClassName"), *s.RuntimeClassName, subdomainName(*s.RuntimeClassName, false))
+	}
+	if s.PreemptionPolicy != nil {
+		errs = append(errs, presentOneOf(*s.PreemptionPolicy, path.Child("preemptionPolicy"), corev1.PreemptLowerPriority, corev1.PreemptNever)...)
+	}
+	if s.Overhead != nil {
+		errs = append(errs, c.resources(&corev1.ResourceRequirements{Limits: s.Overhead}, containerResourceName, path.Child("overhead"))...)
+	}
+	if s.OS != nil {
+		errs = append(errs, c.os(path)...)
+	}
+	return errs
+}
+
+// validateResourceClaims validates the pod's claims of devices, each by its own name or by that of a template.
+func validateResourceClaims(claims []corev1.PodResourceClaim, path *field.Path) field.ErrorList {
+	names := taken{}
+	object := func(name *string, path *field.Path) field.ErrorList {
+		return invalid(path, *name, subdomainName(*name, false))
+	}
+	return each(claims, path, func(r *corev1.PodResourceClaim, path *field.Path) field.ErrorList {
+		var errs field.ErrorList
+		switch {
+		case r.Name == "":
+			errs = field.ErrorList{field.Required(path.Child("name"), "")}
+		case !names.claim(r.Name):
+			errs = field.ErrorList{field.Duplicate(path.Child("name"), r.Name)}
+		default:
+			errs = dnsLabel(r.Name, path.Child("name"))
+		}
+		both, none := r.ResourceClaimName != nil && r.ResourceClaimTemplateName != nil, r.ResourceClaimName == nil && r.ResourceClaimTemplateName == nil
+		return join(errs,
+			when(both, field.Invalid(path, r, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")),
+			when(none, field.Invalid(path, r, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")),
+			given(r.ResourceClaimName, path.Child("resourceClaimName"), object),
+			given(r.ResourceClaimTemplateName, path.Child("resourceClaimTemplateName"), object))
+	})
+}
+
+// validatePodCreate adds to what every pod must be what only a new one must not have.
 func validatePodCreate(p *corev1.Pod) field.ErrorList {
-	errs := validateMeta(p, true, subdomainName)
-	errs = append(errs, validatePodAnnotations(p.Annotations, &p.Spec, field.NewPath("metadata", "annotations"))...)
-	return append(errs, validatePodSpec(&p.Spec, p, field.NewPath("spec"), podScope{pod: true})...)
+	path := field.NewPath("spec")
+	gated := p.Spec.NodeName != "" && len(p.Spec.SchedulingGates) > 0
+	return join(
+		validatePod(p),
+		when(len(p.Spec.EphemeralContainers) > 0, field.Forbidden(path.Child("ephemeralContainers"), "cannot be set on create")),
+		when(gated, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared")),
+		profilesMatch(p, path),
+	)
 }
 
-func validatePodAnnotations(annotations map[string]string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	if v, mirror := annotations[corev1.MirrorPodAnnotationKey]; mirror && s.NodeName == "" {
-		errs = append(errs, field.Invalid(path.Key(corev1.MirrorPodAnnotationKey), v, "must set spec.nodeName if mirror pod annotation is set"))
-	}
-	return errs
+// validatePod validates a pod, new or changed. It is stricter than the validation of a template where older templates
+// rely on the laxness.
+func validatePod(p *corev1.Pod) field.ErrorList {
+	path := field.NewPath("spec")
+	return join(
+		validateMeta(p, true, subdomainName),
+		validatePodAnnotations(p.Annotations, &p.Spec, field.NewPath("metadata", "annotations")),
+		validatePodSpec(&p.Spec, p, path),
+		tokensWithoutAccount(&p.Spec, path.Child("volumes")),
+		each(p.Spec.Containers, path.Child("containers"), untrimmedImage),
+		each(p.Spec.InitContainers, path.Child("initContainers"), untrimmedImage),
+	)
 }
 
-func validatePodSpec(s *corev1.PodSpec, p *corev1.Pod, path *field.Path, scope podScope) field.ErrorList {
-	var errs field.ErrorList
-	if len(s.Containers) == 0 {
-		errs = append(errs, field.Required(path.Child("containers"), ""))
-	}
-	for i := range s.Containers {
-		c, path := &s.Containers[i], path.Child("containers").Index(i)
-		if c.Name == "" {
-			errs = append(errs, field.Required(path.Child("name"), ""))
-		} else {
-			errs = append(errs, invalid(path.Child("name"), c.Name, validation.IsDNS1123Label(c.Name))...)
-		}
-		if c.Image == "" {
-			errs = append(errs, field.Required(path.Child("image"), ""))
-		}
-	}
-	return errs
-}
-
-func isSidecar(c *corev1.Container) bool {
-	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-}
-
-func validatePodUpdate(next, old *corev1.Pod) field.ErrorList {
-	return append(validateMetaUpdate(next, old), validatePodSpec(&next.Spec, next, field.NewPath("spec"), podScope{pod: true})...)
-}
-
-func validatePodStatusUpdate(next, old *corev1.Pod) field.ErrorList {
-	return validateMetaUpdate(next, old)
-}
-
-func validateEphemeralContainersUpdate(next, old *corev1.Pod) field.ErrorList {
-	return validateMetaUpdate(next, old)
-}
-
-func validatePodResize(next, old *corev1.Pod) field.ErrorList {
-	return validateMetaUpdate(next, old)
-}
-
-func podWarnings(next, old *corev1.Pod) []string {
-	if old != nil {
+// tokensWithoutAccount finds volumes that want a token of an account that the pod does not have.
+func tokensWithoutAccount(s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	if s.ServiceAccountName != "" {
 		return nil
 	}
-	return nameWarnings(next.Name, "the Pod's hostname")
+	return each(s.Volumes, path, func(v *corev1.Volume, path *field.Path) field.ErrorList {
+		return given(v.Projected, path.Child("projected"), func(p *corev1.ProjectedVolumeSource, path *field.Path) field.ErrorList {
+			return each(p.Sources, path.Child("sources"), func(s *corev1.VolumeProjection, path *field.Path) field.ErrorList {
+				return when(s.ServiceAccountToken != nil, field.Forbidden(path.Child("serviceAccountToken"), "must not be specified when serviceAccountName is not set"))
+			})
+		})
+	})
 }
 
-func podTemplateWarnings(next, old *corev1.PodTemplateSpec, path *field.Path) []string { return nil }
+// ValidateBinding validates the body of pods/binding.
+func ValidateBinding(b *corev1.Binding) field.ErrorList {
+	path := field.NewPath("target")
+	other := b.Target.Kind != "" && b.Target.Kind != "Node"
+	return append(when(other, field.NotSupported(path.Child("kind"), b.Target.Kind, []string{"Node", "<empty>"})),
+		present(b.Target.Name, path.Child("name"))...)
+}

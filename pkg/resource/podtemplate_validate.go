@@ -50,7 +50,7 @@ func validatePodTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.Erro
 	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
 	errs = append(errs, apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
 	errs = append(errs, validatePodAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
-	errs = append(errs, validatePodSpec(&t.Spec, nil, path.Child("spec"), podScope{})...)
+	errs = append(errs, validatePodSpec(&t.Spec, nil, path.Child("spec"))...)
 	if len(t.Spec.EphemeralContainers) > 0 {
 		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
 	}
@@ -68,4 +68,16 @@ func nameWarnings(name, use string) []string {
 		return []string{fmt.Sprintf("metadata.name: this is used in %s, which can result in surprising behavior; a DNS label is recommended: %v", use, messages)}
 	}
 	return nil
+}
+
+// workloadWarnings are those of a kind that makes pods; those of an unchanged template were given before.
+func workloadWarnings(obj Object, created, unchanged bool, t *corev1.PodTemplateSpec) []string {
+	if unchanged {
+		return nil
+	}
+	var all []string
+	if created {
+		all = nameWarnings(obj.GetName(), "Pod names and hostnames")
+	}
+	return append(all, podTemplateWarnings(t, field.NewPath("spec", "template"))...)
 }

@@ -55,10 +55,12 @@ func defaultReplicaSet(r *appsv1.ReplicaSet) {
 func prepareReplicaSetCreate(r *appsv1.ReplicaSet) {
 	r.Status = appsv1.ReplicaSetStatus{}
 	r.Generation = 1
+	dropOffFields(&r.Spec.Template.Spec)
 }
 
 func prepareReplicaSetUpdate(next, old *appsv1.ReplicaSet) {
 	next.Status = *old.Status.DeepCopy()
+	dropOffFields(&next.Spec.Template.Spec)
 	raiseGeneration(next, old, !same(next.Spec, old.Spec))
 }
 

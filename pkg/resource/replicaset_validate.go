@@ -46,12 +46,5 @@ func validateReplicaSetStatus(s *appsv1.ReplicaSetStatus, path *field.Path) fiel
 }
 
 func replicaSetWarnings(next, old *appsv1.ReplicaSet) []string {
-	if old == nil {
-		return append(nameWarnings(next.Name, "Pod names and hostnames"),
-			podTemplateWarnings(&next.Spec.Template, nil, field.NewPath("spec", "template"))...)
-	}
-	if next.Generation == old.Generation {
-		return nil
-	}
-	return podTemplateWarnings(&next.Spec.Template, &old.Spec.Template, field.NewPath("spec", "template"))
+	return workloadWarnings(next, old == nil, old != nil && next.Generation == old.Generation, &next.Spec.Template)
 }

@@ -1,0 +1,200 @@
+package resource
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func (c *podCheck) env(vars []corev1.EnvVar, path *field.Path) field.ErrorList {
+	return each(vars, path, func(v *corev1.EnvVar, path *field.Path) field.ErrorList {
+		errs := present(v.Name, path.Child("name"))
+		if v.Name != "" {
+			errs = invalid(path.Child("name"), v.Name, validation.IsRelaxedEnvVarName(v.Name))
+		}
+		return append(errs, c.valueFrom(v, path.Child("valueFrom"))...)
+	})
+}
+
+func (c *podCheck) valueFrom(v *corev1.EnvVar, path *field.Path) field.ErrorList {
+	s := v.ValueFrom
+	if s == nil {
+		return nil
+	}
+	all := []source{
+		sourceOf(s.FieldRef, "fieldRef", path, func(r *corev1.ObjectFieldSelector, path *field.Path) field.ErrorList {
+			return fieldRef(r, envFieldPaths, path)
+		}),
+		sourceOf(s.ResourceFieldRef, "resourceFieldRef", path, func(r *corev1.ResourceFieldSelector, path *field.Path) field.ErrorList {
+			return resourceFieldRef(r, false, path)
+		}),
+		sourceOf(s.ConfigMapKeyRef, "configMapKeyRef", path, func(r *corev1.ConfigMapKeySelector, path *field.Path) field.ErrorList {
+			return keyRef(r.Name, r.Key, path)
+		}),
+		sourceOf(s.SecretKeyRef, "secretKeyRef", path, func(r *corev1.SecretKeySelector, path *field.Path) field.ErrorList {
+			return keyRef(r.Name, r.Key, path)
+		}),
+		sourceOf(s.FileKeyRef, "fileKeyRef", path, c.fileKeyRef),
+	}
+	errs, count := checkSet(all)
+	switch {
+	case count == 0:
+		return append(errs, field.Invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
+	case v.Value != "":
+		return append(errs, field.Invalid(path, "", "may not be specified when `value` is not empty"))
+	case count > 1:
+		return append(errs, field.Invalid(path, "", "may not have more than one field specified at a time"))
+	}
+	return errs
+}
+
+func keyRef(name, key string, path *field.Path) field.ErrorList {
+	errs := invalid(path.Child("name"), name, subdomainName(name, false))
+	if key == "" {
+		return append(errs, field.Required(path.Child("key"), ""))
+	}
+	return append(errs, invalid(path.Child("key"), key, validation.IsConfigMapKey(key))...)
+}
+
+// fileKeyRef wants a key of a file in a volume of the pod.
+func (c *podCheck) fileKeyRef(r *corev1.FileKeySelector, path *field.Path) field.ErrorList {
+	errs := present(r.Key, path.Child("key"))
+	if r.Key != "" {
+		errs = invalid(path.Child("key"), r.Key, validation.IsRelaxedEnvVarName(r.Key))
+	}
+	_, known := c.volumes[r.VolumeName]
+	return join(errs,
+		present(r.VolumeName, path.Child("volumeName")),
+		when(r.VolumeName != "" && !known, field.NotFound(path.Child("volumeName"), r.VolumeName)),
+		present(r.Path, path.Child("path")),
+		filePath(r.Path, path.Child("path")))
+}
+
+func envFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
+	return each(sources, path, func(s *corev1.EnvFromSource, at *field.Path) field.ErrorList {
+		var errs field.ErrorList
+		if s.Prefix != "" {
+			errs = invalid(at.Child("prefix"), s.Prefix, validation.IsRelaxedEnvVarName(s.Prefix))
+		}
+		more, count := checkSet([]source{
+			sourceOf(s.ConfigMapRef, "configMapRef", at, func(r *corev1.ConfigMapEnvSource, at *field.Path) field.ErrorList {
+				return nameRef(r.Name, at.Child("name"))
+			}),
+			sourceOf(s.SecretRef, "secretRef", at, func(r *corev1.SecretEnvSource, at *field.Path) field.ErrorList {
+				return nameRef(r.Name, at.Child("name"))
+			}),
+		})
+		return join(errs, more,
+			when(count == 0, field.Invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")),
+			when(count > 1, field.Invalid(path, "", "may not have more than one field specified at a time")))
+	})
+}
+
+func nameRef(name string, path *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	return invalid(path, name, subdomainName(name, true))
+}
+
+// The fields of a pod that its containers can be told, each list in alphabetical order.
+var (
+	envFieldPaths = []string{
+		"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+		"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+	}
+	volumeFieldPaths = []string{"metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"}
+	// knownFieldPaths are fields that exist; which of them may be used depends on where.
+	knownFieldPaths = append([]string{"metadata.annotations", "metadata.labels", "spec.host", "spec.restartPolicy", "spec.schedulerName", "status.phase"}, envFieldPaths...)
+)
+
+func fieldRef(r *corev1.ObjectFieldSelector, allowed []string, path *field.Path) field.ErrorList {
+	switch {
+	case r.APIVersion == "":
+		return field.ErrorList{field.Required(path.Child("apiVersion"), "")}
+	case r.FieldPath == "":
+		return field.ErrorList{field.Required(path.Child("fieldPath"), "")}
+	}
+	base, key, subscripted := splitSubscript(r.FieldPath)
+	if problem := unknownFieldPath(r.APIVersion, r.FieldPath, base, subscripted); problem != "" {
+		return field.ErrorList{field.Invalid(path.Child("fieldPath"), r.FieldPath, "error converting fieldPath: "+problem)}
+	}
+	switch {
+	case subscripted && base == "metadata.annotations":
+		return qualifiedName(strings.ToLower(key), path)
+	case subscripted:
+		return qualifiedName(key, path)
+	case base == "spec.host":
+		base = "spec.nodeName"
+	}
+	return when(!slices.Contains(allowed, base), field.NotSupported(path.Child("fieldPath"), base, allowed))
+}
+
+func unknownFieldPath(version, full, base string, subscripted bool) string {
+	switch {
+	case version != "v1":
+		return fmt.Sprintf("unsupported pod version: %s", version)
+	case subscripted && base != "metadata.annotations" && base != "metadata.labels":
+		return fmt.Sprintf("field label does not support subscript: %s", full)
+	case !slices.Contains(knownFieldPaths, base):
+		return fmt.Sprintf("field label not supported: %s", full)
+	}
+	return ""
+}
+
+// splitSubscript parts metadata.labels['app'] into metadata.labels and app.
+func splitSubscript(p string) (base, key string, ok bool) {
+	if inner, closed := strings.CutSuffix(p, "']"); closed {
+		if base, key, ok = strings.Cut(inner, "['"); ok && base != "" {
+			return base, key, true
+		}
+	}
+	return p, "", false
+}
+
+// The resources of a container that its environment and files can tell.
+var resourceFields = []string{
+	"limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory",
+}
+
+func resourceFieldRef(r *corev1.ResourceFieldSelector, inVolume bool, path *field.Path) field.ErrorList {
+	hugePages := strings.HasPrefix(r.Resource, "requests.hugepages-") || strings.HasPrefix(r.Resource, "limits.hugepages-")
+	var errs field.ErrorList
+	switch {
+	case inVolume && r.ContainerName == "":
+		errs = append(errs, field.Required(path.Child("containerName"), ""))
+	case r.Resource == "":
+		errs = append(errs, field.Required(path.Child("resource"), ""))
+	case !hugePages && !slices.Contains(resourceFields, r.Resource):
+		errs = append(errs, field.NotSupported(path.Child("resource"), r.Resource, resourceFields))
+	}
+	return append(errs, divisor(r, path.Child("divisor"))...)
+}
+
+var byteDivisors = []string{"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}
+
+func divisor(r *corev1.ResourceFieldSelector, path *field.Path) field.ErrorList {
+	if r.Divisor.Cmp(resource.Quantity{}) == 0 {
+		return nil
+	}
+	allowed, values, what := byteDivisors, strings.Join(byteDivisors, ", "), ""
+	switch _, name, _ := strings.Cut(r.Resource, "."); {
+	case name == "cpu":
+		allowed, values, what = []string{"1m", "1"}, "1m and 1", "cpu"
+	case name == "memory":
+		what = "memory"
+	case name == "ephemeral-storage":
+		what = "local ephemeral storage"
+	case strings.HasPrefix(name, corev1.ResourceHugePagesPrefix):
+		what = "hugepages"
+	default:
+		return nil
+	}
+	return when(!slices.Contains(allowed, r.Divisor.String()),
+		field.Invalid(path, r.Resource, fmt.Sprintf("only divisor's values %s are supported with the %s resource", values, what)))
+}

@@ -1,0 +1,108 @@
+package resource
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// lifecycleAndProbes validates what a container that stays may have.
+func (c *podCheck) lifecycleAndProbes(ctr *corev1.Container, path *field.Path) field.ErrorList {
+	return join(
+		given(ctr.Lifecycle, path.Child("lifecycle"), c.lifecycle),
+		given(ctr.LivenessProbe, path.Child("livenessProbe"), c.restartingProbe),
+		given(ctr.ReadinessProbe, path.Child("readinessProbe"), c.readinessProbe),
+		given(ctr.StartupProbe, path.Child("startupProbe"), c.restartingProbe),
+	)
+}
+
+func (c *podCheck) lifecycle(l *corev1.Lifecycle, path *field.Path) field.ErrorList {
+	hook := func(h *corev1.LifecycleHandler, path *field.Path) field.ErrorList {
+		return c.handler(handler{h.Exec, h.HTTPGet, h.TCPSocket, nil, h.Sleep}, path)
+	}
+	return join(given(l.PostStart, path.Child("postStart"), hook), given(l.PreStop, path.Child("preStop"), hook))
+}
+
+// restartingProbe is one whose failure ends the container: a single success must be enough.
+func (c *podCheck) restartingProbe(p *corev1.Probe, path *field.Path) field.ErrorList {
+	return append(c.probe(p, path), when(p.SuccessThreshold != 1, field.Invalid(path.Child("successThreshold"), p.SuccessThreshold, "must be 1"))...)
+}
+
+func (c *podCheck) readinessProbe(p *corev1.Probe, path *field.Path) field.ErrorList {
+	return append(c.probe(p, path), when(p.TerminationGracePeriodSeconds != nil,
+		field.Invalid(path.Child("terminationGracePeriodSeconds"), p.TerminationGracePeriodSeconds, "must not be set for readinessProbes"))...)
+}
+
+func (c *podCheck) probe(p *corev1.Probe, path *field.Path) field.ErrorList {
+	errs := join(
+		c.handler(handler{p.Exec, p.HTTPGet, p.TCPSocket, p.GRPC, nil}, path),
+		nonNegative(int64(p.InitialDelaySeconds), path.Child("initialDelaySeconds")),
+		nonNegative(int64(p.TimeoutSeconds), path.Child("timeoutSeconds")),
+		nonNegative(int64(p.PeriodSeconds), path.Child("periodSeconds")),
+		nonNegative(int64(p.SuccessThreshold), path.Child("successThreshold")),
+		nonNegative(int64(p.FailureThreshold), path.Child("failureThreshold")),
+	)
+	if g := p.TerminationGracePeriodSeconds; g != nil && *g <= 0 {
+		errs = append(errs, field.Invalid(path.Child("terminationGracePeriodSeconds"), *g, "must be greater than 0"))
+	}
+	return errs
+}
+
+// handler is what a probe or a hook does, exactly one of these.
+type handler struct {
+	exec  *corev1.ExecAction
+	http  *corev1.HTTPGetAction
+	tcp   *corev1.TCPSocketAction
+	grpc  *corev1.GRPCAction
+	sleep *corev1.SleepAction
+}
+
+func (c *podCheck) handler(h handler, path *field.Path) field.ErrorList {
+	all := []source{
+		sourceOf(h.exec, "exec", path, execAction),
+		sourceOf(h.http, "httpGet", path, httpAction),
+		sourceOf(h.tcp, "tcpSocket", path, func(t *corev1.TCPSocketAction, path *field.Path) field.ErrorList {
+			return portNumberOrName(t.Port, path.Child("port"))
+		}),
+		sourceOf(h.grpc, "grpc", path, func(g *corev1.GRPCAction, path *field.Path) field.ErrorList {
+			return portNumberOrName(intstr.FromInt32(g.Port), path.Child("port"))
+		}),
+		sourceOf(h.sleep, "sleep", path, c.sleep),
+	}
+	errs, count := onlyOne(all, path, "may not specify more than 1 handler type")
+	return append(errs, when(count == 0, field.Required(path, "must specify a handler type"))...)
+}
+
+func execAction(e *corev1.ExecAction, path *field.Path) field.ErrorList {
+	return when(len(e.Command) == 0, field.Required(path.Child("command"), ""))
+}
+
+func httpAction(h *corev1.HTTPGetAction, path *field.Path) field.ErrorList {
+	errs := join(
+		present(h.Path, path.Child("path")),
+		portNumberOrName(h.Port, path.Child("port")),
+		oneOf(h.Scheme, path.Child("scheme"), corev1.URISchemeHTTP, corev1.URISchemeHTTPS))
+	for _, header := range h.HTTPHeaders {
+		errs = append(errs, invalid(path.Child("httpHeaders"), header.Name, validation.IsHTTPHeaderName(header.Name))...)
+	}
+	return errs
+}
+
+func portNumberOrName(p intstr.IntOrString, path *field.Path) field.ErrorList {
+	if p.Type == intstr.String {
+		return invalid(path, p.StrVal, validation.IsValidPortName(p.StrVal))
+	}
+	return invalid(path, p.IntValue(), validation.IsValidPortNum(p.IntValue()))
+}
+
+// sleep must end before the pod's grace does.
+func (c *podCheck) sleep(s *corev1.SleepAction, path *field.Path) field.ErrorList {
+	grace := c.spec.TerminationGracePeriodSeconds
+	if grace == nil || (s.Seconds >= 0 && s.Seconds <= *grace) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, s.Seconds, fmt.Sprintf("must be non-negative and less than terminationGracePeriodSeconds (%d)", *grace))}
+}

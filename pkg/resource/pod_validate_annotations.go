@@ -1,0 +1,169 @@
+package resource
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Some annotations of pods mean something to the cluster: those that were fields to be, and became fields.
+
+const tolerationsAnnotation = "scheduler.alpha.kubernetes.io/tolerations"
+
+func validatePodAnnotations(annotations map[string]string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if v, mirror := annotations[corev1.MirrorPodAnnotationKey]; mirror && s.NodeName == "" {
+		errs = append(errs, field.Invalid(path.Key(corev1.MirrorPodAnnotationKey), v, "must set spec.nodeName if mirror pod annotation is set"))
+	}
+	if v := annotations[tolerationsAnnotation]; v != "" {
+		errs = append(errs, annotatedTolerations(v, path)...)
+	}
+	if v, ok := annotations[corev1.PodDeletionCost]; ok && !isDeletionCost(v) {
+		errs = append(errs, field.Invalid(path.Key(corev1.PodDeletionCost), v, "must be a 32bit integer"))
+	}
+	for k, v := range sorted(annotations) {
+		errs = join(errs, seccompAnnotation(k, v, path), appArmorAnnotation(k, v, s, path))
+	}
+	return errs
+}
+
+func annotatedTolerations(v string, path *field.Path) field.ErrorList {
+	var tolerations []corev1.Toleration
+	if err := json.Unmarshal([]byte(v), &tolerations); err != nil {
+		return field.ErrorList{field.Invalid(path, tolerationsAnnotation, err.Error())}
+	}
+	return validateTolerations(tolerations, path.Child(tolerationsAnnotation))
+}
+
+// isDeletionCost wants the one way to write a number: no plus sign, no leading zeros, no minus zero.
+func isDeletionCost(v string) bool {
+	n, err := strconv.ParseInt(v, 10, 32)
+	return err == nil && strconv.FormatInt(n, 10) == v
+}
+
+func seccompAnnotation(k, v string, path *field.Path) field.ErrorList {
+	if k != corev1.SeccompPodAnnotationKey && !strings.HasPrefix(k, corev1.SeccompContainerAnnotationKeyPrefix) {
+		return nil
+	}
+	switch v {
+	case corev1.SeccompProfileRuntimeDefault, corev1.DeprecatedSeccompProfileDockerDefault, corev1.SeccompProfileNameUnconfined:
+		return nil
+	}
+	if local, ok := strings.CutPrefix(v, corev1.SeccompLocalhostProfileNamePrefix); ok {
+		return descendingPath(local, path.Child(k))
+	}
+	return field.ErrorList{field.Invalid(path.Child(k), v, "must be a valid seccomp profile")}
+}
+
+func appArmorAnnotation(k, v string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	name, ok := strings.CutPrefix(k, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix)
+	if !ok {
+		return nil
+	}
+	found := false
+	eachContainer(s, func(c *corev1.Container) { found = found || c.Name == name })
+	known := v == "" || v == corev1.DeprecatedAppArmorBetaProfileRuntimeDefault || v == corev1.DeprecatedAppArmorBetaProfileNameUnconfined ||
+		strings.HasPrefix(v, corev1.DeprecatedAppArmorBetaProfileNamePrefix)
+	return join(
+		when(!found, field.Invalid(path.Key(k), name, "container not found")),
+		when(!known, field.Invalid(path.Key(k), v, fmt.Sprintf("invalid AppArmor profile name: %q", v))))
+}
+
+// annotatedAppArmor is the field that an annotation stands for, or nil.
+func annotatedAppArmor(v string) *corev1.AppArmorProfile {
+	switch v {
+	case corev1.DeprecatedAppArmorBetaProfileNameUnconfined:
+		return &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}
+	case corev1.DeprecatedAppArmorBetaProfileRuntimeDefault:
+		return &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeRuntimeDefault}
+	}
+	if local, ok := strings.CutPrefix(v, corev1.DeprecatedAppArmorBetaProfileNamePrefix); ok && local != "" {
+		return &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeLocalhost, LocalhostProfile: &local}
+	}
+	return nil
+}
+
+// takeAppArmorAnnotations moves what the annotations say into the fields, unless the fields have something to say.
+func takeAppArmorAnnotations(p *corev1.Pod) {
+	if p.Spec.OS != nil && p.Spec.OS.Name == corev1.Windows {
+		return
+	}
+	eachContainer(&p.Spec, func(c *corev1.Container) {
+		profile := annotatedAppArmor(p.Annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name])
+		ofPod := p.Spec.SecurityContext != nil && same(profile, p.Spec.SecurityContext.AppArmorProfile)
+		ofContainer := c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil
+		if profile == nil || ofPod || ofContainer || len(appArmorProfile(profile, nil)) > 0 {
+			return
+		}
+		if c.SecurityContext == nil {
+			c.SecurityContext = &corev1.SecurityContext{}
+		}
+		c.SecurityContext.AppArmorProfile = profile
+	})
+}
+
+// profilesMatch wants the profiles in annotations and fields to say the same, where both do.
+func profilesMatch(p *corev1.Pod, path *field.Path) field.ErrorList {
+	errs := field.ErrorList{}
+	ofPod := p.Spec.SecurityContext
+	if v, ok := p.Annotations[corev1.SeccompPodAnnotationKey]; ok && ofPod != nil {
+		errs = append(errs, seccompMatches(v, ofPod.SeccompProfile, path.Child("securityContext", "seccompProfile"))...)
+	}
+	windows := p.Spec.OS != nil && p.Spec.OS.Name == corev1.Windows
+	eachContainerAt(&p.Spec, path, func(c *corev1.Container, path *field.Path) {
+		own := c.SecurityContext
+		if v, ok := p.Annotations[corev1.SeccompContainerAnnotationKeyPrefix+c.Name]; ok && own != nil {
+			errs = append(errs, seccompMatches(v, own.SeccompProfile, path.Child("securityContext", "seccompProfile"))...)
+		}
+		var profile *corev1.AppArmorProfile
+		if ofPod != nil {
+			profile = ofPod.AppArmorProfile
+		}
+		if own != nil && own.AppArmorProfile != nil {
+			profile = own.AppArmorProfile
+		}
+		if v, ok := p.Annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]; ok && profile != nil && !windows {
+			errs = append(errs, appArmorMatches(v, profile, path.Child("securityContext", "appArmorProfile"))...)
+		}
+	})
+	return errs
+}
+
+func seccompMatches(v string, p *corev1.SeccompProfile, path *field.Path) field.ErrorList {
+	if p == nil {
+		return nil
+	}
+	matches := true
+	switch p.Type {
+	case corev1.SeccompProfileTypeUnconfined:
+		matches = v == corev1.SeccompProfileNameUnconfined
+	case corev1.SeccompProfileTypeRuntimeDefault:
+		matches = v == corev1.SeccompProfileRuntimeDefault || v == corev1.DeprecatedSeccompProfileDockerDefault
+	case corev1.SeccompProfileTypeLocalhost:
+		local, ok := strings.CutPrefix(v, corev1.SeccompLocalhostProfileNamePrefix)
+		if matches = ok; ok && (p.LocalhostProfile == nil || local != *p.LocalhostProfile) {
+			return field.ErrorList{field.Forbidden(path.Child("localhostProfile"), "seccomp profile in annotation and field must match")}
+		}
+	}
+	return when(!matches, field.Forbidden(path.Child("type"), "seccomp type in annotation and field must match"))
+}
+
+func appArmorMatches(v string, p *corev1.AppArmorProfile, path *field.Path) field.ErrorList {
+	matches := true
+	switch p.Type {
+	case corev1.AppArmorProfileTypeUnconfined:
+		matches = v == corev1.DeprecatedAppArmorBetaProfileNameUnconfined
+	case corev1.AppArmorProfileTypeRuntimeDefault:
+		matches = v == corev1.DeprecatedAppArmorBetaProfileRuntimeDefault
+	case corev1.AppArmorProfileTypeLocalhost:
+		local, ok := strings.CutPrefix(v, corev1.DeprecatedAppArmorBetaProfileNamePrefix)
+		if matches = ok; ok && (p.LocalhostProfile == nil || local != *p.LocalhostProfile) {
+			return field.ErrorList{field.Forbidden(path.Child("localhostProfile"), "apparmor profile in annotation and field must match")}
+		}
+	}
+	return when(!matches, field.Forbidden(path.Child("type"), "apparmor type in annotation and field must match"))
+}
