@@ -1,0 +1,176 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/resource"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// The first objects are those that every cluster has before anybody has made any: four namespaces, and the service through which
+// pods reach this server. They go through the same code as a client's, admission and allocation of the address included, and are
+// only made where they are missing, so that a restart changes nothing.
+
+// Bootstrap makes the first objects, and the server ready. It tries until the store answers or ctx ends.
+func (s *Server) Bootstrap(ctx context.Context) error {
+	for {
+		err := s.bootstrap(ctx)
+		if err == nil {
+			s.ready.Store(true)
+			return nil
+		}
+		s.log.Warn("the first objects could not be made yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("make the first objects: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (s *Server) bootstrap(ctx context.Context) error {
+	for _, obj := range s.firstObjects() {
+		if err := s.ensure(ctx, obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstObjects lists them in the order of their making.
+func (s *Server) firstObjects() []resource.Object {
+	var out []resource.Object
+	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
+		out = append(out, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	if s.cfg.ServiceIP != "" {
+		out = append(out, s.kubernetesService(), s.kubernetesEndpoints(), s.kubernetesSlice())
+	}
+	return out
+}
+
+func kubernetesMeta() metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: "kubernetes", Namespace: metav1.NamespaceDefault}
+}
+
+func (s *Server) kubernetesService() *corev1.Service {
+	svc := &corev1.Service{ObjectMeta: kubernetesMeta()}
+	svc.Labels = map[string]string{"component": "apiserver", "provider": "kubernetes"}
+	svc.Spec = corev1.ServiceSpec{
+		Type: corev1.ServiceTypeClusterIP, ClusterIP: s.cfg.ServiceIP, ClusterIPs: []string{s.cfg.ServiceIP},
+		Ports: []corev1.ServicePort{{Name: "https", Port: 443, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(s.cfg.AdvertisePort)}},
+	}
+	return svc
+}
+
+// kubernetesEndpoints is labelled so that the controller that mirrors endpoints into slices leaves it alone: the slice is made here too.
+func (s *Server) kubernetesEndpoints() *corev1.Endpoints {
+	e := &corev1.Endpoints{ObjectMeta: kubernetesMeta()}
+	e.Labels = map[string]string{discoveryv1.LabelSkipMirror: "true"}
+	e.Subsets = []corev1.EndpointSubset{{
+		Addresses: []corev1.EndpointAddress{{IP: s.cfg.AdvertiseIP}},
+		Ports:     []corev1.EndpointPort{{Name: "https", Port: s.cfg.AdvertisePort, Protocol: corev1.ProtocolTCP}},
+	}}
+	return e
+}
+
+func (s *Server) kubernetesSlice() *discoveryv1.EndpointSlice {
+	name, port, protocol, ready := "https", s.cfg.AdvertisePort, corev1.ProtocolTCP, true
+	e := &discoveryv1.EndpointSlice{ObjectMeta: kubernetesMeta(), AddressType: discoveryv1.AddressTypeIPv4}
+	e.Labels = map[string]string{discoveryv1.LabelServiceName: "kubernetes"}
+	e.Ports = []discoveryv1.EndpointPort{{Name: &name, Port: &port, Protocol: &protocol}}
+	e.Endpoints = []discoveryv1.Endpoint{{
+		Addresses: []string{s.cfg.AdvertiseIP}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}}
+	return e
+}
+
+// ensure makes obj unless it exists. Endpoints that say where the server was before are replaced: its address may change.
+func (s *Server) ensure(ctx context.Context, obj resource.Object) error {
+	c, err := s.ownCall(ctx, obj)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return nil // a table without this kind, as tests have
+	}
+	w := writeOptions{options: &metav1.CreateOptions{}, manager: "kube-apiserver"}
+	_, err = s.insert(c, c.t, obj.DeepCopyObject().(resource.Object), w)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	refresh := refresher(obj)
+	if refresh == nil {
+		return nil
+	}
+	e := &edit{writeOptions: writeOptions{options: &metav1.UpdateOptions{}, manager: "kube-apiserver"}, op: "UPDATE", next: refresh}
+	_, err = s.change(c, c.t, e)
+	return err
+}
+
+// refresher returns what brings an existing object up to date with obj; nil if it is to be left as people have made it.
+func refresher(obj resource.Object) func(resource.Object) (resource.Object, error) {
+	switch want := obj.(type) {
+	case *corev1.Endpoints:
+		return func(old resource.Object) (resource.Object, error) {
+			next := old.(*corev1.Endpoints).DeepCopy()
+			next.Subsets = want.Subsets
+			return next, nil
+		}
+	case *discoveryv1.EndpointSlice:
+		return func(old resource.Object) (resource.Object, error) {
+			next := old.(*discoveryv1.EndpointSlice).DeepCopy()
+			next.Endpoints, next.Ports = want.Endpoints, want.Ports
+			return next, nil
+		}
+	}
+	return nil
+}
+
+// ownCall is a call that the server makes to itself.
+func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error) {
+	t := &target{isResource: true, verb: "create", namespace: obj.GetNamespace(), name: obj.GetName()}
+	for _, row := range s.table.Rows() {
+		for i := range row.Versions {
+			if sameType(row.Versions[i].New(), obj) {
+				t.row, t.ver = row, &row.Versions[i]
+				t.group, t.version, t.resource = t.ver.Group, t.ver.Version, row.Resource
+			}
+		}
+	}
+	if t.row == nil {
+		return nil, nil
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", typeProtobuf)
+	obj.GetObjectKind().SetGroupVersionKind(t.gvk())
+	if t.row.Default != nil {
+		t.row.Default(obj)
+	}
+	c := &call{t: t, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
+	c.user = auth.User{Name: "system:apiserver", Groups: []string{"system:masters"}}
+	c.r = r.WithContext(auth.WithUser(context.WithValue(ctx, callKey{}, c), c.user))
+	return c, nil
+}
+
+// discard is where the warnings of own calls go.
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+func (discard) WriteHeader(int)             {}
+
+func sameType(a, b any) bool { return reflect.TypeOf(a) == reflect.TypeOf(b) }

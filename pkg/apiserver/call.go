@@ -1,0 +1,79 @@
+package apiserver
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"bonsai/pkg/apiserver/auth"
+
+	"k8s.io/apimachinery/pkg/util/net"
+)
+
+// call is one request on its way through the chain. Everything that a step learns about the request is a field here,
+// so that the request's context carries one value and not ten.
+type call struct {
+	w     *recorder
+	r     *http.Request
+	t     *target
+	user  auth.User
+	start time.Time
+	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
+	auditID, traceparent string
+	warned               map[string]bool
+}
+
+type callKey struct{}
+
+// callFrom returns the request's call. The chain's first step has put it there.
+func callFrom(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// ctx is the request's context: it ends with the client, the deadline or the server.
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// warn adds a Warning header, each text once.
+func (c *call) warn(text string) {
+	if c.warned[text] {
+		return
+	}
+	header, err := net.NewWarningHeader(299, "-", text)
+	if err != nil {
+		return // the text is empty or not UTF-8, which a header cannot say
+	}
+	if c.warned == nil {
+		c.warned = map[string]bool{}
+	}
+	c.warned[text] = true
+	c.w.Header().Add("Warning", header)
+}
+
+// recorder notes what was answered, for metrics and logs.
+type recorder struct {
+	http.ResponseWriter
+	status   int
+	hijacked bool
+}
+
+func (w *recorder) WriteHeader(code int) {
+	if w.status == 0 && code >= 200 {
+		w.status = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Flush lets streams through the recorder.
+func (w *recorder) Flush() {
+	if f, ok := w.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// Unwrap gives http.ResponseController, and with it hijacking for exec and attach, the connection's own writer.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

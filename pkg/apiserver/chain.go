@@ -1,0 +1,147 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"bonsai/pkg/apiserver/auth"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// step is one link of the chain: it answers the call itself, by an error or by hand, or lets next do it.
+type step func(c *call, next handler) error
+
+// handler answers a call; a returned error becomes a Status.
+type handler func(c *call) error
+
+// steps is the chain. Every request passes it in this order.
+func (s *Server) steps() []step {
+	return []step{
+		s.measure,      // so that refusals count too
+		s.recoverPanic, // one bad request must not take the server down
+		s.deadline,     // whatever is read or written below ends in time
+		s.authenticate, // 401
+		s.limit,        // 429, after we know who, before we do work
+		s.authorize,    // 403
+	}
+}
+
+// chained returns the http.Handler that runs last behind all steps.
+func (s *Server) chained(last handler) http.Handler {
+	h := last
+	steps := s.steps()
+	for i := len(steps) - 1; i >= 0; i-- {
+		next, this := h, steps[i]
+		h = func(c *call) error { return this(c, next) }
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := s.newCall(w, r)
+		if err := h(c); err != nil {
+			s.fail(c, err)
+		}
+	})
+}
+
+// newCall gives the request its names: an audit id (the client's, if it sent one) and the cause it states.
+func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
+	c := &call{w: &recorder{ResponseWriter: w}, t: parseTarget(r), start: s.now()}
+	c.auditID = r.Header.Get("Audit-ID")
+	if c.auditID == "" || len(c.auditID) > 64 {
+		c.auditID = uuid.NewString()
+	}
+	c.traceparent = r.Header.Get("Traceparent")
+	s.resolve(c.t)
+	c.r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	h := w.Header()
+	h.Set("Audit-Id", c.auditID)
+	h.Set("Cache-Control", "no-cache, private")
+	return c
+}
+
+// resolve looks t up in the table of kinds.
+func (s *Server) resolve(t *target) {
+	if !t.isResource {
+		return
+	}
+	gvr := schema.GroupVersionResource{Group: t.group, Version: t.version, Resource: t.resource}
+	if row, ver, ok := s.table.ByResource(gvr); ok {
+		t.row, t.ver = row, ver
+	}
+}
+
+// recoverPanic turns a panic into a 500. http.ErrAbortHandler is the agreed way to cut a connection and goes through.
+func (s *Server) recoverPanic(c *call, next handler) (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if p == http.ErrAbortHandler {
+			panic(p)
+		}
+		s.log.Error("panic while serving", "auditID", c.auditID, "method", c.r.Method, "path", c.r.URL.Path,
+			"panic", p, "stack", string(debug.Stack()))
+		err = apierrors.NewInternalError(fmt.Errorf(
+			"apiserver panic'd on %v %v. Please look at the log of the server for Audit-ID=%s",
+			c.r.Method, c.r.URL.Path, c.auditID))
+	}()
+	return next(c)
+}
+
+// deadline ends requests after a minute, or after the client's own timeout if that is shorter.
+func (s *Server) deadline(c *call, next handler) error {
+	if c.t.longRunning() {
+		return next(c)
+	}
+	limit := s.cfg.RequestTimeout
+	if text := c.r.URL.Query().Get("timeout"); text != "" {
+		asked, err := time.ParseDuration(text)
+		if err != nil {
+			return apierrors.NewBadRequest(fmt.Sprintf("invalid timeout specified in the request URL - %v", err))
+		}
+		if asked > 0 {
+			limit = min(limit, asked)
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), limit)
+	defer cancel()
+	c.r = c.r.WithContext(ctx)
+	return next(c)
+}
+
+// authenticate finds out who asks.
+func (s *Server) authenticate(c *call, next handler) error {
+	user, ok, err := s.cfg.Authenticator.Authenticate(c.r)
+	if err != nil || !ok {
+		if err != nil {
+			s.log.Info("credentials refused", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
+		}
+		return apierrors.NewUnauthorized("Unauthorized")
+	}
+	// What was a secret up to here must not reach a proxied pod or a log.
+	c.r.Header.Del("Authorization")
+	c.user = user
+	c.r = c.r.WithContext(auth.WithUser(c.ctx(), user))
+	return next(c)
+}
+
+// authorize asks whether that user may do this.
+func (s *Server) authorize(c *call, next handler) error {
+	a := c.t.attributes(c.user)
+	decision, reason, err := s.cfg.Authorizer.Authorize(c.ctx(), a)
+	if decision == auth.Allow {
+		return next(c)
+	}
+	if err != nil {
+		s.log.Warn("authorizer failed", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
+	}
+	return auth.Forbidden(a, reason)
+}
+
+var schemaNone = schema.GroupResource{}

@@ -1,0 +1,168 @@
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
+)
+
+// create makes an object: decode and default, mutate, prepare, validate, encode once, commit if absent.
+func (s *Server) create(c *call) error {
+	o, err := createOptions(c)
+	if err != nil {
+		return err
+	}
+	obj, err := s.decode(c, o.FieldValidation)
+	if err != nil {
+		return err
+	}
+	out, err := s.insert(c, c.t, obj, writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)})
+	if err != nil {
+		return err
+	}
+	return s.answerOutcome(c, http.StatusCreated, out)
+}
+
+// managerOf is whom managedFields name: who the client says it is, or what its user agent says it is.
+func managerOf(stated string, r *http.Request) string {
+	if stated != "" {
+		return stated
+	}
+	agent, _, _ := strings.Cut(r.UserAgent(), "/")
+	printable := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, agent)
+	return printable[:min(len(printable), 128)]
+}
+
+// generateTries is how often a generated name that is taken already is drawn again.
+const generateTries = 8
+
+// insert stores obj, which has its defaults, as t's new object.
+func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions) (outcome, error) {
+	if err := matchNamespace(t, obj); err != nil {
+		return outcome{}, err
+	}
+	if v := obj.GetResourceVersion(); v != "" && v != "0" {
+		return outcome{}, errors.New("resourceVersion should not be set on objects to be created")
+	}
+	if obj.GetName() != "" || obj.GetGenerateName() == "" {
+		return s.insertNamed(c, t, obj, o)
+	}
+	var out outcome
+	var err error
+	for range generateTries {
+		attempt := obj.DeepCopyObject().(resource.Object)
+		attempt.SetName(generateName(obj.GetGenerateName()))
+		if out, err = s.insertNamed(c, t, attempt, o); !apierrors.IsAlreadyExists(err) {
+			break
+		}
+	}
+	return out, err
+}
+
+// insertNamed is insert with the name decided.
+func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOptions) (outcome, error) {
+	if !o.applied {
+		s.fields.created(t, obj, o.manager)
+	}
+	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
+	a.Name = obj.GetName()
+	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
+		return outcome{}, err
+	}
+	s.beginLife(obj)
+	if t.row.PrepareCreate != nil {
+		t.row.PrepareCreate(obj)
+	}
+	extra, release, err := s.allocate(c, t, obj, nil, o.dryRun)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer release()
+	if err := s.validateCreate(c, t, obj, a); err != nil {
+		return outcome{}, err
+	}
+	if o.dryRun {
+		return s.insertDry(c, t, obj)
+	}
+	d, err := encode(c, t, obj)
+	if err != nil {
+		return outcome{}, err
+	}
+	made, err := s.commit(c, d, store.Condition{Key: d.put.Key}, extra)
+	var conflict *store.ConflictError
+	if errors.As(err, &conflict) && conflict.Key == d.put.Key {
+		return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())
+	}
+	return outcome{stored: made, created: true}, err
+}
+
+// insertDry says what insert would have come to.
+func (s *Server) insertDry(c *call, t *target, obj resource.Object) (outcome, error) {
+	_, err := s.store.Get(c.ctx(), t.row.Key(obj.GetNamespace(), obj.GetName()), store.ReadAt{})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return outcome{live: obj, created: true}, nil
+	case err != nil:
+		return outcome{}, err
+	}
+	return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())
+}
+
+// beginLife sets what every object has from its birth and no client may choose.
+func (s *Server) beginLife(obj resource.Object) {
+	obj.SetDeletionTimestamp(nil)
+	obj.SetDeletionGracePeriodSeconds(nil)
+	obj.SetSelfLink("")
+	obj.SetCreationTimestamp(s.seconds())
+	obj.SetUID(types.UID(uuid.NewString()))
+}
+
+// validateCreate refuses what the row or admission do not accept.
+func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admission.Attributes) error {
+	if t.row.Validate != nil {
+		if errs := t.row.Validate(obj); len(errs) > 0 {
+			return apierrors.NewInvalid(t.row.GVK().GroupKind(), obj.GetName(), errs)
+		}
+	}
+	if t.row.Warnings != nil {
+		for _, w := range t.row.Warnings(obj, nil) {
+			c.warn(w)
+		}
+	}
+	return s.cfg.Admission.Validate(c.ctx(), a)
+}
+
+// matchNamespace puts obj into the URL's namespace, unless it says that it is in another.
+func matchNamespace(t *target, obj resource.Object) error {
+	want := t.namespace
+	if !t.row.Namespaced {
+		want = ""
+	}
+	if got := obj.GetNamespace(); got != want && got != "" && want != "" {
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	obj.SetNamespace(want)
+	return nil
+}
+
+// generateName appends five random characters, within the length of a DNS label.
+func generateName(base string) string {
+	const length, suffix = 63, 5
+	return fmt.Sprintf("%s%s", base[:min(len(base), length-suffix)], rand.String(suffix))
+}

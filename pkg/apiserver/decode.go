@@ -1,0 +1,250 @@
+package apiserver
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"bonsai/pkg/resource"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// maxBody is the most that a client may send at once; etcd takes half of it.
+const maxBody = 3 << 20
+
+// readBody reads the request's body, up to maxBody.
+func readBody(c *call) ([]byte, error) {
+	if c.r.Body == nil {
+		return nil, nil
+	}
+	defer c.r.Body.Close()
+	size := min(max(c.r.ContentLength, 512), maxBody)
+	buf := make([]byte, 0, size+1)
+	for {
+		n, err := c.r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if len(buf) > maxBody {
+			return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("read the request's body: %v", err))
+		}
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+	}
+}
+
+// contentType returns the encoding of the request's body. Nothing said means JSON.
+func contentType(r *http.Request) (media, error) {
+	text := r.Header.Get("Content-Type")
+	if text == "" || text == typeJSON {
+		return mediaJSON, nil
+	}
+	mediaType, _, err := mime.ParseMediaType(text)
+	switch {
+	case err != nil:
+	case mediaType == typeJSON:
+		return mediaJSON, nil
+	case mediaType == typeYAML:
+		return mediaYAML, nil
+	case mediaType == typeProtobuf:
+		return mediaProtobuf, nil
+	}
+	return 0, unsupportedMedia(typeJSON, typeYAML, typeProtobuf)
+}
+
+func unsupportedMedia(accepted ...string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
+		Message: "the body of the request was in an unknown format - accepted media types include: " + strings.Join(accepted, ", "),
+	}}
+}
+
+// decode reads the body as an object of the version that the URL names, fills in its defaults, and returns it at
+// the storage version.
+func (s *Server) decode(c *call, validation string) (resource.Object, error) {
+	obj := c.t.ver.New()
+	if err := s.decodeInto(c, obj, c.t.gvk(), validation); err != nil {
+		return nil, err
+	}
+	return toStorage(c.t, obj)
+}
+
+// toStorage fills in obj's defaults and converts it to the storage version.
+func toStorage(t *target, obj resource.Object) (resource.Object, error) {
+	if t.ver.ToStorage != nil {
+		var err error
+		if obj, err = t.ver.ToStorage(obj); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+	}
+	obj.GetObjectKind().SetGroupVersionKind(t.row.GVK())
+	if t.row.Default != nil {
+		t.row.Default(obj)
+	}
+	return obj, nil
+}
+
+// decodeInto reads the body into obj, which is of type want.
+func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersionKind, validation string) error {
+	m, err := contentType(c.r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	strict, got, err := unmarshal(m, body, obj, validation != metav1.FieldValidationIgnore)
+	if err != nil {
+		return undecodable(err, want.Kind, got, body)
+	}
+	if got, err = s.checkType(got, want, obj); err != nil {
+		return err
+	}
+	obj.GetObjectKind().SetGroupVersionKind(want)
+	return judgeStrict(c, strict, validation, want.Kind, got)
+}
+
+// judgeStrict refuses or warns of what a strict reader finds wrong.
+func judgeStrict(c *call, strict []error, validation, kind string, got schema.GroupVersionKind) error {
+	if len(strict) == 0 {
+		return nil
+	}
+	if validation == metav1.FieldValidationStrict {
+		return undecodable(runtime.NewStrictDecodingError(strict), kind, got, nil)
+	}
+	for _, e := range strict {
+		c.warn(e.Error())
+	}
+	return nil
+}
+
+// unmarshal decodes body. strict are the unknown and the duplicate fields; got is the type that the body claims.
+func unmarshal(m media, body []byte, obj runtime.Object, findStrict bool) (strict []error, got schema.GroupVersionKind, err error) {
+	switch m {
+	case mediaProtobuf:
+		got, err = unmarshalProtobuf(body, obj)
+		return nil, got, err
+	case mediaYAML:
+		json, err := yaml.YAMLToJSONStrict(body)
+		if err != nil {
+			strict = append(strict, err)
+			if json, err = yaml.YAMLToJSON(body); err != nil {
+				return nil, got, err
+			}
+		}
+		more, got, err := unmarshalJSON(json, obj, findStrict)
+		return append(strict, more...), got, err
+	}
+	return unmarshalJSON(body, obj, findStrict)
+}
+
+func unmarshalJSON(body []byte, obj runtime.Object, findStrict bool) (strict []error, got schema.GroupVersionKind, err error) {
+	if len(body) == 0 {
+		return nil, got, errors.New("couldn't get version/kind; json parse error: unexpected end of JSON input")
+	}
+	if findStrict {
+		strict, err = kjson.UnmarshalStrict(body, obj)
+	} else {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(body, obj)
+	}
+	if err == nil {
+		return strict, obj.GetObjectKind().GroupVersionKind(), nil
+	}
+	var claimed metav1.TypeMeta
+	if bad := kjson.UnmarshalCaseSensitivePreserveInts(body, &claimed); bad != nil {
+		return nil, got, fmt.Errorf("couldn't get version/kind; json parse error: %w", bad)
+	}
+	return nil, claimed.GroupVersionKind(), err
+}
+
+func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind, error) {
+	got, raw, err := resource.TypeOf(body)
+	if err != nil {
+		return got, fmt.Errorf("provided data does not appear to be a protobuf message: %w", err)
+	}
+	m, ok := obj.(interface{ Unmarshal([]byte) error })
+	if !ok {
+		return got, fmt.Errorf("%T has no protobuf encoding", obj)
+	}
+	return got, m.Unmarshal(raw)
+}
+
+// checkType refuses a body that claims another type than the URL names. What it does not claim is taken from the URL.
+func (s *Server) checkType(got, want schema.GroupVersionKind, obj runtime.Object) (schema.GroupVersionKind, error) {
+	if got.Kind == "" {
+		got.Kind = want.Kind
+	}
+	if got.Version == "" {
+		got.Group, got.Version = want.Group, want.Version
+	}
+	switch {
+	case got == want:
+		return got, nil
+	case got.Kind == want.Kind && s.knows(got):
+		return got, apierrors.NewBadRequest(fmt.Sprintf(
+			"the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion()))
+	case s.knows(got):
+		return got, undecodable(fmt.Errorf("converting (%s) to (%s): unknown conversion",
+			goName(got), strings.TrimPrefix(reflect.TypeOf(obj).String(), "*")), want.Kind, got, nil)
+	}
+	return got, undecodable(fmt.Errorf("no kind %q is registered for version %q in scheme %q",
+		got.Kind, got.GroupVersion(), "pkg/api/legacyscheme/scheme.go:30"), want.Kind, got, nil)
+}
+
+func (s *Server) knows(gvk schema.GroupVersionKind) bool {
+	_, _, ok := s.table.ByKind(gvk)
+	return ok
+}
+
+func goName(gvk schema.GroupVersionKind) string { return gvk.Version + "." + gvk.Kind }
+
+// undecodable is upstream's refusal of a body that is no object of the kind.
+func undecodable(err error, kind string, got schema.GroupVersionKind, body []byte) error {
+	if got.Kind != "" {
+		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", got.Kind, got.Version, kind, err))
+	}
+	return apierrors.NewBadRequest(fmt.Sprintf(
+		"the object provided is unrecognized (must be of type %s): %v (%s)", kind, err, summary(body)))
+}
+
+// summary shows the beginning of a body in an error.
+func summary(body []byte) string {
+	const most = 30
+	text := func(b []byte) string { return hex.EncodeToString(b) }
+	switch {
+	case len(body) == 0:
+		return "<empty>"
+	case body[0] == '{':
+		text = func(b []byte) string { return string(b) }
+	}
+	if len(body) > most {
+		return text(body[:most]) + " ..."
+	}
+	return text(body)
+}
+
+// yamlToJSON turns a body that may be YAML into JSON.
+func yamlToJSON(body []byte) ([]byte, error) {
+	out, err := yaml.YAMLToJSON(body)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	return out, nil
+}

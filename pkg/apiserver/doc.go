@@ -1,0 +1,36 @@
+// Package apiserver is the door: the only way to the cluster's state, for people and for components alike.
+//
+// # The problem
+//
+// Clients of Kubernetes rely on more than its objects: on status codes, the reasons and causes in errors, optimistic locks,
+// watches that resume, patches that merge, finalizers, dry runs, tables. All of it has to be the same for every kind, and fast:
+// every decision of every controller is a request here.
+//
+// # The flow
+//
+// A request passes the chain (chain.go), the same ordered list of steps for all: measured, guarded from panics, given a
+// deadline, authenticated, limited, authorized. Its path says which row of the table of kinds it is about
+// (target.go); then its verb's file does the work (create.go, get.go, list.go, …), the same for all kinds:
+//
+//	write   decode → default → note who owns which field → mutate (admission) → prepare → allocate → validate → encode once → commit
+//	read    kept bytes → answer
+//
+// What is special about a kind is in its row. The few subresources that are neither a part of their object nor a Scale
+// (binding, eviction, token, log, exec, …) are listed in route.go.
+//
+// # The guarantees
+//
+//   - An object is encoded when it is written, and its bytes are kept with it: reads, lists and watches at the storage
+//     version copy them. Only tables, metadata-only answers and other versions are made from a decoded object.
+//   - A change is applied to the state it was computed from, or not at all. It is first tried on what the image holds, without
+//     asking etcd whether that is the newest; an error that might be due to that is judged again on the newest state.
+//   - Errors are *apierrors.StatusError from where they arise, and become an answer in one place (status.go), with upstream's
+//     code, reason, message and causes.
+//   - What a write was caused by is remembered for a while with the revision it made (cause.go).
+//
+// # Simpler than upstream
+//
+// There are no internal types: a row works on the storage version, and only the other served versions are converted. There is
+// no registry per kind, no generic server underneath, no delegation from server to server. In-flight requests are limited by two
+// gates instead of priority and fairness: on one machine there are few clients, all known.
+package apiserver

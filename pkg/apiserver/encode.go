@@ -1,0 +1,183 @@
+package apiserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+)
+
+// jsonForm returns o in JSON at its storage version: kept, or made now.
+func jsonForm(row *resource.Row, o *store.Object) ([]byte, error) {
+	return o.Form(store.JSON, func(o *store.Object) ([]byte, error) {
+		obj, err := row.DecodeStorage(o.Value, o.Rev)
+		if err != nil {
+			return nil, err
+		}
+		return resource.EncodeJSON(row.GVK(), obj)
+	})
+}
+
+// protobufForm returns o in protobuf at its storage version, in its envelope.
+func protobufForm(_ *resource.Row, o *store.Object) ([]byte, error) {
+	return o.Form(store.Protobuf, func(o *store.Object) ([]byte, error) {
+		return resource.SpliceProtobuf(o.Value, o.Rev)
+	})
+}
+
+// keepJSON keeps the JSON that a write has made of an object before its revision was known, so that nobody who reads
+// or watches it has to decode it.
+func keepJSON(o *store.Object, withoutRevision []byte) error {
+	_, err := o.Form(store.JSON, func(o *store.Object) ([]byte, error) {
+		return resource.SpliceJSON(withoutRevision, o.Rev)
+	})
+	return err
+}
+
+// stored returns o's bytes for t and f, which must be f.plain(): the kept ones if t asks for the storage version.
+func stored(t *target, f format, o *store.Object) ([]byte, error) {
+	switch {
+	case !t.isStorageVersion():
+		obj, err := decodeFor(t, o)
+		if err != nil {
+			return nil, err
+		}
+		return encodeAs(format{media: f.media}, t.gvk(), obj)
+	case f.media == mediaProtobuf:
+		return protobufForm(t.row, o)
+	}
+	return jsonForm(t.row, o)
+}
+
+// decodeFor returns o as an object of the version that t asks for.
+func decodeFor(t *target, o *store.Object) (resource.Object, error) {
+	obj, err := t.row.DecodeStorage(o.Value, o.Rev)
+	if err != nil {
+		return nil, err
+	}
+	return fromStorage(t, obj)
+}
+
+// fromStorage converts obj to the version that t asks for, and names its type.
+func fromStorage(t *target, obj resource.Object) (resource.Object, error) {
+	if t.ver.FromStorage != nil {
+		var err error
+		if obj, err = t.ver.FromStorage(obj); err != nil {
+			return nil, fmt.Errorf("convert %s to %s: %w", t.row.Kind, t.ver.GroupVersion, err)
+		}
+	}
+	obj.GetObjectKind().SetGroupVersionKind(t.gvk())
+	return obj, nil
+}
+
+// encodeAs encodes any object, whatever the shape was.
+func encodeAs(f format, gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, error) {
+	if f.media == mediaProtobuf {
+		if _, ok := obj.(runtime.ProtobufMarshaller); !ok {
+			return nil, notAcceptable()
+		}
+		return resource.EncodeProtobuf(gvk, obj)
+	}
+	b, err := resource.EncodeJSON(gvk, obj)
+	if err != nil {
+		return nil, err
+	}
+	return dress(f, b)
+}
+
+// dress turns compact JSON into what f asks for: YAML, or JSON that people can read.
+func dress(f format, compact []byte) ([]byte, error) {
+	switch {
+	case f.media == mediaYAML:
+		return yaml.JSONToYAML(compact)
+	case f.pretty:
+		var b bytes.Buffer
+		if err := json.Indent(&b, compact, "", "  "); err != nil {
+			return nil, err
+		}
+		return b.Bytes(), nil
+	}
+	return compact, nil
+}
+
+// answer sends the stored object o in the form that the client asks for.
+func (s *Server) answer(c *call, code int, o *store.Object) error {
+	f, err := negotiate(c.r, asTable, partial)
+	if err != nil {
+		return err
+	}
+	if f.plain() {
+		b, err := stored(c.t, f, o)
+		if err != nil {
+			return err
+		}
+		s.send(c, code, f.contentType(), b)
+		return nil
+	}
+	obj, err := decodeFor(c.t, o)
+	if err != nil {
+		return err
+	}
+	return s.answerObject(c, code, f, obj)
+}
+
+// answerLive sends obj, which is at the storage version and not in the store: what a dry run would have made.
+func (s *Server) answerLive(c *call, code int, obj resource.Object) error {
+	f, err := negotiate(c.r, asTable, partial)
+	if err != nil {
+		return err
+	}
+	if obj, err = fromStorage(c.t, obj); err != nil {
+		return err
+	}
+	return s.answerObject(c, code, f, obj)
+}
+
+// answerObject sends obj, which is at the version the client asks for, in any shape.
+func (s *Server) answerObject(c *call, code int, f format, obj resource.Object) error {
+	shaped, gvk, err := s.shaped(c, f, obj)
+	if err != nil {
+		return err
+	}
+	b, err := encodeAs(f, gvk, shaped)
+	if err != nil {
+		return err
+	}
+	s.send(c, code, f.contentType(), b)
+	return nil
+}
+
+// answerOther sends an object that is of no row: a Status, a Scale, a TokenRequest.
+func (s *Server) answerOther(c *call, code int, gvk schema.GroupVersionKind, obj runtime.Object) error {
+	f, err := negotiate(c.r)
+	if err != nil {
+		return err
+	}
+	b, err := encodeAs(f, gvk, obj)
+	if err != nil {
+		return err
+	}
+	s.send(c, code, f.contentType(), b)
+	return nil
+}
+
+// send writes one whole answer. JSON ends with a newline, as upstream's does.
+func (s *Server) send(c *call, code int, contentType string, body []byte) {
+	var tail []byte
+	if contentType == typeJSON {
+		tail = newline
+	}
+	s.sendPieces(c, code, contentType, [][]byte{body, tail})
+}
+
+var newline = []byte("\n")
+
+// noBody answers a HEAD request's headers only.
+func noBody(r *http.Request) bool { return r.Method == http.MethodHead }

@@ -1,0 +1,51 @@
+package apiserver
+
+import (
+	"net/http"
+	"strconv"
+
+	"bonsai/pkg/store"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// get answers with one object. Without resourceVersion it is the newest, with "0" what the image holds, and else a
+// version at least as new as that.
+func (s *Server) get(c *call) error {
+	at := store.ReadAt{}
+	if c.r.URL.RawQuery != "" {
+		var err error
+		if at, err = readAt(c.r.URL.Query().Get("resourceVersion")); err != nil {
+			return err
+		}
+	}
+	o, err := s.store.Get(c.ctx(), c.t.key(), at)
+	if err != nil {
+		return apiError(err, c.t, c.t.name)
+	}
+	return s.answer(c, http.StatusOK, o)
+}
+
+// readAt is what a resourceVersion without resourceVersionMatch means.
+func readAt(version string) (store.ReadAt, error) {
+	switch version {
+	case "":
+		return store.ReadAt{Kind: store.Newest}, nil
+	case "0":
+		return store.ReadAt{Kind: store.Any}, nil
+	}
+	rev, err := parseVersion(version)
+	if err != nil {
+		return store.ReadAt{}, err
+	}
+	return store.ReadAt{Kind: store.NotOlderThan, Rev: rev}, nil
+}
+
+// parseVersion reads a client's resourceVersion, which is a revision that it has been given before.
+func parseVersion(version string) (int64, error) {
+	rev, err := strconv.ParseUint(version, 10, 63)
+	if err != nil {
+		return 0, apierrors.NewBadRequest("Invalid value: \"" + version + "\": " + err.Error())
+	}
+	return int64(rev), nil
+}

@@ -1,0 +1,86 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Getter reads objects for those who decide about requests: authenticators, authorizers, admission.
+type Getter struct {
+	Store store.API
+	Table *resource.Registry
+}
+
+// Get returns an object at its storage version. What the image holds will do; only what it does not hold is looked for again
+// in the newest state, because it may have been made a moment ago.
+func (g Getter) Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+	row := g.row(r)
+	if row == nil {
+		return nil, apierrors.NewInternalError(fmt.Errorf("read %s %q: no such kind is served", r, name))
+	}
+	key := row.Key(namespace, name)
+	o, err := g.Store.Get(ctx, key, store.ReadAt{Kind: store.Any})
+	if err != nil {
+		o, err = g.Store.Get(ctx, key, store.ReadAt{Kind: store.Newest})
+	}
+	if err != nil {
+		return nil, apiError(err, &target{group: r.Group, resource: r.Resource}, name)
+	}
+	return load(row, o)
+}
+
+func (g Getter) row(r schema.GroupResource) *resource.Row {
+	for _, row := range g.Table.Rows() {
+		if row.Resource == r.Resource && row.Group() == r.Group {
+			return row
+		}
+	}
+	return nil
+}
+
+// PodsOn returns the pods that are bound to a node.
+func (g Getter) PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error) {
+	row := g.row(schema.GroupResource{Resource: "pods"})
+	if row == nil {
+		return nil, nil
+	}
+	page, err := g.Store.List(ctx, row.KeyPrefix(""), store.ReadAt{Kind: store.Any}, store.ListOptions{
+		Term: &store.Term{Field: "spec.nodeName", Value: node}})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods on node %q: %w", node, err)
+	}
+	pods := make([]*corev1.Pod, len(page.Objects))
+	for i, o := range page.Objects {
+		obj, err := load(row, o)
+		if err != nil {
+			return nil, err
+		}
+		pods[i] = obj.(*corev1.Pod)
+	}
+	return pods, nil
+}
+
+// StoreConfig returns c with what the store has to know of the kinds: how to read labels and fields from a stored value, and
+// which fields to look objects up by.
+func StoreConfig(table *resource.Registry, c store.Config) store.Config {
+	c.Extract = func(key string, value []byte) (store.Attrs, error) {
+		labels, fields, err := table.Extract(key, value)
+		return store.Attrs{Labels: store.NewSet(labels), Fields: store.NewSet(fields)}, err
+	}
+	for _, row := range table.Rows() {
+		for _, f := range row.Indexed {
+			if !slices.Contains(c.Indexed, f) {
+				c.Indexed = append(c.Indexed, f)
+			}
+		}
+	}
+	return c
+}

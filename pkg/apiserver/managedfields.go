@@ -1,0 +1,199 @@
+package apiserver
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"bonsai/pkg/resource"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/client-go/applyconfigurations"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+// fieldTracker keeps metadata.managedFields: which client has set which field of an object, so that server-side apply
+// can tell whose value an apply would overwrite. Every write is noted, since the next one may be an apply.
+type fieldTracker struct {
+	versions  versions
+	converter func() managedfields.TypeConverter
+	mu        sync.RWMutex
+	managers  map[trackerKey]*managedfields.FieldManager
+}
+
+type trackerKey struct {
+	gvk schema.GroupVersionKind
+	sub string
+}
+
+// newFieldTracker returns a tracker for the kinds of table. The schemas of all kinds take a while to parse, so that waits
+// for the first write.
+func newFieldTracker(table *resource.Registry) *fieldTracker {
+	return &fieldTracker{
+		versions:  versions{table},
+		converter: sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) }),
+		managers:  map[trackerKey]*managedfields.FieldManager{},
+	}
+}
+
+// manager returns the manager for writes of kind gvk through a subresource.
+func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, sub string) (*managedfields.FieldManager, error) {
+	key := trackerKey{gvk, sub}
+	f.mu.RLock()
+	m := f.managers[key]
+	f.mu.RUnlock()
+	if m != nil {
+		return m, nil
+	}
+	hub := row.StorageVersion().GroupVersion
+	m, err := managedfields.NewDefaultFieldManager(f.converter(), f.versions, f.versions, f.versions, gvk, hub, sub, ignoredFields(row, gvk, sub))
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.managers[key] = m
+	return m, nil
+}
+
+// ignoredFields are those that a write through sub does not change, whatever it says, and thus cannot own.
+func ignoredFields(row *resource.Row, gvk schema.GroupVersionKind, sub string) map[fieldpath.APIVersion]fieldpath.Filter {
+	path := "status"
+	switch {
+	case row.Status == nil:
+		return nil
+	case sub == "status":
+		path = "spec"
+	}
+	set := fieldpath.NewSet(fieldpath.MakePathOrDie(path))
+	return map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(gvk.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set)}
+}
+
+// created notes that manager has set all of obj's fields.
+func (f *fieldTracker) created(t *target, obj resource.Object, manager string) {
+	f.track(t, "", obj, t.row.StorageVersion().New(), manager)
+}
+
+// updated notes that manager has set what differs between next and old.
+func (f *fieldTracker) updated(t *target, sub string, next, old resource.Object, manager string) {
+	f.track(t, sub, next, old, manager)
+}
+
+// track writes next's managedFields. A failure leaves those of old: a write must not fail because of its bookkeeping.
+func (f *fieldTracker) track(t *target, sub string, next, old resource.Object, manager string) {
+	old.GetObjectKind().SetGroupVersionKind(t.row.GVK())
+	m, err := f.manager(t.row, t.gvk(), sub)
+	if err != nil {
+		next.SetManagedFields(old.GetManagedFields())
+		return
+	}
+	m.UpdateNoErrors(old, next, manager)
+}
+
+// apply merges what manager wants into old, by the owners of the fields.
+func (f *fieldTracker) apply(t *target, sub string, old resource.Object, want *unstructured.Unstructured, manager string, force bool) (resource.Object, error) {
+	m, err := f.manager(t.row, t.gvk(), sub)
+	if err != nil {
+		return nil, err
+	}
+	merged, err := m.Apply(old, want, manager, force)
+	if err != nil {
+		return nil, err
+	}
+	return merged.(resource.Object), nil
+}
+
+// sameOwners tells whether a and b differ in nothing but times.
+func sameOwners(a, b []metav1.ManagedFieldsEntry) bool {
+	return slices.EqualFunc(a, b, func(x, y metav1.ManagedFieldsEntry) bool {
+		return x.Manager == y.Manager && x.Operation == y.Operation && x.APIVersion == y.APIVersion &&
+			x.Subresource == y.Subresource && x.FieldsType == y.FieldsType && sameFields(x.FieldsV1, y.FieldsV1)
+	})
+}
+
+func sameFields(a, b *metav1.FieldsV1) bool {
+	return a == b || a != nil && b != nil && a.Equal(*b)
+}
+
+// versions lets apimachinery convert between the versions of the table's kinds.
+type versions struct{ table *resource.Registry }
+
+// New returns an empty object of a kind.
+func (v versions) New(gvk schema.GroupVersionKind) (runtime.Object, error) {
+	_, ver, ok := v.table.ByKind(gvk)
+	if !ok {
+		return nil, runtime.NewNotRegisteredErrForKind("table of kinds", gvk)
+	}
+	obj := ver.New()
+	obj.GetObjectKind().SetGroupVersionKind(gvk)
+	return obj, nil
+}
+
+// Default fills in what the object leaves out.
+func (v versions) Default(in runtime.Object) {
+	row, _, ok := v.table.ByKind(in.GetObjectKind().GroupVersionKind())
+	if obj, typed := in.(resource.Object); ok && typed && row.Default != nil && obj.GetObjectKind().GroupVersionKind() == row.GVK() {
+		row.Default(obj)
+	}
+}
+
+// ConvertToVersion returns in at one of the versions of target; in itself if it is there already.
+func (v versions) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
+	from := in.GetObjectKind().GroupVersionKind()
+	to, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{from})
+	if !ok {
+		return nil, runtime.NewNotRegisteredErrForTarget("table of kinds", nil, target)
+	}
+	obj, err := v.typed(in, from)
+	if err != nil || from == to {
+		return obj, err
+	}
+	_, source, ok := v.table.ByKind(from)
+	_, dest, known := v.table.ByKind(to)
+	if !ok || !known {
+		return nil, runtime.NewNotRegisteredErrForKind("table of kinds", to)
+	}
+	if source.ToStorage != nil {
+		if obj, err = source.ToStorage(obj); err != nil {
+			return nil, err
+		}
+	}
+	if dest.FromStorage != nil {
+		if obj, err = dest.FromStorage(obj); err != nil {
+			return nil, err
+		}
+	}
+	obj.GetObjectKind().SetGroupVersionKind(to)
+	return obj, nil
+}
+
+// typed returns in as an object of its Go type.
+func (v versions) typed(in runtime.Object, gvk schema.GroupVersionKind) (resource.Object, error) {
+	u, ok := in.(*unstructured.Unstructured)
+	if !ok {
+		return in.(resource.Object), nil
+	}
+	obj, err := v.New(gvk)
+	if err != nil {
+		return nil, err
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj); err != nil {
+		return nil, err
+	}
+	return obj.(resource.Object), nil
+}
+
+// Convert is part of apimachinery's interface; nothing here calls it.
+func (v versions) Convert(in, out, _ any) error {
+	return fmt.Errorf("convert %T to %T: only conversion to a version is supported", in, out)
+}
+
+// ConvertFieldLabel is part of apimachinery's interface; rows say themselves which fields can be selected.
+func (v versions) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
+	return label, value, nil
+}

@@ -1,0 +1,167 @@
+package apiserver
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Negotiation picks, from the Accept header, an encoding (JSON, YAML, protobuf) and a shape: the objects themselves,
+// a Table of them (kubectl get), or their metadata only (metadata informers). The header is a list of wishes, best
+// first or ordered by q; the first that the server can fulfil is taken.
+
+type media int
+
+const (
+	mediaJSON media = iota
+	mediaYAML
+	mediaProtobuf
+)
+
+const (
+	typeJSON     = "application/json"
+	typeYAML     = "application/yaml"
+	typeProtobuf = "application/vnd.kubernetes.protobuf"
+)
+
+// shape is what becomes of the objects.
+type shape int
+
+const (
+	whole       shape = iota
+	asTable           // one Table
+	partial           // PartialObjectMetadata
+	partialList       // PartialObjectMetadataList
+)
+
+// format is the outcome of negotiation.
+type format struct {
+	media  media
+	shape  shape
+	as     schema.GroupVersion // of shape: meta.k8s.io/v1 or v1beta1
+	pretty bool
+}
+
+// contentType is the format's name in the answer's header.
+func (f format) contentType() string {
+	return [...]string{typeJSON, typeYAML, typeProtobuf}[f.media]
+}
+
+// plain tells whether the kept bytes can be sent as they are.
+func (f format) plain() bool { return f.shape == whole && f.media != mediaYAML && !f.pretty }
+
+// negotiate reads the Accept header. shapes are those that the answer could take.
+func negotiate(r *http.Request, allowed ...shape) (format, error) {
+	for _, w := range wishes(r.Header.Get("Accept")) {
+		if f, ok := w.format(allowed); ok {
+			f.pretty = f.media == mediaJSON && wantsPretty(r)
+			return f, nil
+		}
+	}
+	return format{}, notAcceptable()
+}
+
+// negotiateError is negotiate for a Status, which is only ever itself: a client that asks for a Table only still
+// gets to read its error.
+func negotiateError(r *http.Request) (format, error) {
+	for _, w := range wishes(r.Header.Get("Accept")) {
+		w.params = nil
+		if f, ok := w.format(nil); ok {
+			return f, nil
+		}
+	}
+	return format{}, notAcceptable()
+}
+
+func notAcceptable() error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
+		Message: "only the following media types are accepted: " + strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "),
+	}}
+}
+
+// wish is one clause of an Accept header.
+type wish struct {
+	mediaType string
+	params    map[string]string
+	q         float64
+}
+
+// wishes splits an Accept header, best wish first. Nothing said means anything goes.
+func wishes(accept string) []wish {
+	switch accept {
+	case "", "*/*", typeJSON:
+		return anything
+	case typeProtobuf:
+		return protobufOnly
+	}
+	var out []wish
+	for clause := range strings.SplitSeq(accept, ",") {
+		mediaType, params, err := mime.ParseMediaType(strings.TrimSpace(clause))
+		if err != nil {
+			continue
+		}
+		w := wish{mediaType, params, 1}
+		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
+			w.q = q
+		}
+		out = append(out, w)
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].q > out[j].q })
+	return out
+}
+
+var (
+	anything     = []wish{{mediaType: typeJSON, q: 1}}
+	protobufOnly = []wish{{mediaType: typeProtobuf, q: 1}}
+)
+
+// format fulfils w, if the server can.
+func (w wish) format(allowed []shape) (format, bool) {
+	var f format
+	switch w.mediaType {
+	case typeJSON, "*/*", "application/*":
+		f.media = mediaJSON
+	case typeYAML:
+		f.media = mediaYAML
+	case typeProtobuf:
+		f.media = mediaProtobuf
+	default:
+		return f, false
+	}
+	as, ok := w.params["as"]
+	if !ok {
+		return f, true
+	}
+	f.shape = map[string]shape{"Table": asTable, "PartialObjectMetadata": partial, "PartialObjectMetadataList": partialList}[as]
+	f.as = schema.GroupVersion{Group: w.params["g"], Version: w.params["v"]}
+	if f.shape == whole || f.as.Group != metav1.GroupName || (f.as.Version != "v1" && f.as.Version != "v1beta1") {
+		return f, false
+	}
+	for _, s := range allowed {
+		if s == f.shape {
+			return f, f.shape != asTable || f.media != mediaProtobuf // a Table has no protobuf encoding
+		}
+	}
+	return f, false
+}
+
+// wantsPretty is for people: those who ask for it, and those who look with a browser or curl.
+func wantsPretty(r *http.Request) bool {
+	if strings.Contains(r.URL.RawQuery, "pretty") {
+		if q, err := url.ParseQuery(r.URL.RawQuery); err == nil && q.Has("pretty") {
+			return !isFalse(q.Get("pretty"))
+		}
+	}
+	agent := r.UserAgent()
+	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")
+}
+
+func isFalse(s string) bool { return s == "false" || s == "0" }

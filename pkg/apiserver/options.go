@@ -1,0 +1,194 @@
+package apiserver
+
+import (
+	"net/url"
+
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	listvalidation "k8s.io/apimachinery/pkg/apis/meta/internalversion/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Options are what the query says. Each reader decodes, checks and refuses like upstream; a request without a query,
+// the common case, costs nothing.
+
+func invalidOptions(kind string, errs field.ErrorList) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs)
+}
+
+func createOptions(c *call) (*metav1.CreateOptions, error) {
+	o := &metav1.CreateOptions{}
+	if c.r.URL.RawQuery != "" {
+		q := c.r.URL.Query()
+		if err := metav1.Convert_url_Values_To_v1_CreateOptions(&q, o, nil); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+	}
+	return o, invalidOptions("CreateOptions", validation.ValidateCreateOptions(o))
+}
+
+func updateOptions(c *call) (*metav1.UpdateOptions, error) {
+	o := &metav1.UpdateOptions{}
+	if c.r.URL.RawQuery != "" {
+		q := c.r.URL.Query()
+		if err := metav1.Convert_url_Values_To_v1_UpdateOptions(&q, o, nil); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+	}
+	return o, invalidOptions("UpdateOptions", validation.ValidateUpdateOptions(o))
+}
+
+func patchOptions(c *call, kind types.PatchType) (*metav1.PatchOptions, error) {
+	o := &metav1.PatchOptions{}
+	if c.r.URL.RawQuery != "" {
+		q := c.r.URL.Query()
+		if err := metav1.Convert_url_Values_To_v1_PatchOptions(&q, o, nil); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+	}
+	return o, invalidOptions("PatchOptions", validation.ValidatePatchOptions(o, kind))
+}
+
+// deleteOptions come in the body or, if there is none, in the query.
+func (s *Server) deleteOptions(c *call) (*metav1.DeleteOptions, error) {
+	o := &metav1.DeleteOptions{}
+	if c.r.ContentLength != 0 {
+		if err := s.readDeleteOptions(c, o); err != nil {
+			return nil, err
+		}
+	}
+	if c.r.URL.RawQuery != "" && o.Kind == "" {
+		q := c.r.URL.Query()
+		if err := metav1.Convert_url_Values_To_v1_DeleteOptions(&q, o, nil); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+	}
+	return o, invalidOptions("DeleteOptions", validation.ValidateDeleteOptions(o))
+}
+
+// readDeleteOptions reads them from the body. Clients send them in the version of the object that they delete.
+func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
+	m, err := contentType(c.r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(c)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	_, got, err := unmarshal(m, body, o, false)
+	if err != nil {
+		return undecodable(err, "DeleteOptions", got, body)
+	}
+	if got.Kind != "" && got.Kind != "DeleteOptions" {
+		return apierrors.NewBadRequest("decoded object cannot be converted to DeleteOptions")
+	}
+	o.Kind = "DeleteOptions"
+	return nil
+}
+
+// listing is what a list, watch or deletecollection asks for.
+type listing struct {
+	metav1.ListOptions
+	labels labels.Selector
+	fields fields.Selector
+	// prefix and term narrow what the store looks at; match is what is left to try.
+	prefix string
+	term   *store.Term
+	match  func(*store.Object) bool
+}
+
+// listOptions reads and checks a listing.
+func listOptions(c *call) (*listing, error) {
+	l := &listing{labels: labels.Everything(), fields: fields.Everything()}
+	if c.r.URL.RawQuery != "" {
+		q := c.r.URL.Query()
+		if err := l.parse(c.t, &q); err != nil {
+			return nil, err
+		}
+	}
+	l.Watch = c.t.verb == "watch"
+	if err := l.validate(); err != nil {
+		return nil, err
+	}
+	l.narrow(c.t)
+	return l, nil
+}
+
+func (l *listing) parse(t *target, q *url.Values) error {
+	if err := metav1.Convert_url_Values_To_v1_ListOptions(q, &l.ListOptions, nil); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	var err error
+	if l.labels, err = labels.Parse(l.LabelSelector); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	if l.fields, err = fields.ParseSelector(l.FieldSelector); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	return supportedFields(t.row, l.fields)
+}
+
+func (l *listing) validate() error {
+	errs := listvalidation.ValidateListOptions(&internalversion.ListOptions{
+		Watch: l.Watch, ResourceVersion: l.ResourceVersion, ResourceVersionMatch: l.ResourceVersionMatch,
+		Continue: l.Continue, SendInitialEvents: l.SendInitialEvents,
+	}, true)
+	return invalidOptions("ListOptions", errs)
+}
+
+// supportedFields refuses a selector of fields that the row does not offer.
+func supportedFields(row *resource.Row, sel fields.Selector) error {
+	if sel.Empty() {
+		return nil
+	}
+	known := row.FieldSet(row.StorageVersion().New())
+	for _, r := range sel.Requirements() {
+		if _, ok := known[r.Field]; ok || r.Field == "metadata.namespace" {
+			continue
+		}
+		if row.Fields == nil {
+			return apierrors.NewBadRequest(`"` + r.Field + `" is not a known field selector: only "metadata.name", "metadata.namespace"`)
+		}
+		return apierrors.NewBadRequest("field label not supported: " + r.Field)
+	}
+	return nil
+}
+
+// narrow decides where the store looks: at one key if the selector names it, at the objects with an indexed field's
+// value if it names that, and else at all of the namespace.
+func (l *listing) narrow(t *target) {
+	l.prefix = t.row.KeyPrefix(t.namespace)
+	name, named := l.fields.RequiresExactMatch("metadata.name")
+	if t.name != "" && !named {
+		name, named = t.name, true // the old way to watch one object: /watch/…/NAME
+		l.fields = fields.AndSelectors(l.fields, fields.OneTermEqualSelector("metadata.name", name))
+	}
+	if named && name != "" && (t.namespace != "" || !t.row.Namespaced) {
+		l.prefix = t.row.Key(t.namespace, name)
+	}
+	for _, f := range t.row.Indexed {
+		if v, ok := l.fields.RequiresExactMatch(f); ok {
+			l.term = &store.Term{Field: f, Value: v}
+			break
+		}
+	}
+	if l.labels.Empty() && l.fields.Empty() {
+		return
+	}
+	l.match = func(o *store.Object) bool {
+		return l.labels.Matches(o.Attrs.Labels) && l.fields.Matches(o.Attrs.Fields)
+	}
+}

@@ -1,0 +1,78 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"slices"
+
+	"bonsai/pkg/apiserver/openapi"
+	"bonsai/pkg/version"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	apiversion "k8s.io/apimachinery/pkg/version"
+)
+
+// otherPaths routes the paths that are no resources.
+func (s *Server) otherPaths(docs *openapi.Service) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /openapi/v2", docs.ServeV2)
+	mux.HandleFunc("GET /openapi/v3", docs.ServeV3Index)
+	mux.HandleFunc("GET /openapi/v3/", docs.ServeV3)
+	mux.HandleFunc("GET /version", serveVersion)
+	mux.HandleFunc("GET /version/", serveVersion)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	for _, h := range s.healthEndpoints() {
+		mux.HandleFunc("GET /"+h.name, h.serve)
+		mux.HandleFunc("GET /"+h.name+"/{check...}", h.serveOne)
+	}
+	if s.cfg.Tokens != nil {
+		mux.HandleFunc("GET /.well-known/openid-configuration", s.cfg.Tokens.ServeOpenIDConfig)
+		mux.HandleFunc("GET /openid/v1/jwks", s.cfg.Tokens.ServeJWKS)
+	}
+	mux.HandleFunc("GET /debug/causes", s.causes.serve)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /{$}", s.serveIndex)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notServed(w) })
+	return mux
+}
+
+// serveIndex lists what there is, as `kubectl get --raw /` shows it.
+func (s *Server) serveIndex(w http.ResponseWriter, _ *http.Request) {
+	paths := []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/debug/causes", "/debug/pprof", "/healthz",
+		"/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"}
+	for _, row := range s.table.Rows() {
+		for _, v := range row.Versions {
+			if v.Group != "" {
+				paths = append(paths, "/apis/"+v.Group, "/apis/"+v.Group+"/"+v.Version)
+			}
+		}
+	}
+	slices.Sort(paths)
+	writeJSON(w, map[string][]string{"paths": slices.Compact(paths)})
+}
+
+func serveVersion(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, apiversion.Info{
+		Major: version.Major, Minor: version.Minor, GitVersion: version.Kubernetes, GitCommit: version.Commit, GitTreeState: "clean",
+		EmulationMajor: version.Major, EmulationMinor: version.Minor, MinCompatibilityMajor: version.Major, MinCompatibilityMinor: "36",
+		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	})
+}
+
+// writeJSON answers with v for people.
+func writeJSON(w http.ResponseWriter, v any) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, fmt.Sprintf("encode answer: %v", err), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	_, _ = w.Write(b) // fails only if the client has gone
+}

@@ -1,0 +1,195 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+
+	"bonsai/pkg/resource"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/mergepatch"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// maxPatchOps bounds the work that one small JSON patch can ask for.
+const maxPatchOps = 10000
+
+// patchFunc turns an object's JSON into the patched JSON.
+type patchFunc func(current []byte, obj resource.Object) ([]byte, error)
+
+// patch changes an object by one of the kinds of patch: JSON patch, merge patch, strategic merge patch, or apply.
+func (s *Server) patch(c *call) error {
+	kind, err := patchKind(c.r)
+	if err != nil {
+		return err
+	}
+	o, err := patchOptions(c, kind)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	if kind == types.ApplyYAMLPatchType {
+		return s.apply(c, o, body)
+	}
+	do, err := patcher(kind, body)
+	if err != nil {
+		return err
+	}
+	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
+	e := s.edit(c, w)
+	e.next = func(old resource.Object) (resource.Object, error) { return s.patched(c, o, body, do, old) }
+	out, err := s.change(c, c.t, e)
+	if err != nil {
+		return err
+	}
+	return s.answerOutcome(c, http.StatusOK, out)
+}
+
+// patchKind reads the Content-Type.
+func patchKind(r *http.Request) (types.PatchType, error) {
+	text, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch kind := types.PatchType(text); kind {
+	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType:
+		if err == nil {
+			return kind, nil
+		}
+	}
+	return "", unsupportedMedia(string(types.JSONPatchType), string(types.MergePatchType),
+		string(types.StrategicMergePatchType), string(types.ApplyYAMLPatchType))
+}
+
+// patcher reads a patch once, however often it has to be tried.
+func patcher(kind types.PatchType, body []byte) (patchFunc, error) {
+	switch kind {
+	case types.JSONPatchType:
+		return jsonPatcher(body)
+	case types.MergePatchType:
+		return mergePatcher(body)
+	}
+	return strategicPatcher(body)
+}
+
+func jsonPatcher(body []byte) (patchFunc, error) {
+	p, err := jsonpatch.DecodePatch(body)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if len(p) > maxPatchOps {
+		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
+			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
+	}
+	return func(current []byte, _ resource.Object) ([]byte, error) {
+		out, err := p.Apply(current)
+		if err != nil {
+			return nil, refused(err)
+		}
+		return out, nil
+	}, nil
+}
+
+func mergePatcher(body []byte) (patchFunc, error) {
+	if !json.Valid(body) {
+		return nil, apierrors.NewBadRequest("error decoding patch: it is not JSON")
+	}
+	return func(current []byte, _ resource.Object) ([]byte, error) {
+		out, err := jsonpatch.MergePatch(current, body)
+		if err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+		return out, nil
+	}, nil
+}
+
+func strategicPatcher(body []byte) (patchFunc, error) {
+	patch := map[string]any{}
+	if err := json.Unmarshal(body, &patch); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+	}
+	return func(current []byte, obj resource.Object) ([]byte, error) {
+		out, err := strategicpatch.StrategicMergePatch(current, body, obj)
+		return out, strategicError(err)
+	}, nil
+}
+
+// strategicError tells a bad patch from one that does not fit the object.
+func strategicError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mergepatch.ErrBadJSONDoc), errors.Is(err, mergepatch.ErrBadPatchFormatForPrimitiveList),
+		errors.Is(err, mergepatch.ErrBadPatchFormatForRetainKeys), errors.Is(err, mergepatch.ErrBadPatchFormatForSetElementOrderList),
+		errors.Is(err, mergepatch.ErrUnsupportedStrategicMergePatchFormat):
+		return apierrors.NewBadRequest(err.Error())
+	}
+	return refused(err)
+}
+
+// patched applies a patch to old, and reads the result like any body of a client.
+func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, do patchFunc, old resource.Object) (resource.Object, error) {
+	current, err := fromStorage(c.t, old.DeepCopyObject().(resource.Object))
+	if err != nil {
+		return nil, err
+	}
+	before, err := resource.EncodeJSON(c.t.gvk(), current)
+	if err != nil {
+		return nil, err
+	}
+	after, err := do(before, current)
+	if err != nil {
+		return nil, err
+	}
+	next := c.t.ver.New()
+	strict, got, err := unmarshalJSON(after, next, o.FieldValidation != metav1.FieldValidationIgnore)
+	if err != nil {
+		return nil, badPatch(string(after), err)
+	}
+	if _, err := s.checkType(got, c.t.gvk(), next); err != nil {
+		return nil, err
+	}
+	if err := judgePatch(c, o, body, strict); err != nil {
+		return nil, err
+	}
+	if next, err = toStorage(c.t, next); err != nil {
+		return nil, err
+	}
+	return next, checkName(c.t, next)
+}
+
+// judgePatch refuses or warns of unknown and duplicate fields in what a patch makes of the object.
+func judgePatch(c *call, o *metav1.PatchOptions, body []byte, strict []error) error {
+	if len(strict) == 0 {
+		return nil
+	}
+	if o.FieldValidation == metav1.FieldValidationStrict {
+		return badPatch(patchText(body), runtime.NewStrictDecodingError(strict))
+	}
+	for _, e := range strict {
+		c.warn(e.Error())
+	}
+	return nil
+}
+
+// patchText shows a patch in an error the way upstream does: as the map that it is.
+func patchText(body []byte) string {
+	var m any
+	if err := json.Unmarshal(body, &m); err != nil {
+		return string(body)
+	}
+	return fmt.Sprintf("%+v", m)
+}
+
+func badPatch(value string, err error) error {
+	return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), value, err.Error())})
+}

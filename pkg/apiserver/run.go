@@ -1,0 +1,64 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// graceToStop is how long requests that are being worked on when the server stops may take.
+const graceToStop = 10 * time.Second
+
+// Serve answers on the listeners, with TLS as t says, until ctx ends. It makes the first objects, and is ready once they are.
+// It stops in the order that clients want: not ready, watches ended, requests finished, connections closed.
+func (s *Server) Serve(ctx context.Context, t *tls.Config, listeners ...net.Listener) error {
+	srv := s.httpServer(t)
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- srv.ServeTLS(l, "", "") }()
+	}
+	defer srv.Close()
+	if err := s.Bootstrap(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	return s.shutDown(srv)
+}
+
+func (s *Server) shutDown(srv *http.Server) error {
+	s.ready.Store(false)
+	s.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), graceToStop)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
+}
+
+// httpServer has limits where a client could otherwise hold on to memory, and none where a watch needs time.
+func (s *Server) httpServer(t *tls.Config) *http.Server {
+	t = t.Clone()
+	t.NextProtos = []string{"h2", "http/1.1"}
+	t.MinVersion = max(t.MinVersion, tls.VersionTLS12)
+	return &http.Server{
+		Handler: s.handler, TLSConfig: t,
+		MaxHeaderBytes: 1 << 20, ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 250,
+			// Bodies fit into the windows, so that no client waits for an update in the middle of one.
+			MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 256 << 10 * 250,
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+		},
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,108 @@
+package apiserver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"bonsai/pkg/store"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var statusGVK = metav1.Unversioned.WithKind("Status")
+
+// fail answers with the Status that err is. It is the only place where errors become answers.
+func (s *Server) fail(c *call, err error) {
+	status := statusOf(err)
+	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
+		c.w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
+	}
+	if c.w.status != 0 {
+		s.log.Error("request failed after its answer had begun", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
+		return
+	}
+	if status.Code == http.StatusInternalServerError {
+		s.log.Error("request failed", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
+	}
+	f, negotiateErr := negotiateError(c.r)
+	if negotiateErr != nil {
+		f = format{media: mediaJSON}
+	}
+	status.Kind, status.APIVersion = "Status", "v1"
+	body, encodeErr := encodeAs(f, statusGVK, status)
+	if encodeErr != nil {
+		http.Error(c.w, encodeErr.Error(), http.StatusInternalServerError)
+		return
+	}
+	s.send(c, int(status.Code), f.contentType(), body)
+}
+
+// statusOf returns the Status of any error. Those that are none already are mistakes of the server, not of the client.
+func statusOf(err error) *metav1.Status {
+	var known apierrors.APIStatus
+	if errors.As(err, &known) {
+		status := known.Status()
+		if status.Code == 0 {
+			status.Code = http.StatusInternalServerError
+		}
+		return &status
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return statusOf(timedOut(err))
+	}
+	return &metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
+		Reason: metav1.StatusReasonUnknown, Message: err.Error(),
+	}
+}
+
+func timedOut(err error) error {
+	return apierrors.NewTimeoutError("request did not complete within requested timeout - "+err.Error(), 0)
+}
+
+// apiError turns what the store says about t's object into what the client is told.
+func apiError(err error, t *target, name string) error {
+	var large *store.TooLargeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrNotFound):
+		return apierrors.NewNotFound(t.gr(), name)
+	case errors.As(err, &large):
+		timeout := apierrors.NewTimeoutError(
+			fmt.Sprintf("Too large resource version: %d, current: %d", large.Asked, large.Current), 1)
+		timeout.ErrStatus.Details.Causes = []metav1.StatusCause{{
+			Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
+		return timeout
+	case errors.Is(err, store.ErrTooOld):
+		return apierrors.NewResourceExpired("The resourceVersion for the provided list is too old.")
+	}
+	return err
+}
+
+// notServed is the answer to a path that nothing serves; upstream's is no Status.
+func notServed(w http.ResponseWriter) { http.Error(w, "404 page not found", http.StatusNotFound) }
+
+// notAllowed is the answer to a method that its path does not serve.
+func notAllowed() error {
+	return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, "", schemaNone, "", "405: Method Not Allowed", 0, false)
+}
+
+// refused is the answer to a patch that is well formed but cannot be applied.
+func refused(err error) error {
+	return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schemaNone, "", err.Error(), 0, false)
+}
+
+// compactJSON encodes v, which can always be encoded.
+func compactJSON(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

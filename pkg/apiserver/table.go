@@ -1,0 +1,133 @@
+package apiserver
+
+import (
+	"time"
+
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// shaped turns one object into the shape that f names.
+func (s *Server) shaped(c *call, f format, obj resource.Object) (runtime.Object, schema.GroupVersionKind, error) {
+	switch f.shape {
+	case asTable:
+		t, err := newTabler(c)
+		if err != nil {
+			return nil, schema.GroupVersionKind{}, err
+		}
+		table := t.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, s.now(), obj)
+		return table, f.as.WithKind("Table"), nil
+	case partial:
+		return partialOf(obj), f.as.WithKind("PartialObjectMetadata"), nil
+	}
+	return obj, c.t.gvk(), nil
+}
+
+// shapedList turns a page into a Table or a list of metadata.
+func (s *Server) shapedList(c *call, f format, page *store.Page, m metav1.ListMeta) (runtime.Object, schema.GroupVersionKind, error) {
+	none := schema.GroupVersionKind{}
+	objs := make([]resource.Object, len(page.Objects))
+	for i, o := range page.Objects {
+		obj, err := decodeFor(c.t, o)
+		if err != nil {
+			return nil, none, err
+		}
+		objs[i] = obj
+	}
+	if f.shape == asTable {
+		t, err := newTabler(c)
+		if err != nil {
+			return nil, none, err
+		}
+		return t.table(m, s.now(), objs...), f.as.WithKind("Table"), nil
+	}
+	list := &metav1.PartialObjectMetadataList{ListMeta: m, Items: make([]metav1.PartialObjectMetadata, len(objs))}
+	for i, obj := range objs {
+		list.Items[i] = *partialOf(obj)
+		list.Items[i].SetGroupVersionKind(f.as.WithKind("PartialObjectMetadata"))
+	}
+	return list, f.as.WithKind("PartialObjectMetadataList"), nil
+}
+
+func partialOf(obj resource.Object) *metav1.PartialObjectMetadata {
+	return meta.AsPartialObjectMetadata(obj)
+}
+
+// tabler makes the tables that kubectl get prints, one or, in a watch, one for each event.
+type tabler struct {
+	row     *resource.Row
+	as      schema.GroupVersion
+	include metav1.IncludeObjectPolicy
+	// headed is set once the columns have been sent; the later tables of a watch leave them out.
+	headed bool
+}
+
+func newTabler(c *call) (*tabler, error) {
+	o := &metav1.TableOptions{}
+	q := c.r.URL.Query()
+	if err := metav1.Convert_url_Values_To_v1_TableOptions(&q, o, nil); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if errs := validation.ValidateTableOptions(o); len(errs) > 0 {
+		return nil, apierrors.NewBadRequest("Unable to convert to Table as requested: " + errs.ToAggregate().Error())
+	}
+	return &tabler{row: c.t.row, include: o.IncludeObject}, nil
+}
+
+// table makes a table of objs.
+func (t *tabler) table(m metav1.ListMeta, now time.Time, objs ...resource.Object) *metav1.Table {
+	table := &metav1.Table{ListMeta: m, Rows: make([]metav1.TableRow, len(objs))}
+	if !t.headed {
+		table.ColumnDefinitions = t.columns()
+		t.headed = true
+	}
+	for i, obj := range objs {
+		table.Rows[i] = t.line(obj, now)
+	}
+	return table
+}
+
+func (t *tabler) columns() []metav1.TableColumnDefinition {
+	if t.row.Cells == nil {
+		return defaultColumns
+	}
+	return t.row.Columns
+}
+
+func (t *tabler) line(obj resource.Object, now time.Time) metav1.TableRow {
+	var line metav1.TableRow
+	if t.row.Cells != nil {
+		line.Cells = t.row.Cells(obj, now)
+	} else {
+		line.Cells = []any{obj.GetName(), obj.GetCreationTimestamp().UTC().Format(time.RFC3339)}
+	}
+	if t.row.RowConditions != nil {
+		line.Conditions = t.row.RowConditions(obj)
+	}
+	switch t.include {
+	case metav1.IncludeNone:
+	case metav1.IncludeObject:
+		line.Object.Object = obj
+	default:
+		p := partialOf(obj)
+		p.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
+		line.Object.Object = p
+	}
+	if line.Object.Object != nil {
+		line.Object.Raw = compactJSON(line.Object.Object)
+	}
+	return line
+}
+
+// defaultColumns are those of kinds whose row has none.
+var defaultColumns = []metav1.TableColumnDefinition{
+	{Name: "Name", Type: "string", Format: "name", Description: metav1.ObjectMeta{}.SwaggerDoc()["name"]},
+	{Name: "Created At", Type: "date", Description: metav1.ObjectMeta{}.SwaggerDoc()["creationTimestamp"]},
+}

@@ -1,0 +1,156 @@
+package apiserver
+
+import (
+	"net/http"
+	"strings"
+
+	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/resource"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// target is what a request is about: its path taken apart, and looked up in the table of kinds. Row is nil if the
+// path names nothing in the table.
+type target struct {
+	isResource           bool
+	verb                 string
+	group, version       string
+	resource, sub        string
+	namespace, name      string
+	path, rest           string // rest is what follows the subresource: the path to proxy
+	row                  *resource.Row
+	ver                  *resource.Version
+	labelText, fieldText string // the selectors of list, watch and deletecollection, for authorizers
+}
+
+// gr is the resource as messages name it.
+func (t *target) gr() schema.GroupResource {
+	return schema.GroupResource{Group: t.group, Resource: t.resource}
+}
+
+func (t *target) gvk() schema.GroupVersionKind { return t.ver.WithKind(t.row.Kind) }
+
+// key is the object's key in the store.
+func (t *target) key() string { return t.row.Key(t.namespace, t.name) }
+
+// isStorageVersion tells whether the kept bytes are already what the client asks for.
+func (t *target) isStorageVersion() bool { return t.ver == &t.row.Versions[0] }
+
+var verbs = map[string]string{
+	http.MethodPost: "create", http.MethodGet: "get", http.MethodHead: "get",
+	http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
+}
+
+// parseTarget takes a request's path apart:
+//
+//	/api/VERSION/…  /apis/GROUP/VERSION/…   then one of
+//	RESOURCE[/NAME[/SUBRESOURCE[/REST]]]    namespaces/NAMESPACE/RESOURCE[/NAME[/SUBRESOURCE[/REST]]]
+//
+// with an optional "watch/" after the version, which old clients use. All other paths are no resources.
+func parseTarget(r *http.Request) *target {
+	t := &target{path: r.URL.Path, verb: strings.ToLower(r.Method)}
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch {
+	case len(parts) >= 3 && parts[0] == "api":
+		t.version, parts = parts[1], parts[2:]
+	case len(parts) >= 4 && parts[0] == "apis":
+		t.group, t.version, parts = parts[1], parts[2], parts[3:]
+	default:
+		return t
+	}
+	t.isResource, t.verb = true, verbs[r.Method]
+	if parts[0] == "watch" && len(parts) > 1 {
+		t.verb, parts = "watch", parts[1:]
+	}
+	t.parseResource(parts)
+	t.refineVerb(r)
+	return t
+}
+
+// parseResource reads the part of the path after the version.
+func (t *target) parseResource(parts []string) {
+	if parts[0] == "namespaces" && len(parts) > 1 {
+		t.namespace = parts[1]
+		// namespaces/x/status is about the namespace, namespaces/x/pods about the pods in it.
+		if len(parts) > 2 && parts[2] != "status" && parts[2] != "finalize" {
+			parts = parts[2:]
+		}
+	}
+	t.resource = parts[0]
+	if len(parts) > 1 {
+		t.name = parts[1]
+	}
+	if len(parts) > 2 {
+		t.sub = parts[2]
+	}
+	if len(parts) > 3 {
+		t.rest = strings.Join(parts[3:], "/")
+	}
+}
+
+// refineVerb tells list and watch from get, and deletecollection from delete.
+func (t *target) refineVerb(r *http.Request) {
+	if t.name != "" && t.verb != "watch" {
+		return
+	}
+	switch t.verb {
+	case "get":
+		t.verb = "list"
+		if isTrue(r.URL.Query().Get("watch")) {
+			t.verb = "watch"
+		}
+	case "delete":
+		t.verb = "deletecollection"
+	}
+	if t.verb == "list" || t.verb == "watch" || t.verb == "deletecollection" {
+		t.readSelectors(r)
+	}
+}
+
+// readSelectors lets authorizers see a list of one named object as what it is: a kubelet may watch one secret.
+func (t *target) readSelectors(r *http.Request) {
+	q := r.URL.Query()
+	t.labelText, t.fieldText = q.Get("labelSelector"), q.Get("fieldSelector")
+	if t.fieldText == "" || t.name != "" {
+		return
+	}
+	if sel, err := fields.ParseSelector(t.fieldText); err == nil {
+		t.name, _ = sel.RequiresExactMatch("metadata.name")
+	}
+}
+
+func isTrue(s string) bool { return s == "true" || s == "1" }
+
+// attributes are t as an authorizer is asked about it.
+func (t *target) attributes(u auth.User) auth.Request {
+	return auth.Request{
+		User: u, Verb: t.verb, Path: t.path, IsResource: t.isResource,
+		Group: t.group, Version: t.version, Resource: t.resource, Subresource: t.sub,
+		Namespace: t.namespace, Name: t.name, FieldSelector: t.fieldText, LabelSelector: t.labelText,
+	}
+}
+
+// longRunning requests have no deadline and do not count as in flight: their end is not a matter of work but of the
+// client's wish.
+func (t *target) longRunning() bool {
+	switch {
+	case !t.isResource:
+		return strings.HasPrefix(t.path, "/debug/pprof/")
+	case t.verb == "watch", t.verb == "proxy":
+		return true
+	}
+	switch t.sub {
+	case "attach", "exec", "proxy", "log", "portforward":
+		return true
+	}
+	return false
+}
+
+// typeMeta is the kind and version of the object that t's resource holds.
+func (t *target) typeMeta() metav1.TypeMeta {
+	apiVersion, kind := t.gvk().ToAPIVersionAndKind()
+	return metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}
+}

@@ -1,0 +1,40 @@
+package apiserver
+
+import (
+	"net/http"
+
+	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/store"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// issueToken makes a token for a service account. Nothing is stored.
+func (s *Server) issueToken(c *call) error {
+	o, err := createOptions(c)
+	if err != nil {
+		return err
+	}
+	gvk := authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
+	req := &authenticationv1.TokenRequest{}
+	if err := s.decodeInto(c, req, gvk, o.FieldValidation); err != nil {
+		return err
+	}
+	stored, err := s.store.Get(c.ctx(), c.t.key(), store.ReadAt{})
+	if err != nil {
+		return apiError(err, c.t, c.t.name)
+	}
+	obj, err := load(c.t.row, stored)
+	if err != nil {
+		return err
+	}
+	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0}
+	if err := s.admit(c, s.attributes(c, c.t, admission.Create, "token", req, nil, w)); err != nil {
+		return err
+	}
+	if err := s.cfg.Tokens.Issue(c.ctx(), obj.(*corev1.ServiceAccount), req); err != nil {
+		return err
+	}
+	return s.answerOther(c, http.StatusCreated, gvk, req)
+}

@@ -1,0 +1,285 @@
+package apiserver
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// watch answers with a stream of events until the client, its timeout or the server ends it. An event is a few bytes
+// around the object's kept ones; a batch of them is flushed at once, so that a client that is behind catches up in large writes.
+func (s *Server) watch(c *call) error {
+	f, err := negotiate(c.r, asTable, partial, partialList)
+	if err != nil {
+		return err
+	}
+	if f.media == mediaYAML {
+		return notAcceptable()
+	}
+	f.pretty = false
+	l, err := listOptions(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.ctx(), watchTime(l.TimeoutSeconds))
+	defer cancel()
+	stop := context.AfterFunc(s.stopping, cancel)
+	defer stop()
+	w, openErr := s.openWatch(ctx, l)
+	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) {
+		return apiError(openErr, c.t, "")
+	}
+	out, err := newEventWriter(c, f, s.now)
+	if err != nil {
+		return err
+	}
+	defer out.close()
+	out.head()
+	if openErr != nil {
+		return s.endWatch(c, out, tooOld(l.ResourceVersion, s.store.Revision()))
+	}
+	gauge := s.metrics.watchers.WithLabelValues(c.t.group, c.t.version, c.t.row.Kind)
+	gauge.Inc()
+	defer gauge.Dec()
+	return s.endWatch(c, out, s.stream(ctx, w, out, l))
+}
+
+// watchTime is how long a watch lasts: what the client asks for or, lest all clients come back at once, half an hour to an hour.
+func watchTime(asked *int64) time.Duration {
+	if asked != nil && *asked > 0 {
+		return time.Duration(*asked) * time.Second
+	}
+	return time.Duration((1 + rand.Float64()) * float64(30*time.Minute))
+}
+
+// openWatch decides where a watch begins: with the state and then its changes, or with the changes after a revision.
+func (s *Server) openWatch(ctx context.Context, l *listing) (*store.Watcher, error) {
+	o := store.WatchOptions{Prefix: l.prefix, Term: l.term, Match: l.match, Bookmarks: l.AllowWatchBookmarks}
+	at, err := readAt(l.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	wantsState := at.Kind != store.NotOlderThan // without a revision, a watch has always begun with the state
+	if l.SendInitialEvents != nil {
+		wantsState = *l.SendInitialEvents
+	}
+	switch {
+	case wantsState:
+		o.Initial = &at
+	case at.Kind == store.NotOlderThan:
+		o.After = at.Rev
+	default:
+		if o.After, err = s.store.Newest(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.store.Watch(ctx, o)
+}
+
+// stream copies events from w to out until one of them ends.
+func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter, l *listing) error {
+	for {
+		events, err := w.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range events {
+			if events[i].Type == store.Bookmark && !wantsBookmark(l, &events[i]) {
+				continue
+			}
+			if err := out.event(&events[i]); err != nil {
+				return err
+			}
+		}
+		if err := out.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// wantsBookmark tells whether a bookmark is for this client: the one that ends the initial state only if it asked for that.
+func wantsBookmark(l *listing, e *store.Event) bool {
+	return l.AllowWatchBookmarks && (!e.InitialEnd || l.SendInitialEvents != nil && *l.SendInitialEvents)
+}
+
+// endWatch tells the client, within the stream, why it ends, unless that is the client's own doing or no more than time.
+// A reader that was too slow is just cut off: it can go on from its last event.
+func (s *Server) endWatch(c *call, out *eventWriter, err error) error {
+	var status apierrors.APIStatus
+	switch {
+	case errors.Is(err, store.ErrTooOld):
+		err = apierrors.NewResourceExpired("The resourceVersion for the provided watch is too old.")
+	case errors.As(err, &status):
+	case err == nil, c.ctx().Err() != nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrSlow):
+		return nil
+	default:
+		s.log.Warn("watch ended", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
+	}
+	out.fail(err)
+	return nil
+}
+
+func tooOld(asked string, oldest int64) error {
+	return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %s (%d)", asked, oldest))
+}
+
+// eventWriter encodes events for one watch.
+type eventWriter struct {
+	c     *call
+	f     format
+	b     *bufio.Writer
+	now   func() time.Time
+	table *tabler // if the client wants tables
+}
+
+func newEventWriter(c *call, f format, now func() time.Time) (*eventWriter, error) {
+	w := &eventWriter{c: c, f: f, now: now}
+	if f.shape == asTable {
+		var err error
+		if w.table, err = newTabler(c); err != nil {
+			return nil, err
+		}
+	}
+	w.b = writers.Get().(*bufio.Writer)
+	w.b.Reset(c.w)
+	return w, nil
+}
+
+func (w *eventWriter) close() {
+	w.b.Reset(nil)
+	writers.Put(w.b)
+}
+
+// head begins the answer, so that the client knows that it watches before anything happens.
+func (w *eventWriter) head() {
+	contentType := typeJSON
+	if w.f.media == mediaProtobuf {
+		contentType = typeProtobuf + ";stream=watch"
+	}
+	w.c.w.Header().Set("Content-Type", contentType)
+	w.c.w.WriteHeader(http.StatusOK)
+	w.c.w.Flush()
+}
+
+func (w *eventWriter) flush() error {
+	if err := w.b.Flush(); err != nil {
+		return err
+	}
+	w.c.w.Flush()
+	return nil
+}
+
+var eventNames = [...]string{store.Added: "ADDED", store.Modified: "MODIFIED", store.Deleted: "DELETED", store.Bookmark: "BOOKMARK"}
+
+// event writes one event.
+func (w *eventWriter) event(e *store.Event) error {
+	body, err := w.body(e)
+	if err != nil {
+		return err
+	}
+	return w.frame(eventNames[e.Type], body)
+}
+
+// body is the event's object, encoded.
+func (w *eventWriter) body(e *store.Event) ([]byte, error) {
+	switch {
+	case e.Type == store.Bookmark:
+		return w.shape(bookmarkObject(w.c.t, e))
+	case w.f.shape == whole:
+		return stored(w.c.t, w.f, e.Object)
+	}
+	obj, err := decodeFor(w.c.t, e.Object)
+	if err != nil {
+		return nil, err
+	}
+	return w.shape(obj)
+}
+
+// bookmarkObject is an object that says nothing but how far the watch has come.
+func bookmarkObject(t *target, e *store.Event) resource.Object {
+	obj := t.ver.New()
+	obj.GetObjectKind().SetGroupVersionKind(t.gvk())
+	obj.SetResourceVersion(strconv.FormatInt(e.Rev, 10))
+	if e.InitialEnd {
+		obj.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	}
+	return obj
+}
+
+// shape encodes obj in the shape that the client wants.
+func (w *eventWriter) shape(obj resource.Object) ([]byte, error) {
+	switch w.f.shape {
+	case asTable:
+		table := w.table.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, w.now(), obj)
+		return encodeAs(w.f, w.f.as.WithKind("Table"), table)
+	case partial, partialList:
+		return encodeAs(w.f, w.f.as.WithKind("PartialObjectMetadata"), partialOf(obj))
+	}
+	return encodeAs(w.f, w.c.t.gvk(), obj)
+}
+
+// frame writes an event around its object: a line of JSON, or a protobuf message after its length.
+func (w *eventWriter) frame(name string, body []byte) error {
+	if w.f.media == mediaProtobuf {
+		return w.protobufFrame(name, body)
+	}
+	for _, part := range [...]string{`{"type":"`, name, `","object":`} {
+		if _, err := w.b.WriteString(part); err != nil {
+			return err
+		}
+	}
+	if _, err := w.b.Write(body); err != nil {
+		return err
+	}
+	_, err := w.b.WriteString("}\n")
+	return err
+}
+
+// protobufFrame writes the length of a metav1.WatchEvent in four bytes, then the message: the type is field 1; the object, as the
+// only field of a RawExtension, is field 2.
+func (w *eventWriter) protobufFrame(name string, body []byte) error {
+	inner := 1 + uvarintSize(len(body)) + len(body)
+	size := 2 + len(name) + 1 + uvarintSize(inner) + inner
+	head := make([]byte, 4, 4+size-len(body))
+	binary.BigEndian.PutUint32(head, uint32(size))
+	head = append(append(head, 1<<3|2, byte(len(name))), name...)
+	head = binary.AppendUvarint(append(head, 2<<3|2), uint64(inner))
+	head = binary.AppendUvarint(append(head, 1<<3|2), uint64(len(body)))
+	if _, err := w.b.Write(head); err != nil {
+		return err
+	}
+	_, err := w.b.Write(body)
+	return err
+}
+
+func uvarintSize(n int) int {
+	size := 1
+	for ; n >= 0x80; n >>= 7 {
+		size++
+	}
+	return size
+}
+
+// fail ends the stream with an ERROR event.
+func (w *eventWriter) fail(err error) {
+	status := statusOf(err)
+	body, encodeErr := encodeAs(format{media: w.f.media}, statusGVK, status)
+	if encodeErr != nil {
+		return
+	}
+	if w.frame("ERROR", body) == nil {
+		_ = w.flush() // the client may be gone, which is no news at the end
+	}
+}

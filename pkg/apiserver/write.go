@@ -1,0 +1,263 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// writeOptions are what all verbs that write have in common.
+type writeOptions struct {
+	options runtime.Object // as admission sees them
+	dryRun  bool
+	manager string // who owns the fields that this write sets
+	applied bool   // the owners of fields are noted already, by the merge of an apply
+}
+
+// outcome is what a write came to: the stored object or, after a dry run, what would have been stored.
+type outcome struct {
+	stored *store.Object
+	live   resource.Object
+	// created and removed tell what an update came to besides a change.
+	created, removed bool
+}
+
+// answerOutcome sends an outcome.
+func (s *Server) answerOutcome(c *call, code int, out outcome) error {
+	if out.created {
+		code = 201
+	}
+	if out.stored != nil {
+		return s.answer(c, code, out.stored)
+	}
+	return s.answerLive(c, code, out.live)
+}
+
+// draft is an object encoded and ready to be committed. The JSON is made from the object at hand when the client wants
+// JSON back; otherwise whoever wants it first makes it from the stored bytes.
+type draft struct {
+	put  store.Put
+	json []byte
+}
+
+// encode makes a draft of obj, which is at the storage version.
+func encode(c *call, t *target, obj resource.Object) (draft, error) {
+	obj.SetResourceVersion("")
+	var d draft
+	value, err := t.row.EncodeStorage(obj)
+	if err != nil {
+		return d, err
+	}
+	d.put = store.Put{
+		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
+		Attrs: store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(t.row.FieldSet(obj))},
+	}
+	if t.row.TTL != nil {
+		d.put.TTL = t.row.TTL(obj)
+	}
+	if f, err := negotiate(c.r, asTable, partial); err == nil && f.media == mediaJSON && t.isStorageVersion() {
+		d.json, err = resource.EncodeJSON(t.row.GVK(), obj)
+		if err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+// commit writes d if the condition holds. extra are writes that must happen together with it.
+func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
+	txn := store.Txn{If: []store.Condition{cond}, Put: []store.Put{d.put}}
+	addTo(&txn, extra)
+	made, err := s.store.Commit(c.ctx(), txn)
+	if err != nil {
+		return nil, err
+	}
+	if d.json != nil {
+		if err := keepJSON(made[0], d.json); err != nil {
+			return nil, err
+		}
+	}
+	s.causes.note(made[0].Rev, c)
+	return made[0], nil
+}
+
+// erase removes the object cur.
+func (s *Server) erase(c *call, cur *store.Object, extra *store.Txn) (*store.Object, error) {
+	txn := store.Txn{If: []store.Condition{{Key: cur.Key, Rev: cur.Rev}}, Delete: []string{cur.Key}}
+	addTo(&txn, extra)
+	made, err := s.store.Commit(c.ctx(), txn)
+	if err != nil {
+		return nil, err
+	}
+	// The results are those of the puts first, then those of the deletes.
+	last := made[len(txn.Put)]
+	if last == nil {
+		last = cur
+	}
+	s.causes.note(last.Rev, c)
+	return last, nil
+}
+
+func addTo(txn, extra *store.Txn) {
+	if extra == nil {
+		return
+	}
+	txn.If = append(txn.If, extra.If...)
+	txn.Put = append(txn.Put, extra.Put...)
+	txn.Delete = append(txn.Delete, extra.Delete...)
+}
+
+// edit is a change of one existing object: what it comes to, told apart from how often it has to be tried.
+type edit struct {
+	writeOptions
+	op admission.Operation
+	// sub is the subresource that is written, part its rules; both are empty for the object itself.
+	sub  string
+	part *resource.Status
+	// next returns the wanted state. It may not change old.
+	next func(old resource.Object) (resource.Object, error)
+	// absent is called when there is no such object; nil means that this is an error.
+	absent func() (outcome, error)
+	// admitted writes have passed admission as something else (a binding), and no client's fields are in them.
+	admitted bool
+}
+
+// change applies e to t's object. It reads the object from the image, without asking etcd whether that is the newest:
+// if it is not, the commit's condition fails, or the error or the lack of a change is judged again with the newest.
+func (s *Server) change(c *call, t *target, e *edit) (outcome, error) {
+	at := store.ReadAt{Kind: store.Any}
+	for {
+		cur, err := s.store.Get(c.ctx(), t.key(), at)
+		if errors.Is(err, store.ErrNotFound) {
+			if at.Kind == store.Newest {
+				return e.missing(t)
+			}
+			at = store.ReadAt{Kind: store.Newest}
+			continue
+		}
+		if err != nil {
+			return outcome{}, apiError(err, t, t.name)
+		}
+		out, err := s.attempt(c, t, e, cur)
+		var conflict *store.ConflictError
+		switch {
+		case errors.As(err, &conflict) && conflict.Key != cur.Key:
+			return out, err // not ours: a part of the write that the allocators made
+		case errors.As(err, &conflict):
+			at = store.ReadAt{Kind: store.Newest}
+		case at.Kind == store.Any && (err != nil || out.stored == cur) && !s.isNewest(c.ctx(), cur):
+			at = store.ReadAt{Kind: store.Newest}
+		default:
+			return out, err
+		}
+	}
+}
+
+func (e *edit) missing(t *target) (outcome, error) {
+	if e.absent == nil {
+		return outcome{}, apierrors.NewNotFound(t.gr(), t.name)
+	}
+	return e.absent()
+}
+
+func (s *Server) isNewest(ctx context.Context, cur *store.Object) bool {
+	now, err := s.store.Get(ctx, cur.Key, store.ReadAt{Kind: store.Newest})
+	return err == nil && now.Rev == cur.Rev
+}
+
+// attempt applies e to the state cur.
+func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcome, error) {
+	old, err := load(t.row, cur)
+	if err != nil {
+		return outcome{}, err
+	}
+	next, err := e.next(old)
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := s.prepareUpdate(c, t, e, next, old); err != nil {
+		return outcome{}, err
+	}
+	extra, release, err := s.allocate(c, t, next, old, e.dryRun)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer release()
+	if err := s.validateUpdate(c, t, e, next, old); err != nil {
+		return outcome{}, err
+	}
+	if e.dryRun {
+		next.SetResourceVersion(old.GetResourceVersion())
+		return outcome{live: next}, nil
+	}
+	return s.replace(c, t, next, cur, extra)
+}
+
+// replace writes next over cur: not at all if nothing changes, and by removing it if it only waited for its last
+// finalizer to go.
+func (s *Server) replace(c *call, t *target, next resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
+	d, err := encode(c, t, next)
+	if err != nil {
+		return outcome{}, err
+	}
+	if removable(t.row, next) {
+		return s.eraseFinal(c, t, d, next, cur)
+	}
+	if bytes.Equal(d.put.Value, cur.Value) && extra == nil {
+		return outcome{stored: cur}, nil
+	}
+	made, err := s.commit(c, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
+	return outcome{stored: made}, err
+}
+
+// eraseFinal removes an object whose last update took its last finalizer. The answer is that last update.
+func (s *Server) eraseFinal(c *call, t *target, d draft, next resource.Object, cur *store.Object) (outcome, error) {
+	extra, release, err := s.allocate(c, t, nil, next, false)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer release()
+	gone, err := s.erase(c, cur, extra)
+	if err != nil {
+		return outcome{}, err
+	}
+	last, err := t.row.DecodeStorage(d.put.Value, gone.Rev)
+	return outcome{live: last, removed: true}, err
+}
+
+// removable tells whether obj has been deleted and nothing holds it any longer.
+func removable(row *resource.Row, obj resource.Object) bool {
+	grace := obj.GetDeletionGracePeriodSeconds()
+	return obj.GetDeletionTimestamp() != nil && len(obj.GetFinalizers()) == 0 && (grace == nil || *grace == 0) &&
+		(row.Held == nil || !row.Held(obj))
+}
+
+// load decodes o and names its type.
+func load(row *resource.Row, o *store.Object) (resource.Object, error) {
+	obj, err := row.DecodeStorage(o.Value, o.Rev)
+	if err != nil {
+		return nil, err
+	}
+	obj.GetObjectKind().SetGroupVersionKind(row.GVK())
+	return obj, nil
+}
+
+// attributes describe a write to admission.
+func (s *Server) attributes(c *call, t *target, op admission.Operation, sub string, next, old runtime.Object, o writeOptions) *admission.Attributes {
+	return &admission.Attributes{
+		Operation: op, Row: t.row, Subresource: sub, Namespace: t.namespace, Name: t.name,
+		Object: next, Old: old, Options: o.options, User: c.user, DryRun: o.dryRun,
+	}
+}
+
+// seconds is now as objects hold it.
+func (s *Server) seconds() metav1.Time { return metav1.NewTime(s.now().Truncate(time.Second)) }
