@@ -27,7 +27,7 @@ func validateService(s *corev1.Service) field.ErrorList {
 		validateOfType(s, spec),
 		validateServicePorts(s, spec.Child("ports")),
 		metavalidation.ValidateLabels(s.Spec.Selector, spec.Child("selector")),
-		validateAffinity(s, spec),
+		validateSessionAffinity(s, spec),
 		validateServiceIPs(s),
 		validateExternalIPs(s.Spec.ExternalIPs, spec.Child("externalIPs")),
 		presentOneOf(s.Spec.Type, spec.Child("type"), corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName,
@@ -119,7 +119,7 @@ func targetPort(p intstr.IntOrString, path *field.Path) field.ErrorList {
 	return invalid(path, p.StrVal, validation.IsValidPortName(p.StrVal))
 }
 
-func validateAffinity(s *corev1.Service, spec *field.Path) field.ErrorList {
+func validateSessionAffinity(s *corev1.Service, spec *field.Path) field.ErrorList {
 	errs := presentOneOf(s.Spec.SessionAffinity, spec.Child("sessionAffinity"), corev1.ServiceAffinityClientIP, corev1.ServiceAffinityNone)
 	config, path := s.Spec.SessionAffinityConfig, spec.Child("sessionAffinityConfig")
 	switch s.Spec.SessionAffinity {
