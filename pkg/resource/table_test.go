@@ -175,4 +175,10 @@ func call(r *Row, obj, old Object) {
 	if r.TTL != nil {
 		r.TTL(obj)
 	}
+	if r.PrepareDelete != nil {
+		r.PrepareDelete(obj.DeepCopyObject().(Object))
+	}
+	if r.Held != nil {
+		r.Held(obj)
+	}
 }
