@@ -53,23 +53,19 @@ func carryAllocated(next, old *corev1.Service) {
 	}
 }
 
-// carryNodePorts gives each port that is still there the node port it had, unless the client gave that to another.
+// carryNodePorts gives each port that is still there, by its name, the node port it had, unless the client gave that to
+// another.
 func carryNodePorts(next, old *corev1.Service) {
-	type id struct {
-		protocol corev1.Protocol
-		port     int32
-	}
-	had, asked := map[id]int32{}, map[int32]bool{}
+	had, asked := map[string]int32{}, map[int32]bool{}
 	for _, p := range old.Spec.Ports {
-		had[id{p.Protocol, p.Port}] = p.NodePort
+		had[p.Name] = p.NodePort
 	}
 	for _, p := range next.Spec.Ports {
 		asked[p.NodePort] = true
 	}
 	for i := range next.Spec.Ports {
 		p := &next.Spec.Ports[i]
-		before := had[id{p.Protocol, p.Port}]
-		if p.NodePort == 0 && !asked[before] {
+		if before := had[p.Name]; p.NodePort == 0 && !asked[before] {
 			p.NodePort = before
 		}
 	}
