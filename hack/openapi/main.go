@@ -75,6 +75,7 @@ func run() error {
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return err
 	}
+	defer os.RemoveAll(work)
 	if err := generate(); err != nil {
 		return fmt.Errorf("read the sources of k8s.io/api: %w", err)
 	}

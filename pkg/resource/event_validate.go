@@ -49,15 +49,15 @@ func newerEvent(e *corev1.Event) field.ErrorList {
 		eventWord(e.ReportingInstance, field.NewPath("reportingInstance")),
 		eventWord(e.Action, field.NewPath("action")),
 		eventWord(e.Reason, field.NewPath("reason")),
-		atMost(e.Message, maxEventNote, field.NewPath("message")),
+		atMostLong(e.Message, maxEventNote, field.NewPath("message")),
 	)
 }
 
 func eventWord(s string, path *field.Path) field.ErrorList {
-	return join(present(s, path), atMost(s, maxEventWord, path))
+	return join(present(s, path), atMostLong(s, maxEventWord, path))
 }
 
-func atMost(s string, limit int, path *field.Path) field.ErrorList {
+func atMostLong(s string, limit int, path *field.Path) field.ErrorList {
 	return when(len(s) > limit, field.Invalid(path, "", fmt.Sprintf("can have at most %v characters", limit)))
 }
 

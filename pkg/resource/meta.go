@@ -17,7 +17,6 @@ import (
 var (
 	subdomainName = apivalidation.NameIsDNSSubdomain
 	labelName     = apivalidation.NameIsDNSLabel
-	label1035Name = apivalidation.NameIsDNS1035Label
 )
 
 // validateMeta is the metadata half of every row's Validate.

@@ -35,6 +35,8 @@ func namespaces() *Row {
 		ValidateUpdate: func(next, old *corev1.Namespace) field.ErrorList { return validateMetaUpdate(next, old) },
 		PrepareStatus:  func(next, old *corev1.Namespace) { next.Spec = old.Spec },
 		ValidateStatus: validateNamespaceStatus,
+		PrepareDelete:  func(n *corev1.Namespace) { n.Status.Phase = corev1.NamespaceTerminating },
+		Held:           func(n *corev1.Namespace) bool { return len(n.Spec.Finalizers) > 0 },
 		Fields: func(n *corev1.Namespace) map[string]string {
 			// "name" is what clients of long ago select by.
 			return map[string]string{"status.phase": string(n.Status.Phase), "name": n.Name}

@@ -62,6 +62,10 @@ type Row struct {
 	Grace func(obj Object, asked *int64) int64
 	// DeleteReturnsObject answers a delete with the object as it last was, where most kinds answer with a Status.
 	DeleteReturnsObject bool
+	// PrepareDelete changes an object that a delete marks but does not yet remove. Held says that something besides
+	// metadata.finalizers keeps it: a namespace stays until its spec.finalizers are gone.
+	PrepareDelete func(obj Object)
+	Held          func(obj Object) bool
 	// TTL after which etcd drops the object; nil keeps it.
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
@@ -149,6 +153,8 @@ type Rules[T Object] struct {
 	PrepareStatus  func(next, old T)
 	ValidateStatus func(next, old T) field.ErrorList
 	Grace          func(T, *int64) int64
+	PrepareDelete  func(T)
+	Held           func(T) bool
 }
 
 // with fills in r's functions from t.
@@ -184,6 +190,10 @@ func rules[T Object](t Rules[T]) func(*Row) {
 		}
 		if t.PrepareStatus != nil {
 			r.Status = &Status{Prepare: two(t.PrepareStatus), Validate: twoErrs(t.ValidateStatus)}
+		}
+		r.PrepareDelete = one(t.PrepareDelete)
+		if t.Held != nil {
+			r.Held = func(o Object) bool { return t.Held(o.(T)) }
 		}
 		if t.Grace != nil {
 			r.Grace = func(o Object, asked *int64) int64 { return t.Grace(o.(T), asked) }

@@ -11,6 +11,7 @@ func Table() []*Row {
 		pods(),
 		secrets(),
 		serviceAccounts(),
+		services(),
 		deployments(),
 		replicaSets(),
 		leases(),

@@ -54,6 +54,28 @@ func checkVersion(t *testing.T, r *Row, v Version, storage bool) {
 	require.NoError(t, err)
 	require.Equal(t, storage, v.ToStorage == nil, "converts unless it is the storage version")
 	require.Equal(t, storage, v.FromStorage == nil, "converts unless it is the storage version")
+	fields := r.FieldSet(r.StorageVersion().New())
+	for _, name := range v.FieldNames {
+		require.Contains(t, fields, name)
+	}
+}
+
+// TestConversionsLoseNothing: what is written in one version is read the same in it.
+func TestConversionsLoseNothing(t *testing.T) {
+	for _, r := range Table() {
+		for _, v := range r.Versions[1:] {
+			f := filler(4)
+			for range objectsPerKind {
+				want := random(f, v)
+				stored, err := v.ToStorage(want.DeepCopyObject().(Object))
+				require.NoError(t, err)
+				got, err := v.FromStorage(stored)
+				require.NoError(t, err)
+				got.GetObjectKind().SetGroupVersionKind(want.GetObjectKind().GroupVersionKind())
+				require.Equal(t, want, got)
+			}
+		}
+	}
 }
 
 // checkColumns holds Cells to Columns, also for objects with nothing or anything in them.
@@ -152,5 +174,11 @@ func call(r *Row, obj, old Object) {
 	}
 	if r.TTL != nil {
 		r.TTL(obj)
+	}
+	if r.PrepareDelete != nil {
+		r.PrepareDelete(obj.DeepCopyObject().(Object))
+	}
+	if r.Held != nil {
+		r.Held(obj)
 	}
 }

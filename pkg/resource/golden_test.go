@@ -1,0 +1,153 @@
+package resource
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "write what the rows do now into testdata/*.output")
+
+// TestWhatRowsDo plays the steps of each testdata/NAME.yaml: documents that begin with "# create: why", "# update: why"
+// or "# SUBRESOURCE: why", each applied to what the last good step left. testdata/NAME.output holds what the row
+// makes of them: the object as it would be stored, or all that is wrong with it, and what people see of it.
+func TestWhatRowsDo(t *testing.T) {
+	registry, err := NewRegistry(Table())
+	require.NoError(t, err)
+	files, err := filepath.Glob("testdata/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			input, err := os.ReadFile(file)
+			require.NoError(t, err)
+			got := play(t, registry, string(input))
+			golden := strings.TrimSuffix(file, ".yaml") + ".output"
+			if *update {
+				require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			require.Equal(t, string(want), got)
+		})
+	}
+}
+
+// play returns the story of a file's steps.
+func play(t *testing.T, registry *Registry, input string) string {
+	var story strings.Builder
+	var old Object
+	for step := range strings.SplitSeq(input, "\n---\n") {
+		title, body, _ := strings.Cut(strings.TrimSpace(step), "\n")
+		verb, _, _ := strings.Cut(strings.TrimPrefix(title, "# "), ":")
+		row, version, next := decode(t, registry, body)
+		if row.Default != nil {
+			row.Default(next)
+		}
+		fmt.Fprintf(&story, "%s\n", title)
+		errs := take(t, row, version, verb, next, old)
+		if row.Warnings != nil {
+			for _, w := range row.Warnings(next, old) {
+				fmt.Fprintf(&story, "warning: %s\n", w)
+			}
+		}
+		if len(errs) > 0 {
+			for _, err := range errs {
+				fmt.Fprintf(&story, "error: %s\n", err)
+			}
+		} else {
+			old = next
+			describe(t, &story, row, next)
+		}
+		story.WriteString("\n")
+	}
+	return story.String()
+}
+
+// decode reads an object as a client's request has it.
+func decode(t *testing.T, registry *Registry, body string) (*Row, *Version, Object) {
+	var head metav1.TypeMeta
+	require.NoError(t, yaml.Unmarshal([]byte(body), &head), body)
+	row, version, ok := registry.ByKind(schema.FromAPIVersionAndKind(head.APIVersion, head.Kind))
+	require.True(t, ok, "%v", head)
+	obj := version.New()
+	require.NoError(t, yaml.UnmarshalStrict([]byte(body), obj))
+	if version.ToStorage != nil {
+		stored, err := version.ToStorage(obj)
+		require.NoError(t, err)
+		obj = stored
+	}
+	return row, version, obj
+}
+
+// take does what the API server does with a request: prepare, then validate.
+func take(t *testing.T, row *Row, version *Version, verb string, next, old Object) field.ErrorList {
+	if verb == "create" {
+		if row.PrepareCreate != nil {
+			row.PrepareCreate(next)
+		}
+		errs := row.Validate(next)
+		if version.Validate != nil {
+			errs = append(errs, version.Validate(next)...)
+		}
+		return errs
+	}
+	// The server has filled these in before any row sees an update.
+	next.SetResourceVersion("1")
+	old.SetResourceVersion("1")
+	next.SetGeneration(old.GetGeneration())
+	prepare, validate := row.PrepareUpdate, row.ValidateUpdate
+	if verb != "update" {
+		part := partOf(row, verb)
+		require.NotNil(t, part, "no subresource %q", verb)
+		prepare, validate = part.Prepare, part.Validate
+	}
+	if prepare != nil {
+		prepare(next, old)
+	}
+	errs := validate(next, old)
+	if verb == "update" && version.ValidateUpdate != nil {
+		errs = append(errs, version.ValidateUpdate(next, old)...)
+	}
+	next.SetResourceVersion("")
+	return errs
+}
+
+func partOf(row *Row, name string) *Status {
+	if name == "status" {
+		return row.Status
+	}
+	for _, s := range row.Subresources {
+		if s.Name == name {
+			return s.Update
+		}
+	}
+	return nil
+}
+
+// describe tells the object, its line in the table, and its fields.
+func describe(t *testing.T, story *strings.Builder, row *Row, obj Object) {
+	text, err := EncodeJSON(row.GVK(), obj.DeepCopyObject())
+	require.NoError(t, err)
+	object, err := yaml.JSONToYAML(text)
+	require.NoError(t, err)
+	story.Write(object)
+	for i, cell := range row.Cells(obj, time.Unix(0, 0)) {
+		fmt.Fprintf(story, "| %s: %v\n", row.Columns[i].Name, cell)
+	}
+	for name, value := range sorted(row.FieldSet(obj)) {
+		if !strings.HasPrefix(name, "metadata.") {
+			fmt.Fprintf(story, "? %s=%s\n", name, value)
+		}
+	}
+}
