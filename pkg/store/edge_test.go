@@ -10,6 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
 )
 
 // Writers that each add one to a number, by read and conditional write, lose none.
@@ -247,5 +250,54 @@ func TestConfig(t *testing.T) {
 		if _, err := Open(within(t), c); err == nil {
 			t.Errorf("opened %+v", c)
 		}
+	}
+}
+
+// An etcd that cannot write its log says so at level fatal, which must end neither the process nor the answers.
+func TestDeathOfEtcd(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(c *Config) { c.Logger = nil })
+	w := watch(t, s, WatchOptions{Prefix: "/registry/", After: s.Revision()})
+	full := errors.New("no space left on device")
+	go s.server.server.GetLogger().Fatal("failed to save", zap.Error(full))
+	<-s.Done()
+	if _, err := w.Next(within(t)); !errors.Is(err, full) {
+		t.Errorf("watch: %v", err)
+	}
+	if _, err := s.Commit(within(t), Txn{Put: []Put{put("/registry/a", "v=1\n")}}); !errors.Is(err, full) {
+		t.Errorf("commit: %v", err)
+	}
+	if err := s.Close(); err != nil || !errors.Is(s.Err(), full) {
+		t.Errorf("close: %v; then %v", err, s.Err())
+	}
+}
+
+func TestUnreachableEtcd(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err := Open(ctx, Config{Endpoints: []string{"http://127.0.0.1:1"}})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("open: %v", err)
+	}
+}
+
+func TestStats(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	set(t, s, "/registry/pods/a/x", "v=1\n")
+	set(t, s, "/registry/pods/a/x", "v=12\n")
+	last := set(t, s, "/registry/nodes/n", "v=1\n")
+	watch(t, s, WatchOptions{Prefix: "/registry/pods/", Term: &Term{"node", "n"}, Initial: &ReadAt{}})
+	watch(t, s, WatchOptions{Prefix: "/registry/", Initial: &ReadAt{}})
+	got := s.Stats()
+	want := Stats{
+		Revision: last.Rev,
+		Objects:  map[string]Count{"pods": {1, 5}, "nodes": {1, 4}},
+		Watchers: map[string]int{"/registry/": 1, "/registry/pods/ node=n": 1},
+		History:  3, HistoryFrom: got.HistoryFrom, HistoryBytes: got.HistoryBytes,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || got.HistoryBytes == 0 {
+		t.Error(diff)
 	}
 }

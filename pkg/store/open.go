@@ -64,6 +64,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	rev, err := s.load(ctx)
 	if err != nil {
 		s.Close()
+		if s.server == nil {
+			err = fmt.Errorf("from etcd at %v (is it up, and are the certificates right?): %w", c.Endpoints, err)
+		}
 		return nil, fmt.Errorf("store: load: %w", err)
 	}
 	s.tasks.Go(func() { s.follow(rev) })
