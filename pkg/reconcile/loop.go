@@ -38,12 +38,15 @@ type Loop[S any] struct {
 	Env
 	// Name is the source of its events, "deployment-controller".
 	Name string
-	// Workers is how many keys are worked on at the same time; 2 if not set.
+	// Workers is how many keys are worked on at the same time; 1 if not set.
 	Workers int
 	// Kinds are what the plans write.
 	Kinds []Resource
 	// Sources wake it.
 	Sources []Source
+	// Feed, if set, wakes it too: for a loop whose sources are not known beforehand. It is called when the loop starts, and
+	// no plan is made before it returns.
+	Feed func(ctx context.Context, add func(Key)) error
 	// Observe reads the state for a key; false means that there is nothing to plan for. last is why the last
 	// plan for the key was not done to its end, nil if it was.
 	Observe func(ctx context.Context, key Key, last *Failure) (S, bool, error)
@@ -83,6 +86,11 @@ func (l *Loop[S]) Run(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), synced...) {
 		return nil
 	}
+	if l.Feed != nil {
+		if err := l.Feed(ctx, l.queue.Add); err != nil {
+			return fmt.Errorf("%s: feed: %w", l.Name, err)
+		}
+	}
 	l.work(ctx)
 	return nil
 }
@@ -90,7 +98,7 @@ func (l *Loop[S]) Run(ctx context.Context) error {
 // work runs the workers until the context ends, and waits for what they are at.
 func (l *Loop[S]) work(ctx context.Context) {
 	var workers sync.WaitGroup
-	for range max(l.Workers, 2) {
+	for range max(l.Workers, 1) {
 		workers.Go(func() {
 			for l.next(ctx) {
 			}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"errors"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -83,8 +84,13 @@ func (s Source) matters(old, next Object) bool {
 	return s.Changed == nil || s.Changed(old, next)
 }
 
+// indexing lets the loops of a process add their indexes at the same time.
+var indexing sync.Mutex
+
 // Index adds an index to an informer's cache, unless a loop of the same process has done so.
 func Index(informer cache.SharedIndexInformer, name string, values func(Object) []string) error {
+	indexing.Lock()
+	defer indexing.Unlock()
 	if _, have := informer.GetIndexer().GetIndexers()[name]; have {
 		return nil
 	}
