@@ -24,6 +24,23 @@ func NodeAddress() (netip.Addr, error) {
 	return chooseAddress(addrs, defaultLinks(routes))
 }
 
+// nodeMTU is the size of packets on the link of the default route, or 0 (whatever the kernel takes) without one.
+func nodeMTU() (int, error) {
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return 0, fmt.Errorf("list routes: %w", err)
+	}
+	links := defaultLinks(routes)
+	if len(links) == 0 {
+		return 0, nil
+	}
+	link, err := netlink.LinkByIndex(links[0])
+	if err != nil {
+		return 0, fmt.Errorf("look at the link of the default route: %w", err)
+	}
+	return link.Attrs().MTU, nil
+}
+
 // linkAddress is an address of a network interface.
 type linkAddress struct {
 	link   int

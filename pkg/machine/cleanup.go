@@ -24,8 +24,11 @@ const cleanupTime = 20 * time.Second
 // is there, not by what should be, so it works after any crash, and may be repeated. progress is told of each
 // step. The cluster's own process must have ended; containers need not have.
 func Cleanup(ctx context.Context, dir Dir, progress func(step string)) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
+	defer cancel()
 	if _, err := os.Stat(string(dir)); errors.Is(err, os.ErrNotExist) {
-		return nil
+		// Someone removed the directory by hand; the names that follow from it are still known.
+		return cleanUntilNothingIsLeft(ctx, dir, nil, progress)
 	}
 	lock, err := lockDir(dir)
 	if err != nil {
@@ -37,8 +40,6 @@ func Cleanup(ctx context.Context, dir Dir, progress func(step string)) error {
 		return err
 	}
 	defer ledger.close()
-	ctx, cancel := context.WithTimeout(ctx, cleanupTime)
-	defer cancel()
 	err = inNetns(ledger.entries, func() error { return cleanUntilNothingIsLeft(ctx, dir, ledger.entries, progress) })
 	if err != nil {
 		return fmt.Errorf("clean up after the cluster in %s: %w", dir, err)

@@ -34,7 +34,7 @@ func TestContainerdConfigQuotesPaths(t *testing.T) {
 }
 
 func TestCNIConfig(t *testing.T) {
-	golden(t, "bonsai.conflist", string(cniConfig(testDir, testNetwork)))
+	golden(t, "bonsai.conflist", string(cniConfig(testDir, testNetwork, 1450)))
 }
 
 func TestNodeRules(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,6 +41,7 @@ func (m *Machine) RunContainerd(ctx context.Context, c ContainerdConfig) error {
 	if err := prepareContainerd(m.Dir); err != nil {
 		return fmt.Errorf("prepare containerd: %w", err)
 	}
+	c.Ready = sync.OnceFunc(c.Ready)
 	child := containerdChild{ContainerdConfig: c, dir: m.Dir}
 	log := &lumberjack.Logger{Filename: m.Dir.Join("logs", "containerd.log"), MaxSize: 10, MaxBackups: 2}
 	defer log.Close()
@@ -112,9 +114,8 @@ func (c *containerdChild) runOnce(ctx context.Context, log io.Writer) error {
 	}
 	defer ready.Close()
 	go func() {
-		if ready.wait() && c.Ready != nil {
+		if ready.wait() {
 			c.Ready()
-			c.Ready = nil
 		}
 	}()
 	// The kernel sends the death signal when the thread that started the child ends, not the process. So

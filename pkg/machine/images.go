@@ -13,6 +13,7 @@ import (
 
 	containerd "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/pkg/archive/compression"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
 	"google.golang.org/grpc"
@@ -51,8 +52,8 @@ func OpenImages(dir Dir) (*Images, error) {
 // Close ends the connection.
 func (i *Images) Close() error { return i.client.Close() }
 
-// Load takes an archive of images, as `docker save` or an OCI layout in a tar file, makes them ready to run,
-// and returns their names.
+// Load takes an archive of images, as `docker save` writes it or an OCI layout in a tar file, compressed or not,
+// makes them ready to run, and returns their names.
 func (i *Images) Load(ctx context.Context, archive io.Reader) ([]string, error) {
 	return i.load(ctx, archive, nil)
 }
@@ -63,7 +64,12 @@ func (i *Images) load(ctx context.Context, archive io.Reader, labels map[string]
 	if labels != nil {
 		opts = append(opts, containerd.WithImageLabels(labels))
 	}
-	loaded, err := i.client.Import(ctx, archive, opts...)
+	plain, err := compression.DecompressStream(archive)
+	if err != nil {
+		return nil, fmt.Errorf("read image archive: %w", err)
+	}
+	defer plain.Close()
+	loaded, err := i.client.Import(ctx, plain, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("load images: %w", err)
 	}

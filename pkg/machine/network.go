@@ -39,7 +39,11 @@ func (m *Machine) EnsureNetwork(ctx context.Context, n Network) error {
 	if err := applyRules(ctx, m.Dir, n); err != nil {
 		return err
 	}
-	return writeCNI(m.Dir, n)
+	mtu, err := nodeMTU()
+	if err != nil {
+		return err
+	}
+	return writeCNI(m.Dir, n, mtu)
 }
 
 // sharedChains are the prefixes of chains whose names the cluster does not choose: those of a Service proxy
@@ -81,12 +85,12 @@ func hasName(entries []Entry, name string) bool {
 func networkName(dir Dir) string { return "bonsai-" + dir.ID() }
 
 // writeCNI writes the one network that containerd will find.
-func writeCNI(dir Dir, n Network) error {
+func writeCNI(dir Dir, n Network, mtu int) error {
 	conf := dir.Join("cni", "conf", "10-bonsai.conflist")
 	if err := os.MkdirAll(dir.Join("cni", "conf"), 0o755); err != nil {
 		return fmt.Errorf("write CNI network: %w", err)
 	}
-	text := cniConfig(dir, n)
+	text := cniConfig(dir, n, mtu)
 	if have, err := os.ReadFile(conf); err == nil && bytes.Equal(have, text) {
 		return nil
 	}
@@ -100,7 +104,7 @@ func writeCNI(dir Dir, n Network) error {
 
 // cniConfig is the configuration of the pod network. Masquerading is not the plugin's task here: it would
 // make a chain for each pod, where one rule for all does.
-func cniConfig(dir Dir, n Network) []byte {
+func cniConfig(dir Dir, n Network, mtu int) []byte {
 	type object = map[string]any
 	text, err := json.MarshalIndent(object{
 		"cniVersion": "1.0.0",
@@ -112,6 +116,7 @@ func cniConfig(dir Dir, n Network) []byte {
 			"forceAddress": true, // a node that gets another range moves its bridge
 			"ipMasq":       false,
 			"hairpinMode":  true, // a pod reaches itself through its own Service
+			"mtu":          mtu,  // or large packets to the world would be dropped on the node's own link
 			"ipam": object{
 				"type":    "host-local",
 				"ranges":  [][]object{{{"subnet": n.PodCIDR.String()}}},

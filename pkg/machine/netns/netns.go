@@ -8,22 +8,26 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 )
 
-// Namespace is a named network namespace, the same that `ip netns` shows.
-type Namespace struct{ name string }
+// Namespace is a network namespace that a file stands for.
+type Namespace struct{ path string }
+
+// At is the namespace that a file stands for: a name that `ip netns` shows, or a pod's.
+func At(path string) Namespace { return Namespace{path} }
 
 // Path is the file that stands for the namespace; nsenter --net= takes it.
-func (n Namespace) Path() string { return "/run/netns/" + n.name }
+func (n Namespace) Path() string { return n.path }
 
 // New makes a namespace whose node has the given address. There is no way out of it: both ends of the link
 // that carries the address are inside.
 func New(name string, address netip.Prefix) (Namespace, error) {
-	n := Namespace{name}
+	n := At("/run/netns/" + name)
 	if err := create(name); err != nil {
 		return n, fmt.Errorf("make network namespace %s: %w", name, err)
 	}
@@ -48,13 +52,13 @@ func create(name string) error {
 // Do runs f inside the namespace. Processes that f starts are in it for good.
 func (n Namespace) Do(f func() error) error {
 	return onOwnThread(func() error {
-		target, err := netns.GetFromPath(n.Path())
+		target, err := netns.GetFromPath(n.path)
 		if err != nil {
-			return fmt.Errorf("open network namespace %s: %w", n.name, err)
+			return fmt.Errorf("open network namespace %s: %w", n.path, err)
 		}
 		defer target.Close()
 		if err := netns.Set(target); err != nil {
-			return fmt.Errorf("enter network namespace %s: %w", n.name, err)
+			return fmt.Errorf("enter network namespace %s: %w", n.path, err)
 		}
 		return f()
 	})
@@ -81,10 +85,10 @@ func onOwnThread(f func() error) error {
 	return <-done
 }
 
-// Delete removes the namespace, and with it its interfaces, routes and rules once no process is in it.
+// Delete removes a namespace that New made, and with it its interfaces, routes and rules once no process is in it.
 func (n Namespace) Delete() error {
-	if err := netns.DeleteNamed(n.name); err != nil && !os.IsNotExist(err) {
-		return fmt.Errorf("delete network namespace %s: %w", n.name, err)
+	if err := netns.DeleteNamed(filepath.Base(n.path)); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("delete network namespace %s: %w", n.path, err)
 	}
 	return nil
 }
