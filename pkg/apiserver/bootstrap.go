@@ -155,12 +155,11 @@ func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Accept", typeProtobuf)
 	obj.GetObjectKind().SetGroupVersionKind(t.gvk())
 	if t.row.Default != nil {
 		t.row.Default(obj)
 	}
-	c := &call{t: t, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
+	c := &call{t: t, f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
 	c.user = auth.User{Name: "system:apiserver", Groups: []string{"system:masters"}}
 	c.r = r.WithContext(auth.WithUser(context.WithValue(ctx, callKey{}, c), c.user))
 	return c, nil

@@ -13,10 +13,12 @@ import (
 // call is one request on its way through the chain. Everything that a step learns about the request is a field here,
 // so that the request's context carries one value and not ten.
 type call struct {
-	w     *recorder
-	r     *http.Request
-	t     *target
-	user  auth.User
+	w    *recorder
+	r    *http.Request
+	t    *target
+	user auth.User
+	// f is how the client wants the answer. It is found out before any work: a write whose answer nobody can read is not done.
+	f     format
 	start time.Time
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // create makes an object: decode and default, mutate, prepare, validate, encode once, commit if absent.
@@ -89,15 +90,32 @@ func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOpt
 	if t.row.PrepareCreate != nil {
 		t.row.PrepareCreate(obj)
 	}
-	extra, release, err := s.allocate(c, t, obj, nil, o.dryRun)
+	for {
+		out, err := s.insertPrepared(c, t, obj, a)
+		again, waitErr := s.allocateAgain(c.ctx(), err)
+		if waitErr != nil {
+			return outcome{}, waitErr
+		}
+		if !again {
+			return out, err
+		}
+	}
+}
+
+// insertPrepared validates and commits obj with what is allocated for it; obj itself stays as it is, for another try.
+func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admission.Attributes) (outcome, error) {
+	if s.cfg.Allocator != nil && t.resource == "services" {
+		obj = obj.DeepCopyObject().(resource.Object)
+		a.Object = obj
+	}
+	extra, err := s.allocate(c.ctx(), obj, nil)
 	if err != nil {
 		return outcome{}, err
 	}
-	defer release()
 	if err := s.validateCreate(c, t, obj, a); err != nil {
 		return outcome{}, err
 	}
-	if o.dryRun {
+	if a.DryRun {
 		return s.insertDry(c, t, obj)
 	}
 	d, err := encode(c, t, obj)
@@ -135,10 +153,14 @@ func (s *Server) beginLife(obj resource.Object) {
 
 // validateCreate refuses what the row or admission do not accept.
 func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admission.Attributes) error {
-	if t.row.Validate != nil {
-		if errs := t.row.Validate(obj); len(errs) > 0 {
-			return apierrors.NewInvalid(t.row.GVK().GroupKind(), obj.GetName(), errs)
+	var errs field.ErrorList
+	for _, validate := range []func(resource.Object) field.ErrorList{t.row.Validate, t.ver.Validate} {
+		if validate != nil {
+			errs = append(errs, validate(obj)...)
 		}
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(t.gvk().GroupKind(), obj.GetName(), errs)
 	}
 	if t.row.Warnings != nil {
 		for _, w := range t.row.Warnings(obj, nil) {

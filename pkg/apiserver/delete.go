@@ -108,11 +108,10 @@ func (s *Server) replaceMarked(c *call, t *target, next resource.Object, cur *st
 
 // eraseNow removes obj, and gives back what was allocated for it.
 func (s *Server) eraseNow(c *call, t *target, obj resource.Object, cur *store.Object) (outcome, error) {
-	extra, release, err := s.allocate(c, t, nil, obj, false)
+	extra, err := s.allocate(c.ctx(), nil, obj)
 	if err != nil {
 		return outcome{}, err
 	}
-	defer release()
 	gone, err := s.erase(c, cur, extra)
 	if err != nil {
 		return outcome{}, err

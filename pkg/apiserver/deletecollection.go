@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"net/http"
 	"path"
 
 	"bonsai/pkg/store"
@@ -13,10 +12,6 @@ import (
 // deleteCollection deletes what a list with the same selectors shows, and answers with that list. An object that is gone by
 // the time its turn comes is what was asked for; any other failure ends the work.
 func (s *Server) deleteCollection(c *call) error {
-	f, err := negotiate(c.r, asTable, partialList)
-	if err != nil {
-		return err
-	}
 	o, err := s.deleteOptions(c)
 	if err != nil {
 		return err
@@ -34,15 +29,7 @@ func (s *Server) deleteCollection(c *call) error {
 			return err
 		}
 	}
-	if f.plain() {
-		pieces, err := listPieces(c.t, f, page, meta)
-		if err != nil {
-			return err
-		}
-		s.sendPieces(c, http.StatusOK, f.contentType(), pieces)
-		return nil
-	}
-	return s.listShaped(c, f, page, meta)
+	return s.answerList(c, page, meta)
 }
 
 func (s *Server) removeListed(c *call, obj *store.Object, o *metav1.DeleteOptions) error {

@@ -109,62 +109,51 @@ func dress(f format, compact []byte) ([]byte, error) {
 
 // answer sends the stored object o in the form that the client asks for.
 func (s *Server) answer(c *call, code int, o *store.Object) error {
-	f, err := negotiate(c.r, asTable, partial)
-	if err != nil {
-		return err
-	}
-	if f.plain() {
-		b, err := stored(c.t, f, o)
+	if c.f.plain() {
+		b, err := stored(c.t, c.f, o)
 		if err != nil {
 			return err
 		}
-		s.send(c, code, f.contentType(), b)
+		s.send(c, code, c.f.contentType(), b)
 		return nil
 	}
 	obj, err := decodeFor(c.t, o)
 	if err != nil {
 		return err
 	}
-	return s.answerObject(c, code, f, obj)
+	return s.answerObject(c, code, obj)
 }
 
 // answerLive sends obj, which is at the storage version and not in the store: what a dry run would have made.
 func (s *Server) answerLive(c *call, code int, obj resource.Object) error {
-	f, err := negotiate(c.r, asTable, partial)
+	obj, err := fromStorage(c.t, obj)
 	if err != nil {
 		return err
 	}
-	if obj, err = fromStorage(c.t, obj); err != nil {
-		return err
-	}
-	return s.answerObject(c, code, f, obj)
+	return s.answerObject(c, code, obj)
 }
 
 // answerObject sends obj, which is at the version the client asks for, in any shape.
-func (s *Server) answerObject(c *call, code int, f format, obj resource.Object) error {
-	shaped, gvk, err := s.shaped(c, f, obj)
+func (s *Server) answerObject(c *call, code int, obj resource.Object) error {
+	shaped, gvk, err := s.shaped(c, obj)
 	if err != nil {
 		return err
 	}
-	b, err := encodeAs(f, gvk, shaped)
+	b, err := encodeAs(c.f, gvk, shaped)
 	if err != nil {
 		return err
 	}
-	s.send(c, code, f.contentType(), b)
+	s.send(c, code, c.f.contentType(), b)
 	return nil
 }
 
-// answerOther sends an object that is of no row: a Status, a Scale, a TokenRequest.
+// answerOther sends an object that is of no row, and so has but one shape: a Status, a Scale, a TokenRequest.
 func (s *Server) answerOther(c *call, code int, gvk schema.GroupVersionKind, obj runtime.Object) error {
-	f, err := negotiate(c.r)
+	b, err := encodeAs(c.f, gvk, obj)
 	if err != nil {
 		return err
 	}
-	b, err := encodeAs(f, gvk, obj)
-	if err != nil {
-		return err
-	}
-	s.send(c, code, f.contentType(), b)
+	s.send(c, code, c.f.contentType(), b)
 	return nil
 }
 

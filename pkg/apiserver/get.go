@@ -7,6 +7,7 @@ import (
 	"bonsai/pkg/store"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // get answers with one object. Without resourceVersion it is the newest, with "0" what the image holds, and else a
@@ -45,7 +46,7 @@ func readAt(version string) (store.ReadAt, error) {
 func parseVersion(version string) (int64, error) {
 	rev, err := strconv.ParseUint(version, 10, 63)
 	if err != nil {
-		return 0, apierrors.NewBadRequest("Invalid value: \"" + version + "\": " + err.Error())
+		return 0, apierrors.NewBadRequest("invalid resource version: " + field.Invalid(field.NewPath("resourceVersion"), version, err.Error()).Error())
 	}
 	return int64(rev), nil
 }

@@ -24,7 +24,7 @@ type Getter struct {
 func (g Getter) Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
 	row := g.row(r)
 	if row == nil {
-		return nil, apierrors.NewInternalError(fmt.Errorf("read %s %q: no such kind is served", r, name))
+		return nil, apierrors.NewNotFound(r, name)
 	}
 	key := row.Key(namespace, name)
 	o, err := g.Store.Get(ctx, key, store.ReadAt{Kind: store.Any})
@@ -48,24 +48,35 @@ func (g Getter) row(r schema.GroupResource) *resource.Row {
 
 // PodsOn returns the pods that are bound to a node.
 func (g Getter) PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error) {
-	row := g.row(schema.GroupResource{Resource: "pods"})
+	objs, err := g.list(ctx, schema.GroupResource{Resource: "pods"}, "", &store.Term{Field: "spec.nodeName", Value: node})
+	pods := make([]*corev1.Pod, len(objs))
+	for i, obj := range objs {
+		pods[i] = obj.(*corev1.Pod)
+	}
+	return pods, err
+}
+
+// List returns the objects of a kind in a namespace, or in all of them, as the image holds them.
+func (g Getter) List(ctx context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error) {
+	return g.list(ctx, r, namespace, nil)
+}
+
+func (g Getter) list(ctx context.Context, r schema.GroupResource, namespace string, term *store.Term) ([]resource.Object, error) {
+	row := g.row(r)
 	if row == nil {
 		return nil, nil
 	}
-	page, err := g.Store.List(ctx, row.KeyPrefix(""), store.ReadAt{Kind: store.Any}, store.ListOptions{
-		Term: &store.Term{Field: "spec.nodeName", Value: node}})
+	page, err := g.Store.List(ctx, row.KeyPrefix(namespace), store.ReadAt{Kind: store.Any}, store.ListOptions{Term: term})
 	if err != nil {
-		return nil, fmt.Errorf("list the pods on node %q: %w", node, err)
+		return nil, fmt.Errorf("list %s: %w", r, err)
 	}
-	pods := make([]*corev1.Pod, len(page.Objects))
+	objs := make([]resource.Object, len(page.Objects))
 	for i, o := range page.Objects {
-		obj, err := load(row, o)
-		if err != nil {
+		if objs[i], err = load(row, o); err != nil {
 			return nil, err
 		}
-		pods[i] = obj.(*corev1.Pod)
 	}
-	return pods, nil
+	return objs, nil
 }
 
 // StoreConfig returns c with what the store has to know of the kinds: how to read labels and fields from a stored value, and

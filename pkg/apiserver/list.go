@@ -16,10 +16,6 @@ import (
 // list answers with a page of objects: their kept bytes behind one another, between a head and a tail. Nothing is
 // decoded, unless the client wants another shape or version.
 func (s *Server) list(c *call) error {
-	f, err := negotiate(c.r, asTable, partialList)
-	if err != nil {
-		return err
-	}
 	l, err := listOptions(c)
 	if err != nil {
 		return err
@@ -28,14 +24,19 @@ func (s *Server) list(c *call) error {
 	if err != nil {
 		return err
 	}
-	if !f.plain() {
-		return s.listShaped(c, f, page, meta)
+	return s.answerList(c, page, meta)
+}
+
+// answerList sends a page in the form that the client asks for.
+func (s *Server) answerList(c *call, page *store.Page, meta metav1.ListMeta) error {
+	if !c.f.plain() {
+		return s.answerShaped(c, page, meta)
 	}
-	pieces, err := listPieces(c.t, f, page, meta)
+	pieces, err := listPieces(c.t, c.f, page, meta)
 	if err != nil {
 		return err
 	}
-	s.sendPieces(c, http.StatusOK, f.contentType(), pieces)
+	s.sendPieces(c, http.StatusOK, c.f.contentType(), pieces)
 	return nil
 }
 
@@ -181,28 +182,28 @@ func rawOf(b []byte) ([]byte, error) {
 	return nil, errEnvelope
 }
 
-// listShaped answers with a list in another shape, or for people.
-func (s *Server) listShaped(c *call, f format, page *store.Page, meta metav1.ListMeta) error {
-	if f.shape == whole {
+// answerShaped sends a page in another shape, or for people.
+func (s *Server) answerShaped(c *call, page *store.Page, meta metav1.ListMeta) error {
+	if c.f.shape == whole {
 		pieces, err := listPieces(c.t, format{media: mediaJSON}, page, meta)
 		if err != nil {
 			return err
 		}
-		b, err := dress(f, bytes.Join(pieces, nil))
+		b, err := dress(c.f, bytes.Join(pieces, nil))
 		if err != nil {
 			return err
 		}
-		s.sendPieces(c, http.StatusOK, f.contentType(), [][]byte{b})
+		s.sendPieces(c, http.StatusOK, c.f.contentType(), [][]byte{b})
 		return nil
 	}
-	shaped, gvk, err := s.shapedList(c, f, page, meta)
+	shaped, gvk, err := s.shapedList(c, page, meta)
 	if err != nil {
 		return err
 	}
-	b, err := encodeAs(f, gvk, shaped)
+	b, err := encodeAs(c.f, gvk, shaped)
 	if err != nil {
 		return err
 	}
-	s.send(c, http.StatusOK, f.contentType(), b)
+	s.send(c, http.StatusOK, c.f.contentType(), b)
 	return nil
 }

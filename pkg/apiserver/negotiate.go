@@ -57,7 +57,7 @@ func (f format) contentType() string {
 // plain tells whether the kept bytes can be sent as they are.
 func (f format) plain() bool { return f.shape == whole && f.media != mediaYAML && !f.pretty }
 
-// negotiate reads the Accept header. shapes are those that the answer could take.
+// negotiate reads the Accept header. allowed are the shapes that the answer could take.
 func negotiate(r *http.Request, allowed ...shape) (format, error) {
 	for _, w := range wishes(r.Header.Get("Accept")) {
 		if f, ok := w.format(allowed); ok {
@@ -66,6 +66,21 @@ func negotiate(r *http.Request, allowed ...shape) (format, error) {
 		}
 	}
 	return format{}, notAcceptable()
+}
+
+// negotiate finds out how the client wants the answer to a request for a resource.
+func (c *call) negotiate() (err error) {
+	switch {
+	case c.t.longRunning() && c.t.verb != "watch":
+		return nil // the answer is somebody else's
+	case c.t.verb == "list", c.t.verb == "deletecollection":
+		c.f, err = negotiate(c.r, asTable, partialList)
+	case c.t.verb == "watch":
+		c.f, err = negotiate(c.r, asTable, partial, partialList)
+	default:
+		c.f, err = negotiate(c.r, asTable, partial)
+	}
+	return err
 }
 
 // negotiateError is negotiate for a Status, which is only ever itself: a client that asks for a Table only still

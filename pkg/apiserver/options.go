@@ -1,9 +1,10 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/url"
+	"strings"
 
-	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -138,7 +139,11 @@ func (l *listing) parse(t *target, q *url.Values) error {
 	if l.fields, err = fields.ParseSelector(l.FieldSelector); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
-	return supportedFields(t.row, l.fields)
+	l.fields, err = l.fields.Transform(fieldNames(t))
+	if err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	return nil
 }
 
 func (l *listing) validate() error {
@@ -149,22 +154,24 @@ func (l *listing) validate() error {
 	return invalidOptions("ListOptions", errs)
 }
 
-// supportedFields refuses a selector of fields that the row does not offer.
-func supportedFields(row *resource.Row, sel fields.Selector) error {
-	if sel.Empty() {
-		return nil
-	}
-	known := row.FieldSet(row.StorageVersion().New())
-	for _, r := range sel.Requirements() {
-		if _, ok := known[r.Field]; ok || r.Field == "metadata.namespace" {
-			continue
+// fieldNames returns what turns a selector's names of fields, as t's version has them, into those of the row, and refuses
+// those that the row does not offer.
+func fieldNames(t *target) fields.TransformFunc {
+	known := t.row.FieldSet(t.row.StorageVersion().New())
+	known["metadata.namespace"] = ""
+	return func(name, value string) (string, string, error) {
+		if own, ok := t.ver.FieldNames[name]; ok {
+			return own, value, nil
 		}
-		if row.Fields == nil {
-			return apierrors.NewBadRequest(`"` + r.Field + `" is not a known field selector: only "metadata.name", "metadata.namespace"`)
+		_, ok := known[name]
+		switch {
+		case ok && (t.ver.FieldNames == nil || strings.HasPrefix(name, "metadata.")):
+			return name, value, nil
+		case t.row.Fields == nil:
+			return "", "", fmt.Errorf("%q is not a known field selector: only %q, %q", name, "metadata.name", "metadata.namespace")
 		}
-		return apierrors.NewBadRequest("field label not supported: " + r.Field)
+		return "", "", fmt.Errorf("field label not supported: %s", name)
 	}
-	return nil
 }
 
 // narrow decides where the store looks: at one key if the selector names it, at the objects with an indexed field's

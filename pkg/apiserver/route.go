@@ -24,6 +24,11 @@ func (s *Server) route(c *call) error {
 	case t.namespace != "" && !t.row.Namespaced && t.resource != "namespaces":
 		notServed(c.w)
 		return nil
+	}
+	if err := c.negotiate(); err != nil {
+		return err
+	}
+	switch {
 	case s.reviews[t.row] != nil:
 		if t.verb != "create" || t.sub != "" {
 			return notAllowed()
@@ -32,10 +37,14 @@ func (s *Server) route(c *call) error {
 	case t.sub != "":
 		return s.routeSub(c)
 	}
-	if h := s.verbHandler(t); h != nil {
-		return h(c)
+	h := s.verbHandler(t)
+	if h == nil {
+		return notAllowed()
 	}
-	return notAllowed()
+	if t.row.Deprecated != "" {
+		c.warn(t.row.Deprecated)
+	}
+	return h(c)
 }
 
 // verbHandler returns the handler of t's verb on the object itself; nil if that is not served there.

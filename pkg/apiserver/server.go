@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/discovery"
 	"bonsai/pkg/apiserver/openapi"
@@ -33,7 +34,7 @@ type Config struct {
 	// Tokens makes service account tokens and tells others how to check them; nil if the server makes none.
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.
-	Allocator Allocator
+	Allocator *allocator.Allocator
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
 
@@ -58,13 +59,6 @@ type Tokens interface {
 	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error
 	ServeOpenIDConfig(w http.ResponseWriter, r *http.Request)
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
-}
-
-// Allocator gives objects what has to be unique among all of them. It writes into next what it has picked, and
-// returns what must be committed together with next, so that nothing is given out twice and nothing leaks. old is nil
-// on create, next is nil on delete. release is always called, after the commit or instead of it.
-type Allocator interface {
-	Allocate(ctx context.Context, row *resource.Row, next, old resource.Object, dryRun bool) (extra *store.Txn, release func(), err error)
 }
 
 // Connection names what a streaming subresource is about. Path is what follows the subresource in the URL.
@@ -162,18 +156,3 @@ func (s *Server) addKinds() error {
 
 // Handler returns the whole chain.
 func (s *Server) Handler() http.Handler { return s.handler }
-
-// allocate asks the allocator, if there is one, for what next needs.
-func (s *Server) allocate(c *call, t *target, next, old resource.Object, dryRun bool) (*store.Txn, func(), error) {
-	if s.cfg.Allocator == nil {
-		return nil, func() {}, nil
-	}
-	extra, release, err := s.cfg.Allocator.Allocate(c.ctx(), t.row, next, old, dryRun)
-	if err != nil {
-		return nil, nil, err
-	}
-	if release == nil {
-		release = func() {}
-	}
-	return extra, release, nil
-}

@@ -14,24 +14,24 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// shaped turns one object into the shape that f names.
-func (s *Server) shaped(c *call, f format, obj resource.Object) (runtime.Object, schema.GroupVersionKind, error) {
-	switch f.shape {
+// shaped turns one object into the shape that the client wants.
+func (s *Server) shaped(c *call, obj resource.Object) (runtime.Object, schema.GroupVersionKind, error) {
+	switch c.f.shape {
 	case asTable:
 		t, err := newTabler(c)
 		if err != nil {
 			return nil, schema.GroupVersionKind{}, err
 		}
 		table := t.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, s.now(), obj)
-		return table, f.as.WithKind("Table"), nil
+		return table, c.f.as.WithKind("Table"), nil
 	case partial:
-		return partialOf(obj), f.as.WithKind("PartialObjectMetadata"), nil
+		return partialOf(obj), c.f.as.WithKind("PartialObjectMetadata"), nil
 	}
 	return obj, c.t.gvk(), nil
 }
 
 // shapedList turns a page into a Table or a list of metadata.
-func (s *Server) shapedList(c *call, f format, page *store.Page, m metav1.ListMeta) (runtime.Object, schema.GroupVersionKind, error) {
+func (s *Server) shapedList(c *call, page *store.Page, m metav1.ListMeta) (runtime.Object, schema.GroupVersionKind, error) {
 	none := schema.GroupVersionKind{}
 	objs := make([]resource.Object, len(page.Objects))
 	for i, o := range page.Objects {
@@ -41,19 +41,19 @@ func (s *Server) shapedList(c *call, f format, page *store.Page, m metav1.ListMe
 		}
 		objs[i] = obj
 	}
-	if f.shape == asTable {
+	if c.f.shape == asTable {
 		t, err := newTabler(c)
 		if err != nil {
 			return nil, none, err
 		}
-		return t.table(m, s.now(), objs...), f.as.WithKind("Table"), nil
+		return t.table(m, s.now(), objs...), c.f.as.WithKind("Table"), nil
 	}
 	list := &metav1.PartialObjectMetadataList{ListMeta: m, Items: make([]metav1.PartialObjectMetadata, len(objs))}
 	for i, obj := range objs {
 		list.Items[i] = *partialOf(obj)
-		list.Items[i].SetGroupVersionKind(f.as.WithKind("PartialObjectMetadata"))
+		list.Items[i].SetGroupVersionKind(c.f.as.WithKind("PartialObjectMetadata"))
 	}
-	return list, f.as.WithKind("PartialObjectMetadataList"), nil
+	return list, c.f.as.WithKind("PartialObjectMetadataList"), nil
 }
 
 func partialOf(obj resource.Object) *metav1.PartialObjectMetadata {

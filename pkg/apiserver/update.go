@@ -112,6 +112,7 @@ func checkVersion(t *target, next, old resource.Object) error {
 		return nil
 	case "", "0":
 		if t.row.UnconditionalUpdate {
+			next.SetResourceVersion(old.GetResourceVersion())
 			return nil
 		}
 		kind := schema.GroupKind{Group: t.group, Kind: t.resource}
@@ -168,14 +169,19 @@ func keepSystemMeta(next, old resource.Object) {
 
 // validateUpdate refuses what the row or admission do not accept.
 func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) error {
-	validate := t.row.ValidateUpdate
+	checks := []func(next, old resource.Object) field.ErrorList{t.row.ValidateUpdate, t.ver.ValidateUpdate}
 	if e.part != nil {
-		validate = e.part.Validate
+		checks = checks[:1]
+		checks[0] = e.part.Validate
 	}
-	if validate != nil {
-		if errs := validate(next, old); len(errs) > 0 {
-			return apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
+	var errs field.ErrorList
+	for _, check := range checks {
+		if check != nil {
+			errs = append(errs, check(next, old)...)
 		}
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {

@@ -21,14 +21,10 @@ import (
 // watch answers with a stream of events until the client, its timeout or the server ends it. An event is a few bytes
 // around the object's kept ones; a batch of them is flushed at once, so that a client that is behind catches up in large writes.
 func (s *Server) watch(c *call) error {
-	f, err := negotiate(c.r, asTable, partial, partialList)
-	if err != nil {
-		return err
-	}
-	if f.media == mediaYAML {
+	if c.f.media == mediaYAML {
 		return notAcceptable()
 	}
-	f.pretty = false
+	c.f.pretty = false
 	l, err := listOptions(c)
 	if err != nil {
 		return err
@@ -41,7 +37,7 @@ func (s *Server) watch(c *call) error {
 	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) {
 		return apiError(openErr, c.t, "")
 	}
-	out, err := newEventWriter(c, f, s.now)
+	out, err := newEventWriter(c, s.now)
 	if err != nil {
 		return err
 	}
@@ -144,9 +140,9 @@ type eventWriter struct {
 	table *tabler // if the client wants tables
 }
 
-func newEventWriter(c *call, f format, now func() time.Time) (*eventWriter, error) {
-	w := &eventWriter{c: c, f: f, now: now}
-	if f.shape == asTable {
+func newEventWriter(c *call, now func() time.Time) (*eventWriter, error) {
+	w := &eventWriter{c: c, f: c.f, now: now}
+	if c.f.shape == asTable {
 		var err error
 		if w.table, err = newTabler(c); err != nil {
 			return nil, err

@@ -64,7 +64,7 @@ func encode(c *call, t *target, obj resource.Object) (draft, error) {
 	if t.row.TTL != nil {
 		d.put.TTL = t.row.TTL(obj)
 	}
-	if f, err := negotiate(c.r, asTable, partial); err == nil && f.media == mediaJSON && t.isStorageVersion() {
+	if c.f.media == mediaJSON && t.isStorageVersion() {
 		d.json, err = resource.EncodeJSON(t.row.GVK(), obj)
 		if err != nil {
 			return d, err
@@ -150,9 +150,11 @@ func (s *Server) change(c *call, t *target, e *edit) (outcome, error) {
 		out, err := s.attempt(c, t, e, cur)
 		var conflict *store.ConflictError
 		switch {
-		case errors.As(err, &conflict) && conflict.Key != cur.Key:
-			return out, err // not ours: a part of the write that the allocators made
 		case errors.As(err, &conflict):
+			// Of the object, or of something that was allocated for it.
+			if _, err := s.allocateAgain(c.ctx(), err); err != nil {
+				return out, err
+			}
 			at = store.ReadAt{Kind: store.Newest}
 		case at.Kind == store.Any && (err != nil || out.stored == cur) && !s.isNewest(c.ctx(), cur):
 			at = store.ReadAt{Kind: store.Newest}
@@ -187,11 +189,10 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 	if err := s.prepareUpdate(c, t, e, next, old); err != nil {
 		return outcome{}, err
 	}
-	extra, release, err := s.allocate(c, t, next, old, e.dryRun)
+	extra, err := s.allocate(c.ctx(), next, old)
 	if err != nil {
 		return outcome{}, err
 	}
-	defer release()
 	if err := s.validateUpdate(c, t, e, next, old); err != nil {
 		return outcome{}, err
 	}
@@ -199,12 +200,15 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 		next.SetResourceVersion(old.GetResourceVersion())
 		return outcome{live: next}, nil
 	}
-	return s.replace(c, t, next, cur, extra)
+	return s.replace(c, t, next, old, cur, extra)
 }
 
-// replace writes next over cur: not at all if nothing changes, and by removing it if it only waited for its last
-// finalizer to go.
-func (s *Server) replace(c *call, t *target, next resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
+// replace writes next over cur, which old is: not at all if nothing changes, and by removing it if it only waited for its
+// last finalizer to go.
+func (s *Server) replace(c *call, t *target, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
+	if extra == nil && sameButTimes(t, next, old, cur) {
+		return outcome{stored: cur}, nil
+	}
 	d, err := encode(c, t, next)
 	if err != nil {
 		return outcome{}, err
@@ -212,20 +216,32 @@ func (s *Server) replace(c *call, t *target, next resource.Object, cur *store.Ob
 	if removable(t.row, next) {
 		return s.eraseFinal(c, t, d, next, cur)
 	}
-	if bytes.Equal(d.put.Value, cur.Value) && extra == nil {
-		return outcome{stored: cur}, nil
-	}
 	made, err := s.commit(c, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
 	return outcome{stored: made}, err
 }
 
+// sameButTimes tells whether next would be stored as cur is, but for when its fields were set last: a client that says
+// again what is so already has changed nothing.
+func sameButTimes(t *target, next, old resource.Object, cur *store.Object) bool {
+	noted := next.GetManagedFields()
+	if !sameOwners(noted, old.GetManagedFields()) {
+		return false
+	}
+	next.SetManagedFields(old.GetManagedFields())
+	value, err := t.row.EncodeStorage(next)
+	if err == nil && bytes.Equal(value, cur.Value) {
+		return true
+	}
+	next.SetManagedFields(noted)
+	return false
+}
+
 // eraseFinal removes an object whose last update took its last finalizer. The answer is that last update.
 func (s *Server) eraseFinal(c *call, t *target, d draft, next resource.Object, cur *store.Object) (outcome, error) {
-	extra, release, err := s.allocate(c, t, nil, next, false)
+	extra, err := s.allocate(c.ctx(), nil, next)
 	if err != nil {
 		return outcome{}, err
 	}
-	defer release()
 	gone, err := s.erase(c, cur, extra)
 	if err != nil {
 		return outcome{}, err
