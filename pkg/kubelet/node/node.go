@@ -1,0 +1,257 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/component-helpers/apimachinery/lease"
+	"k8s.io/utils/clock"
+
+	"bonsai/pkg/kubelet/cri"
+)
+
+// The periods: of looking at the runtime, while the node is ready and while it is about to be; of writing a
+// status in which nothing changed; of the lease.
+const (
+	checkReady    = 10 * time.Second
+	checkStarting = 50 * time.Millisecond
+	checkWaiting  = time.Second
+	writeAnyway   = 5 * time.Minute
+	renewLease    = 10 * time.Second
+	leaseSeconds  = 40
+)
+
+// Config is what the node's object depends on.
+type Config struct {
+	Client    kubernetes.Interface
+	Informers informers.SharedInformerFactory
+	Runtime   cri.Runtime
+	Name      string
+	IPs       []string
+	Labels    map[string]string
+	Port      int32
+	Version   string
+	Facts     Facts
+	OnPodCIDR func(string) error
+	Events    record.EventRecorder
+	Logger    *slog.Logger
+}
+
+// keeper keeps the object.
+type keeper struct {
+	Config
+	cidr chan string
+	// last is the object as the API has it, as far as known, and when its status was written.
+	last    *corev1.Node
+	written time.Time
+	// configured is set once the network has its configuration.
+	configured bool
+}
+
+// Run registers the node and keeps its status and lease until ctx ends. The informer factory must be started by
+// the caller after Run has been called: Run registers the informer that it needs before it returns its runner.
+func Run(c Config) (func(ctx context.Context) error, error) {
+	k := &keeper{Config: c, cidr: make(chan string, 1)}
+	_, err := c.Informers.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { k.sawNode(o.(*corev1.Node)) },
+		UpdateFunc: func(_, o any) { k.sawNode(o.(*corev1.Node)) },
+	})
+	return k.run, err
+}
+
+// sawNode passes the node's pod CIDR on, once it has one.
+func (k *keeper) sawNode(n *corev1.Node) {
+	if n.Name != k.Name || n.Spec.PodCIDR == "" {
+		return
+	}
+	select {
+	case k.cidr <- n.Spec.PodCIDR:
+	default:
+	}
+}
+
+func (k *keeper) run(ctx context.Context) error {
+	if err := k.register(ctx); err != nil {
+		return err
+	}
+	go k.lease(ctx)
+	k.event(corev1.EventTypeNormal, "Starting", "Starting kubelet.")
+	for ctx.Err() == nil {
+		ready, err := k.sync(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			k.Logger.Warn("node status not written; trying again", "error", err)
+		}
+		k.wait(ctx, ready)
+	}
+	return nil
+}
+
+// wait sleeps until the next look: at once when the pod CIDR arrives.
+func (k *keeper) wait(ctx context.Context, ready bool) {
+	pause := checkReady
+	if !ready {
+		pause = checkWaiting
+		if k.configured {
+			pause = checkStarting
+		}
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	cidr := k.cidr
+	if k.configured {
+		cidr = nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case c := <-cidr:
+		if err := k.OnPodCIDR(c); err != nil {
+			k.Logger.Error("pod network not configured", "cidr", c, "error", err)
+			k.cidr <- c
+			return
+		}
+		k.configured = true
+	}
+}
+
+// register makes the object, or takes over the one of an earlier run.
+func (k *keeper) register(ctx context.Context) error {
+	fresh := k.fresh()
+	for {
+		made, err := k.Client.CoreV1().Nodes().Create(ctx, fresh, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			made, err = k.adopt(ctx, fresh)
+		}
+		if err == nil {
+			k.last = made
+			return nil
+		}
+		k.Logger.Warn("node not registered; trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// fresh is the object of a new node.
+func (k *keeper) fresh() *corev1.Node {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+		Name:        k.Name,
+		Annotations: map[string]string{"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+		Labels: map[string]string{
+			corev1.LabelHostname: k.Name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: k.Facts.Info.Architecture,
+			"beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": k.Facts.Info.Architecture,
+		},
+	}}
+	for name, value := range k.Labels {
+		n.Labels[name] = value
+	}
+	k.fill(&n.Status)
+	now := metav1.Now().Rfc3339Copy()
+	n.Status.Conditions = conditions(nil, "container runtime status is not known yet", now)
+	return n
+}
+
+// adopt brings the labels of a node that exists up to date.
+func (k *keeper) adopt(ctx context.Context, fresh *corev1.Node) (*corev1.Node, error) {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": fresh.Labels, "annotations": fresh.Annotations}})
+	if err != nil {
+		return nil, err
+	}
+	return k.Client.CoreV1().Nodes().Patch(ctx, k.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+}
+
+func (k *keeper) lease(ctx context.Context) {
+	owner := func(l *coordination) error {
+		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: k.last.UID}}
+		return nil
+	}
+	lease.NewController(clock.RealClock{}, k.Client, k.Name, leaseSeconds, nil, renewLease, k.Name, corev1.NamespaceNodeLease, owner).Run(ctx)
+}
+
+// sync writes the status if something in it changed, or if it is time to.
+func (k *keeper) sync(ctx context.Context, now time.Time) (ready bool, err error) {
+	fault := k.fault(ctx)
+	next := k.last.DeepCopy()
+	k.fill(&next.Status)
+	if images, err := k.images(ctx); err == nil {
+		next.Status.Images = images
+	}
+	next.Status.Conditions = conditions(k.last.Status.Conditions, fault, metav1.NewTime(now).Rfc3339Copy())
+	if now.Sub(k.written) < writeAnyway && equal(&k.last.Status, &next.Status) {
+		return fault == "", nil
+	}
+	before, err := json.Marshal(k.last)
+	if err != nil {
+		return false, err
+	}
+	after, err := json.Marshal(next)
+	if err != nil {
+		return false, err
+	}
+	patch, err := strategicpatch.CreateTwoWayMergePatch(before, after, corev1.Node{})
+	if err != nil {
+		return false, err
+	}
+	got, err := k.Client.CoreV1().Nodes().Patch(ctx, k.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if apierrors.IsNotFound(err) {
+		return false, k.register(ctx)
+	}
+	if err != nil {
+		return false, err
+	}
+	k.tellTurns(k.last.Status.Conditions, got.Status.Conditions)
+	k.last, k.written = got, now
+	return fault == "", nil
+}
+
+// equal compares statuses without the times at which conditions were last looked at.
+func equal(a, b *corev1.NodeStatus) bool {
+	a, b = a.DeepCopy(), b.DeepCopy()
+	for _, s := range []*corev1.NodeStatus{a, b} {
+		for i := range s.Conditions {
+			s.Conditions[i].LastHeartbeatTime = metav1.Time{}
+		}
+	}
+	return equality.Semantic.DeepEqual(a, b)
+}
+
+// fault says why the node is not ready, "" if it is.
+func (k *keeper) fault(ctx context.Context) string {
+	s, err := k.Runtime.Status(ctx)
+	if err != nil {
+		return fmt.Sprintf("[container runtime is down, container runtime status check may not have completed yet: %s]", cri.Message(err))
+	}
+	for _, c := range s.GetStatus().GetConditions() {
+		if c.Status {
+			continue
+		}
+		detail := fmt.Sprintf("%s=false reason:%s message:%s", c.Type, c.Reason, c.Message)
+		if c.Type == "NetworkReady" {
+			return "container runtime network not ready: " + detail
+		}
+		if c.Type == "RuntimeReady" {
+			return "container runtime not ready: " + detail
+		}
+	}
+	return ""
+}
+
+func (k *keeper) event(kind, reason, message string) {
+	k.Events.Event(&corev1.ObjectReference{Kind: "Node", Name: k.Name, UID: types.UID(k.Name)}, kind, reason, message)
+}
