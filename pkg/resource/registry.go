@@ -42,10 +42,12 @@ func NewRegistry(rows []*Row) (*Registry, error) {
 }
 
 func (r *Registry) add(row *Row) error {
-	if other := r.byPrefix[row.Prefix]; other != nil {
-		return fmt.Errorf("table of kinds: %s and %s are both kept below %s%s", other.Kind, row.Kind, KeyRoot, row.Prefix)
+	if row.Prefix != "" { // reviews are answered, and kept nowhere
+		if other := r.byPrefix[row.Prefix]; other != nil {
+			return fmt.Errorf("table of kinds: %s and %s are both kept below %s%s", other.Kind, row.Kind, KeyRoot, row.Prefix)
+		}
+		r.byPrefix[row.Prefix] = row
 	}
-	r.byPrefix[row.Prefix] = row
 	for i := range row.Versions {
 		v := &row.Versions[i]
 		gvr, gvk := v.WithResource(row.Resource), v.WithKind(row.Kind)

@@ -30,6 +30,9 @@ const (
 	// APIPort and KubeletPort are where the two servers listen.
 	APIPort     = 6443
 	KubeletPort = 10250
+	// Node ports are given out of this range, both ends included.
+	FirstNodePort = 30000
+	LastNodePort  = 32767
 )
 
 // ServiceIP is the address of the kubernetes service, the first of ServiceCIDR.

@@ -9,15 +9,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
-	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
 	"bonsai/pkg/resource"
@@ -80,6 +83,23 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
+// encoder encodes what the allocator writes: objects of the table's kinds, and range allocations, which no client sees.
+func encoder(table *resource.Registry) func(key string, obj resource.Object) (store.Put, error) {
+	return func(key string, obj resource.Object) (store.Put, error) {
+		put := store.Put{Key: key}
+		row, _, ok := table.ByKey(key)
+		if !ok {
+			var err error
+			put.Value, err = resource.EncodeProtobuf(corev1.SchemeGroupVersion.WithKind("RangeAllocation"), obj)
+			return put, err
+		}
+		value, err := row.EncodeStorage(obj)
+		put.Value = value
+		put.Attrs = store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(row.FieldSet(obj))}
+		return put, err
+	}
+}
+
 func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.Getter{Store: st, Table: table}
 	issuer := "https://kubernetes.default.svc." + parts.ClusterDomain
@@ -87,7 +107,10 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 	if err != nil {
 		return nil, err
 	}
-	alloc, err := allocator.New(st, allocator.Config{ServiceCIDR: parts.ServiceCIDR, ServiceIP: parts.ServiceIP})
+	alloc, err := allocator.New(allocator.Config{
+		Store: st, Encode: encoder(table), ServiceCIDR: netip.MustParsePrefix(parts.ServiceCIDR),
+		FirstPort: parts.FirstNodePort, LastPort: parts.LastNodePort, Now: metav1.Now,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +124,6 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
 		Tokens:        tokens,
 		Allocator:     alloc,
-		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Certificate: o.PKI.KubeletClient}),
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
