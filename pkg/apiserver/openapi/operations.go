@@ -96,11 +96,14 @@ func newSpeaker(row *resource.Row, v *resource.Version) *speaker {
 		group = "core"
 	}
 	s := &speaker{
-		row: row, gvk: v.WithKind(row.Kind), object: model(v.New()), list: model(v.NewList()),
+		row: row, gvk: v.WithKind(row.Kind), object: model(v.New()),
 		base:        "/" + groupPath(v.GroupVersion),
 		idGroup:     camel(group) + camel(v.Version),
 		tag:         lowerFirst(camel(group)) + "_" + v.Version,
 		description: article(row.Kind) + row.Kind,
+	}
+	if v.NewList != nil { // reviews are answered one by one
+		s.list = model(v.NewList())
 	}
 	if row.Namespaced {
 		s.scope = "Namespaced"
