@@ -95,7 +95,7 @@ func fill(b testing.TB, s *Store, n int) {
 		for ; i < n && len(t.Put) < 100; i++ {
 			a := Attrs{
 				Labels: Set{{"app", "nginx"}, {"pod-template-hash", "5d59d67564"}},
-				Fields: Set{{"metadata.name", fmt.Sprintf("pod-%06d", i)}, {"node", fmt.Sprintf("node-%d", i%100)}},
+				Fields: Set{{"metadata.name", fmt.Sprintf("pod-%06d", i)}, {"node", fmt.Sprintf("node-%d", i%nodes)}},
 			}
 			t.Put = append(t.Put, Put{Key: podKey(i), Value: bytes.Clone(body), Attrs: a})
 		}
@@ -136,32 +136,62 @@ func BenchmarkNewest(b *testing.B) {
 	})
 }
 
-// BenchmarkFanOut measures what 100 watchers add to writes; each gets every event.
+// BenchmarkFanOut measures what watchers add to writes: a hundred that each get every event, as controllers do, and a
+// thousand that each watch the pods of one node of a thousand, as kubelets do.
 func BenchmarkFanOut(b *testing.B) {
-	const watchers = 100
-	s := open(b, func(c *Config) { c.WatchQueue = 1 << 20 })
-	ctx := within(b)
-	var group sync.WaitGroup
-	for range watchers {
-		w, err := s.Watch(ctx, WatchOptions{Prefix: "/registry/pods/", After: s.Revision()})
-		if err != nil {
-			b.Fatal(err)
-		}
-		group.Go(func() {
-			for seen := 0; seen < b.N; {
-				events, err := w.Next(ctx)
+	all := func(int) *Term { return nil }
+	node := func(i int) *Term { return &Term{"node", fmt.Sprintf("node-%d", i)} }
+	for _, c := range []struct {
+		name     string
+		watchers int
+		term     func(i int) *Term
+		events   func(i, n int) int
+	}{
+		{"none", 0, nil, nil},
+		{"all=100", 100, all, func(_, n int) int { return n }},
+		{"node=1000", 1000, node, func(i, n int) int { return n/nodes + b2i(i < n%nodes) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := open(b, func(c *Config) { c.WatchQueue = 1 << 20 })
+			ctx := within(b)
+			var group sync.WaitGroup
+			total := 0
+			for i := range c.watchers {
+				w, err := s.Watch(ctx, WatchOptions{Prefix: "/registry/pods/", Term: c.term(i), After: s.Revision()})
 				if err != nil {
-					b.Error(err)
-					return
+					b.Fatal(err)
 				}
-				seen += len(events)
+				want := c.events(i, b.N)
+				total += want
+				group.Go(func() { drainEvents(b, ctx, w, want) })
 			}
+			b.ResetTimer()
+			fill(b, s, b.N)
+			group.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+			b.ReportMetric(float64(total)/b.Elapsed().Seconds(), "events/s")
 		})
 	}
-	b.ResetTimer()
-	fill(b, s, b.N)
-	group.Wait()
-	b.ReportMetric(float64(b.N)*watchers/b.Elapsed().Seconds(), "events/s")
+}
+
+const nodes = 1000
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func drainEvents(b *testing.B, ctx context.Context, w *Watcher, want int) {
+	for seen := 0; seen < want; {
+		events, err := w.Next(ctx)
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		seen += len(events)
+	}
 }
 
 // BenchmarkMemory reports what an object costs beyond its bytes.

@@ -14,7 +14,8 @@ type Config struct {
 	// ClientURL is where the etcd inside listens for others, such as etcdctl: "http://127.0.0.1:2379" or
 	// "unix:///run/etcd.sock". Empty: nowhere. There is no authentication on it; keep it on the machine.
 	ClientURL string
-	// Endpoints are those of an etcd outside; TLS is how to reach it.
+	// Endpoints are those of an etcd outside, 3.5.8 or later (before, its progress answers could overtake events);
+	// TLS is how to reach it.
 	Endpoints []string
 	TLS       *tls.Config
 

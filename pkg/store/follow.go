@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -11,7 +13,7 @@ import (
 // longer say what happened since (it was compacted meanwhile, or restored), the image is loaded afresh.
 func (s *Store) follow(rev int64) {
 	for s.ctx.Err() == nil {
-		err := s.source.watch(s.ctx, rev+1, func(events []*mvccpb.Event, rev int64) { s.advance(s.changes(events), rev) })
+		err := s.followFrom(rev + 1)
 		if s.ctx.Err() != nil {
 			return
 		}
@@ -26,9 +28,22 @@ func (s *Store) follow(rev int64) {
 }
 
 var (
-	errGap    = errors.New("store: etcd no longer has the changes that follow the image")
-	errStream = errors.New("store: etcd closed the watch")
+	errGap      = errors.New("store: etcd no longer has the changes that follow the image")
+	errRestored = fmt.Errorf("%w: its revision is lower than the image's, as after a restore of a backup", errGap)
+	errStream   = errors.New("store: etcd closed the watch")
 )
+
+// followFrom applies what happens from rev on, until the watch ends or giveUp is called.
+func (s *Store) followFrom(rev int64) error {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	defer cancel(nil)
+	s.giveUp.Store(&cancel)
+	err := s.source.watch(ctx, rev, func(events []*mvccpb.Event, rev int64) { s.advance(s.changes(events), rev) })
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
 
 func (s *Store) reload() int64 {
 	for {

@@ -68,13 +68,20 @@ func (s *Store) Newest(ctx context.Context) (int64, error) {
 	}
 }
 
-// readRevision is a linearizable read of a key that cannot exist: its header carries the revision.
+// readRevision is a linearizable read of a key that cannot exist: its header carries the revision. One lower than
+// the image's means that etcd was set back under our feet. The image would then wait for revisions that
+// have other contents when they come, so it is loaded afresh.
 func (s *Store) readRevision() (int64, error) {
+	image := s.Revision()
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 	defer cancel()
 	resp, err := s.client.Get(ctx, s.cfg.Prefix, clientv3.WithCountOnly())
 	if err != nil {
 		return 0, s.explain(ctx, err)
+	}
+	if resp.Header.Revision < image {
+		(*s.giveUp.Load())(errRestored)
+		return 0, errRestored
 	}
 	return resp.Header.Revision, nil
 }

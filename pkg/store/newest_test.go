@@ -33,11 +33,11 @@ func TestSharedReads(t *testing.T) {
 		ask(1)
 		ask(2) // while the first is under way
 		ask(2)
-		time.Sleep(time.Second)
-		ask(3)
+		time.Sleep(3 * time.Second / 2)
+		ask(3) // while the second is
 		time.Sleep(10 * time.Second)
-		ask(4) // when none was
-		time.Sleep(time.Second)
+		ask(4) // when none is
+		time.Sleep(10 * time.Second)
 		if reads != 4 {
 			t.Errorf("%d reads", reads)
 		}

@@ -30,7 +30,8 @@ type Store struct {
 	history history
 	hub     hub
 
-	rev     atomic.Int64 // of the image; set after all watchers of the revision have it queued
+	giveUp  atomic.Pointer[context.CancelCauseFunc] // ends the watch of etcd
+	rev     atomic.Int64                            // of the image; set after all watchers of the revision have it queued
 	waiters waiters
 	newest  shared
 	drafts  drafts

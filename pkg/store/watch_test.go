@@ -180,3 +180,25 @@ func TestReload(t *testing.T) {
 		t.Errorf("after a reload: %v, %v", p, err)
 	}
 }
+
+// An etcd that was set back to an older state is noticed by the next read.
+func TestRestoredEtcd(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(c *Config) { c.Logger = nil })
+	made := set(t, s, "/registry/a", "v=1\n")
+	if err := s.Wait(within(t), made.Rev); err != nil {
+		t.Fatal(err)
+	}
+	w := watch(t, s, WatchOptions{Prefix: "/registry/", After: made.Rev})
+	s.advance(nil, made.Rev+1000) // the image has been further than etcd is now
+	if _, err := s.Newest(within(t)); !errors.Is(err, errRestored) {
+		t.Fatalf("newest: %v", err)
+	}
+	if _, err := w.Next(within(t)); !errors.Is(err, ErrTooOld) {
+		t.Errorf("watch: %v", err)
+	}
+	again := set(t, s, "/registry/a", "v=2\n")
+	if got, err := s.Get(within(t), "/registry/a", ReadAt{}); err != nil || got.Rev != again.Rev {
+		t.Errorf("get: %+v, %v; wrote %d", got, err, again.Rev)
+	}
+}
