@@ -70,9 +70,18 @@ func Web(program []byte, version string) Image {
 	}
 }
 
-// Busybox is a small userland for tests, from the static busybox of this machine. It is not carried in the
-// binary.
-func Busybox(program string) (Image, error) {
+// WriteBusybox writes a small userland for tests, made from the static busybox of this machine, as an archive
+// with one image. It is not carried in the binary.
+func WriteBusybox(w io.Writer, name string) error {
+	image, err := busybox(name, "/bin/busybox")
+	if err != nil {
+		return err
+	}
+	_, err = WriteLayout(w, image)
+	return err
+}
+
+func busybox(name, program string) (Image, error) {
 	data, err := os.ReadFile(program)
 	if err != nil {
 		return Image{}, fmt.Errorf("read busybox: %w (apt-get install busybox-static)", err)
@@ -95,7 +104,7 @@ func Busybox(program string) (Image, error) {
 		}
 	}
 	return Image{
-		Name:    "bonsai.local/busybox:1",
+		Name:    name,
 		Entries: entries,
 		Config:  v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/bin"}},
 	}, nil

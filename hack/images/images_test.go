@@ -27,7 +27,7 @@ func TestLayoutIsReproducible(t *testing.T) {
 }
 
 func TestBusyboxSaysWhatToInstall(t *testing.T) {
-	_, err := Busybox(filepath.Join(t.TempDir(), "busybox"))
+	_, err := busybox("busybox:1", filepath.Join(t.TempDir(), "busybox"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 	assert.ErrorContains(t, err, "apt-get install busybox-static")
 }

@@ -12,7 +12,7 @@ func TestChecks(t *testing.T) {
 	v2 := mount{"/", "/sys/fs/cgroup", "cgroup2"}
 	for _, tt := range []struct {
 		name           string
-		check          Check
+		check          Finding
 		problem, fatal bool
 	}{
 		{"root", checkRoot(0), false, true},
@@ -30,7 +30,7 @@ func TestChecks(t *testing.T) {
 			assert.NotEmpty(t, tt.check.Fix)
 		})
 	}
-	assert.NoError(t, Fatal([]Check{checkRoot(0), checkFilesystem("")}), "what is only worth knowing does not stop anyone")
-	assert.EqualError(t, Fatal([]Check{checkProgram("no-such-program", "apt-get install it")}),
+	assert.NoError(t, firstFatal([]Finding{checkRoot(0), checkFilesystem("")}), "what is only worth knowing does not stop anyone")
+	assert.EqualError(t, firstFatal([]Finding{checkProgram("no-such-program", "apt-get install it")}),
 		"no-such-program: the program is not installed; apt-get install it")
 }

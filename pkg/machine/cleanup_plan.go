@@ -52,6 +52,9 @@ type Leftover struct {
 	Reason string
 }
 
+// String is a line for people.
+func (l Leftover) String() string { return string(l.Kind) + " " + l.Name + ": " + l.Reason }
+
 // planCleanup says what undoes a state. The order is that of what holds what: processes hold mounts and
 // cgroups, mounts hold the network namespaces in which the ports of the bridge end. What was made last goes
 // first.

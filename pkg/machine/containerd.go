@@ -23,6 +23,7 @@ import (
 
 // ContainerdConfig says how to run containerd.
 type ContainerdConfig struct {
+	Dir Dir
 	// Program is the command that becomes containerd, with its first arguments: this same binary and the
 	// name of the subcommand that calls containerd.Main.
 	Program []string
@@ -37,18 +38,17 @@ type ContainerdConfig struct {
 //
 // It dies with this process, even when that is killed with SIGKILL, because a containerd that nobody watches
 // over would hold the sockets and databases of the next one.
-func (m *Machine) RunContainerd(ctx context.Context, c ContainerdConfig) error {
-	if err := prepareContainerd(m.Dir); err != nil {
+func RunContainerd(ctx context.Context, c ContainerdConfig) error {
+	if err := prepareContainerd(c.Dir); err != nil {
 		return fmt.Errorf("prepare containerd: %w", err)
 	}
 	c.Ready = sync.OnceFunc(c.Ready)
-	child := containerdChild{ContainerdConfig: c, dir: m.Dir}
-	log := &lumberjack.Logger{Filename: m.Dir.Join("logs", "containerd.log"), MaxSize: 10, MaxBackups: 2}
+	log := &lumberjack.Logger{Filename: c.Dir.Join("logs", "containerd.log"), MaxSize: 10, MaxBackups: 2}
 	defer log.Close()
 	wait := firstRestart
 	for {
 		start := time.Now()
-		err := child.runOnce(ctx, log)
+		err := c.runOnce(ctx, log)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -91,12 +91,6 @@ func prepareContainerd(dir Dir) error {
 	return os.WriteFile(dir.Join("containerd", "config.toml"), config, 0o600)
 }
 
-// containerdChild is containerd as it is run again and again.
-type containerdChild struct {
-	ContainerdConfig
-	dir Dir
-}
-
 // snapshotter is how layers become root file systems: by overlay mounts, or where the file system of the data
 // directory cannot carry those (it is itself an overlay, as in a container) by copying.
 func snapshotter(dir Dir) string {
@@ -107,8 +101,8 @@ func snapshotter(dir Dir) string {
 }
 
 // runOnce starts containerd and returns when it has ended, because ctx did or by itself.
-func (c *containerdChild) runOnce(ctx context.Context, log io.Writer) error {
-	ready, err := listenReady(filepath.Join(c.dir.Run(), "ready.sock"))
+func (c *ContainerdConfig) runOnce(ctx context.Context, log io.Writer) error {
+	ready, err := listenReady(filepath.Join(c.Dir.Run(), "ready.sock"))
 	if err != nil {
 		return err
 	}
@@ -132,13 +126,13 @@ func (c *containerdChild) runOnce(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-func (c *containerdChild) command(ctx context.Context, log io.Writer, readySocket string) *exec.Cmd {
-	args := append(c.Program[1:len(c.Program):len(c.Program)], "--config", c.dir.Join("containerd", "config.toml"))
+func (c *ContainerdConfig) command(ctx context.Context, log io.Writer, readySocket string) *exec.Cmd {
+	args := append(c.Program[1:len(c.Program):len(c.Program)], "--config", c.Dir.Join("containerd", "config.toml"))
 	cmd := exec.CommandContext(ctx, c.Program[0], args...)
 	cmd.Args[0] = "bonsai" // what the process list shows, and not /proc/self/exe
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(),
-		"PATH="+c.dir.Bin()+":"+searchPath(),
+		"PATH="+c.Dir.Bin()+":"+searchPath(),
 		"NOTIFY_SOCKET="+readySocket,
 		// A smaller heap for some more work of the collector: containerd allocates little once pods run.
 		"GOGC=50")

@@ -5,9 +5,9 @@
 // # What a node needs, in order
 //
 //	m, err := machine.Open(dir)             // take the data directory; from here the ledger is written
-//	m.Unpack(archive)                       // runc, shim and CNI plugins out of the binary
+//	machine.Unpack(archive, dir)            // runc, shim and CNI plugins out of the binary
+//	machine.RunContainerd(ctx, config)      // until ctx ends; config.Ready is called when CRI answers
 //	m.EnsureNetwork(ctx, network)           // sysctls, the node's rules, the CNI configuration
-//	m.RunContainerd(ctx, config)            // until ctx ends; config.Ready is called when CRI answers
 //	images, err := machine.OpenImages(dir)  // the images that the binary carries
 //	images.LoadCarried(ctx, archive)
 //

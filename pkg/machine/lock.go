@@ -13,6 +13,9 @@ import (
 // A data directory belongs to one process at a time. The lock is the kernel's: it ends with its holder,
 // however that ended. The file also tells who holds it, for `status` and `down`.
 
+// ErrLocked says that another process has the data directory.
+var ErrLocked = errors.New("a cluster runs already")
+
 // lockDir takes the lock.
 func lockDir(dir Dir) (*os.File, error) {
 	f, err := os.OpenFile(dir.Join("lock"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -23,7 +26,7 @@ func lockDir(dir Dir) (*os.File, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		pid := readPID(f)
 		f.Close()
-		return nil, fmt.Errorf("a cluster runs in %s already, as process %d; `bonsai down` stops it", dir, pid)
+		return nil, fmt.Errorf("%w in %s, as process %d; `bonsai down` stops it", ErrLocked, dir, pid)
 	}
 	if err == nil {
 		err = f.Truncate(0)

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -72,7 +73,10 @@ func (m *Machine) begin() error {
 		}
 	}
 	entries := append([]Entry{{Kind: kindBoot, Name: boot}, {Kind: kindNetns, Name: netns}}, families(m.Dir)...)
-	return m.record(append(entries, missingDirectories(cniCacheDirs)...))
+	if err := m.record(append(entries, missingDirectories(cniCacheDirs)...)); err != nil {
+		return err
+	}
+	return m.recordSharedChains(context.Background())
 }
 
 func (m *Machine) record(entries []Entry) error {
@@ -89,6 +93,8 @@ func families(dir Dir) []Entry {
 	return []Entry{
 		{Kind: KindProcess, Name: dir.Bin(), Reason: "containerd, shims and containers"},
 		{Kind: KindMount, Name: string(dir), Reason: "root file systems, volumes and network namespaces of pods"},
+		{Kind: KindLink, Name: dir.Bridge(), Reason: "joins the pods of this node, each with a veth pair"},
+		{Kind: KindChains, Name: ownChain(dir), Reason: "pods reach the world outside"},
 		{Kind: KindCgroup, Name: dir.CgroupRoot(), Reason: "limits and accounting of pods"},
 		{Kind: KindPath, Name: dir.Run(), Reason: "sockets of containerd and its shims"},
 		{Kind: KindPath, Name: cniCache(dir), Reason: "results that CNI remembers of pods"},

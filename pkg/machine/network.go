@@ -22,15 +22,6 @@ type Network struct {
 // It sets what the kernel needs to forward packets, the rules for pods that speak with the world outside, and
 // last the configuration that containerd waits for. The bridge itself is made with the first pod.
 func (m *Machine) EnsureNetwork(ctx context.Context, n Network) error {
-	if err := m.record([]Entry{
-		{Kind: KindLink, Name: m.Dir.Bridge(), Reason: "joins the pods of this node, each with a veth pair"},
-		{Kind: KindChains, Name: ownChain(m.Dir), Reason: "pods reach the world outside"},
-	}); err != nil {
-		return err
-	}
-	if err := m.recordSharedChains(ctx); err != nil {
-		return err
-	}
 	for _, s := range sysctls {
 		if err := m.setSysctl(s); err != nil {
 			return err
@@ -51,7 +42,7 @@ func (m *Machine) EnsureNetwork(ctx context.Context, n Network) error {
 var sharedChains = []string{"KUBE-", "CNI-"}
 
 // recordSharedChains takes responsibility for such chains, unless there are some already: then they are
-// someone else's, and stay.
+// someone else's, and stay. It must run before anything that makes rules.
 func (m *Machine) recordSharedChains(ctx context.Context) error {
 	known := append(m.ledger.Entries(KindChains), m.ledger.Entries(kindForeign)...)
 	var saves []byte

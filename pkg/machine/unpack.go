@@ -16,8 +16,7 @@ import (
 // Unpack puts the carried programs into the data directory. Each file is checked by its content and replaced
 // only if it differs, so the usual start writes nothing, and a file that a power loss cut short is found. A
 // program that runs is not disturbed: its name gets a new file.
-func (m *Machine) Unpack(archive *carried.Archive) error {
-	dir := m.Dir
+func Unpack(archive *carried.Archive, dir Dir) error {
 	if err := os.MkdirAll(dir.Bin(), 0o755); err != nil {
 		return fmt.Errorf("unpack programs: %w", err)
 	}

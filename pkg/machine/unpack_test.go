@@ -28,7 +28,6 @@ func TestUnpack(t *testing.T) {
 	archive := archiveWith(t, runc, carried.Content{Name: carried.Images, Data: []byte("not unpacked")})
 	dir, err := NewDir(t.TempDir())
 	require.NoError(t, err)
-	m := &Machine{Dir: dir}
 	target := filepath.Join(dir.Bin(), "runc")
 	for _, tt := range []struct {
 		name   string
@@ -44,7 +43,7 @@ func TestUnpack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			require.NoError(t, tt.before())
 			before, _ := os.Stat(target)
-			require.NoError(t, m.Unpack(archive))
+			require.NoError(t, Unpack(archive, dir))
 			after, err := os.Stat(target)
 			require.NoError(t, err)
 			assert.Equal(t, tt.writes, before == nil || !os.SameFile(before, after))
@@ -64,7 +63,7 @@ func TestUnpackRefusesDamagedContent(t *testing.T) {
 	archive.Files[0].SHA256 = "0000"
 	dir, err := NewDir(t.TempDir())
 	require.NoError(t, err)
-	err = (&Machine{Dir: dir}).Unpack(archive)
+	err = Unpack(archive, dir)
 	assert.ErrorContains(t, err, "this binary is damaged")
 	files, _ := os.ReadDir(dir.Bin())
 	assert.Empty(t, files)

@@ -129,19 +129,16 @@ func TestImages(t *testing.T) {
 	require.NoError(t, err)
 	defer store.Close()
 
-	busybox, err := images.Busybox("/bin/busybox")
-	require.NoError(t, err)
 	var layout bytes.Buffer
-	_, err = images.WriteLayout(&layout, busybox)
-	require.NoError(t, err)
+	require.NoError(t, images.WriteBusybox(&layout, "bonsai.test/busybox:1"))
 	names, err := store.Load(ctx, &layout)
 	require.NoError(t, err)
-	require.Equal(t, []string{"bonsai.local/busybox:1"}, names)
+	require.Equal(t, []string{"bonsai.test/busybox:1"}, names)
 
 	names, err = store.Load(ctx, dockerArchive(t, "example.com/empty:v1"))
 	require.NoError(t, err)
 	require.Equal(t, []string{"example.com/empty:v1"}, names)
-	require.Equal(t, []string{"bonsai.local/busybox:1", "bonsai.local/pause:1", "bonsai.local/web:1", "bonsai.local/web:2", "example.com/empty:v1"}, listImages(t, store))
+	require.Equal(t, []string{"bonsai.local/pause:1", "bonsai.local/web:1", "bonsai.local/web:2", "bonsai.test/busybox:1", "example.com/empty:v1"}, listImages(t, store))
 
 	_, err = store.Load(ctx, strings.NewReader("no archive"))
 	require.Error(t, err)
@@ -215,14 +212,15 @@ func runNode(ctx context.Context, dir machine.Dir) error {
 		return err
 	}
 	defer m.Close()
-	archive, err := carried.Embedded()
+	archive, err := carried.Open()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(m.Unpack(archive), m.EnsureNetwork(ctx, network)); err != nil {
+	if err := errors.Join(machine.Unpack(archive, dir), m.EnsureNetwork(ctx, network)); err != nil {
 		return err
 	}
-	return m.RunContainerd(ctx, machine.ContainerdConfig{
+	return machine.RunContainerd(ctx, machine.ContainerdConfig{
+		Dir:     dir,
 		Program: []string{"/proc/self/exe", "containerd"},
 		Logger:  slog.Default(),
 		Ready: func() {
@@ -323,7 +321,7 @@ func runWebPod(t *testing.T, runtime cri.RuntimeServiceClient, dir machine.Dir) 
 		Metadata:     &cri.PodSandboxMetadata{Name: "web", Namespace: "default", Uid: "u1"},
 		Hostname:     "web",
 		LogDirectory: logs,
-		Linux:        &cri.LinuxPodSandboxConfig{CgroupParent: dir.CgroupRoot() + "/pods/u1"},
+		Linux:        &cri.LinuxPodSandboxConfig{CgroupParent: dir.CgroupRoot() + "/pods/u1", SecurityContext: &cri.LinuxSandboxSecurityContext{NamespaceOptions: ownProcesses}},
 	}
 	sandbox, err := runtime.RunPodSandbox(ctx, &cri.RunPodSandboxRequest{Config: config})
 	require.NoError(t, err)
@@ -335,7 +333,7 @@ func runWebPod(t *testing.T, runtime cri.RuntimeServiceClient, dir machine.Dir) 
 			Metadata: &cri.ContainerMetadata{Name: "web"},
 			Image:    &cri.ImageSpec{Image: "bonsai.local/web:1"},
 			LogPath:  "web.log",
-			Linux:    &cri.LinuxContainerConfig{},
+			Linux:    &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{NamespaceOptions: ownProcesses}},
 		},
 	})
 	require.NoError(t, err)
@@ -346,6 +344,9 @@ func runWebPod(t *testing.T, runtime cri.RuntimeServiceClient, dir machine.Dir) 
 	require.NoError(t, err)
 	return status.Status.Network.Ip
 }
+
+// ownProcesses is Kubernetes' default: each container sees only its own processes.
+var ownProcesses = &cri.NamespaceOption{Pid: cri.NamespaceMode_CONTAINER}
 
 // get asks from inside the namespace, and again while nothing listens yet.
 func get(t *testing.T, ns netns.Namespace, url string) string {

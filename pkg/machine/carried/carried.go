@@ -60,8 +60,8 @@ type Archive struct {
 // span is where in the archive the compressed bytes of a member are.
 type span struct{ offset, size int64 }
 
-// Embedded is the archive inside this binary.
-func Embedded() (*Archive, error) {
+// Open opens the archive inside this binary.
+func Open() (*Archive, error) {
 	f, err := files.Open(archiveName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNothing
