@@ -2,11 +2,12 @@ package reconcile
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Record is one plan that was not empty: what was seen, what was decided and why, what was written.
+// Record is one plan that did something: what was seen, what was decided and why, what was written.
 type Record struct {
 	Loop string
 	Key  Key
@@ -64,7 +65,7 @@ func (h *History) Counts() map[string]Counts {
 }
 
 func (h *History) add(r Record) {
-	if h == nil || len(r.Steps) == 0 {
+	if h == nil || !slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Verb != Wait }) {
 		return
 	}
 	h.count(r.Loop, func(c *Counts) {

@@ -123,10 +123,10 @@ func harmless(a Action, err error) bool {
 // namespaceTerminating is the cause given with the refusal to create in a namespace that is being deleted.
 const namespaceTerminating metav1.CauseType = "NamespaceTerminating"
 
-// kindOf is the name of the Go type, which for API types is the kind, but for the metadata-only form, which knows its kind.
+// kindOf is what the object says of itself or, since objects from typed clients say nothing, the name of its Go type.
 func kindOf(o Object) string {
-	if p, ok := o.(*metav1.PartialObjectMetadata); ok {
-		return p.Kind
+	if kind := o.GetObjectKind().GroupVersionKind().Kind; kind != "" {
+		return kind
 	}
-	return reflect.TypeOf(o).Elem().Name()
+	return reflect.Indirect(reflect.ValueOf(o)).Type().Name()
 }

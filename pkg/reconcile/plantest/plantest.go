@@ -80,12 +80,25 @@ func Load(t *testing.T, file string) []reconcile.Object {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if onlyComment(doc) {
+			continue
+		}
 		o, _, err := scheme.Codecs.UniversalDeserializer().Decode(doc, nil, nil)
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", file, err, doc)
 		}
 		objects = append(objects, o.(reconcile.Object))
 	}
+}
+
+// onlyComment is what stands before the first object.
+func onlyComment(doc []byte) bool {
+	for line := range strings.Lines(string(doc)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
 
 // Of picks the objects of one type.
