@@ -1,0 +1,62 @@
+package node
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+// options reads a query into the options of a subresource.
+func options(query url.Values, into runtime.Object) error {
+	if err := scheme.ParameterCodec.DecodeParameters(query, corev1.SchemeGroupVersion, into); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	return nil
+}
+
+// container returns the one that is meant: the one named, or the only one.
+func container(p *corev1.Pod, name string) (string, error) {
+	names, inits := containerNames(p.Spec.Containers), containerNames(p.Spec.InitContainers)
+	if name != "" {
+		all := slices.Concat(names, inits)
+		for _, c := range p.Spec.EphemeralContainers {
+			all = append(all, c.Name)
+		}
+		if !slices.Contains(all, name) {
+			return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, p.Name))
+		}
+		return name, nil
+	}
+	switch len(names) {
+	case 1:
+		return names[0], nil
+	case 0:
+		return "", apierrors.NewBadRequest("a container name must be specified for pod " + p.Name)
+	}
+	msg := fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", p.Name, names)
+	if len(inits) > 0 {
+		msg += fmt.Sprintf(" or one of the init containers: %s", inits)
+	}
+	return "", apierrors.NewBadRequest(msg)
+}
+
+func containerNames(cs []corev1.Container) []string {
+	var names []string
+	for i := range cs {
+		names = append(names, cs[i].Name)
+	}
+	return names
+}
+
+// bound refuses pods that have no node yet.
+func bound(p *corev1.Pod) error {
+	if p.Spec.NodeName == "" {
+		return apierrors.NewBadRequest(fmt.Sprintf("pod %s does not have a host assigned", p.Name))
+	}
+	return nil
+}
