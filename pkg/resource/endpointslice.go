@@ -54,14 +54,10 @@ func prepareEndpointSliceUpdate(next, old *discoveryv1.EndpointSlice) {
 	raiseGeneration(next, old, changed)
 }
 
-// dropTopology clears deprecatedTopology, which v1 shows of objects from before v1 but does not take, unless it was there.
+// dropTopology clears deprecatedTopology, which v1 shows of objects from before v1 but does not take.
 func dropTopology(next, old *discoveryv1.EndpointSlice) {
-	if old != nil {
-		for _, e := range old.Endpoints {
-			if len(e.DeprecatedTopology) > 0 {
-				return
-			}
-		}
+	if old != nil && same(next.Endpoints, old.Endpoints) {
+		return
 	}
 	for i := range next.Endpoints {
 		next.Endpoints[i].DeprecatedTopology = nil
@@ -88,13 +84,20 @@ func slicePortsText(ports []discoveryv1.EndpointPort) string {
 		switch {
 		case p.Port != nil:
 			all = append(all, strconv.Itoa(int(*p.Port)))
-		case p.Name != nil && *p.Name != "":
+		case p.Name != nil:
 			all = append(all, *p.Name)
 		default:
 			all = append(all, "*")
 		}
 	}
-	return firstThree(all, "<unset>")
+	return unset(firstThree(all))
+}
+
+func unset(text string) string {
+	if text == "" {
+		return "<unset>"
+	}
+	return text
 }
 
 func sliceEndpointsText(list []discoveryv1.Endpoint) string {
@@ -102,5 +105,5 @@ func sliceEndpointsText(list []discoveryv1.Endpoint) string {
 	for _, e := range list {
 		all = append(all, e.Addresses...)
 	}
-	return firstThree(all, "<unset>")
+	return unset(firstThree(all))
 }
