@@ -110,8 +110,11 @@ func ordinaryIP(s string, path *field.Path) field.ErrorList {
 	)
 }
 
-// endpointsText is the first ready addresses with their ports.
+// endpointsText is the first ready addresses with their ports: nothing if none is ready, <none> if there are none.
 func endpointsText(subsets []corev1.EndpointSubset) string {
+	if len(subsets) == 0 {
+		return "<none>"
+	}
 	var all []string
 	for _, s := range subsets {
 		if len(s.Ports) == 0 {
@@ -126,16 +129,13 @@ func endpointsText(subsets []corev1.EndpointSubset) string {
 			}
 		}
 	}
-	return firstThree(all, "<none>")
+	return firstThree(all)
 }
 
 // firstThree is up to three items of a list and how many more there are.
-func firstThree(items []string, none string) string {
-	switch {
-	case len(items) == 0:
-		return none
-	case len(items) > 3:
-		return fmt.Sprintf("%s + %d more...", strings.Join(items[:3], ","), len(items)-3)
+func firstThree(items []string) string {
+	if len(items) <= 3 {
+		return strings.Join(items, ",")
 	}
-	return strings.Join(items, ",")
+	return fmt.Sprintf("%s + %d more...", strings.Join(items[:3], ","), len(items)-3)
 }

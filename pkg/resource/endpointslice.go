@@ -6,20 +6,8 @@ import (
 
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	netutils "k8s.io/utils/net"
-)
-
-// The sizes that a slice may have, so that one endpoint's change never costs more than one slice of this size.
-const (
-	maxEndpoints       = 1000
-	maxSlicePorts      = 100
-	maxSliceAddresses  = 100
-	maxTopologyLabels  = 16
-	maxHints           = 8
-	deprecatedTopology = "deprecatedTopology"
 )
 
 func endpointSlices() *Row {
@@ -66,14 +54,10 @@ func prepareEndpointSliceUpdate(next, old *discoveryv1.EndpointSlice) {
 	raiseGeneration(next, old, changed)
 }
 
-// dropTopology clears deprecatedTopology, which v1 shows of objects from before v1 but does not take, unless it was there.
+// dropTopology clears deprecatedTopology, which v1 shows of objects from before v1 but does not take.
 func dropTopology(next, old *discoveryv1.EndpointSlice) {
-	if old != nil {
-		for _, e := range old.Endpoints {
-			if len(e.DeprecatedTopology) > 0 {
-				return
-			}
-		}
+	if old != nil && same(next.Endpoints, old.Endpoints) {
+		return
 	}
 	for i := range next.Endpoints {
 		next.Endpoints[i].DeprecatedTopology = nil
@@ -94,142 +78,26 @@ func endpointSliceWarnings(s *discoveryv1.EndpointSlice) []string {
 	return warnings
 }
 
-func validateEndpointSlice(s *discoveryv1.EndpointSlice) field.ErrorList {
-	types := []discoveryv1.AddressType{discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}
-	return join(
-		validateMeta(s, true, subdomainName),
-		presentOneOf(s.AddressType, field.NewPath("addressType"), types...),
-		validateSliceEndpoints(s, field.NewPath("endpoints")),
-		validateSlicePorts(s.Ports, field.NewPath("ports")),
-	)
-}
-
-func validateEndpointSliceUpdate(next, old *discoveryv1.EndpointSlice) field.ErrorList {
-	return join(
-		validateMetaUpdate(next, old),
-		validateEndpointSlice(next),
-		immutable(next.AddressType, old.AddressType, field.NewPath("addressType")),
-	)
-}
-
-func validateSliceEndpoints(s *discoveryv1.EndpointSlice, path *field.Path) field.ErrorList {
-	if len(s.Endpoints) > maxEndpoints {
-		return field.ErrorList{field.TooMany(path, len(s.Endpoints), maxEndpoints)}
-	}
-	return each(s.Endpoints, path, func(e *discoveryv1.Endpoint, path *field.Path) field.ErrorList {
-		return join(
-			validateSliceAddresses(e.Addresses, s.AddressType, path.Child("addresses")),
-			validateSliceEndpoint(e, path),
-		)
-	})
-}
-
-func validateSliceAddresses(addresses []string, kind discoveryv1.AddressType, path *field.Path) field.ErrorList {
-	errs := join(
-		when(len(addresses) == 0, field.Required(path, "must contain at least 1 address")),
-		when(len(addresses) > maxSliceAddresses, field.TooMany(path, len(addresses), maxSliceAddresses)),
-	)
-	for i, a := range addresses {
-		switch at := path.Index(i); kind {
-		case discoveryv1.AddressTypeIPv4:
-			errs = append(errs, familyIP(a, !netutils.IsIPv6String(a), "must be an IPv4 address", at)...)
-		case discoveryv1.AddressTypeIPv6:
-			errs = append(errs, familyIP(a, netutils.IsIPv6String(a), "must be an IPv6 address", at)...)
-		case discoveryv1.AddressTypeFQDN:
-			errs = append(errs, validation.IsFullyQualifiedDomainName(at, a)...)
-		}
-	}
-	return errs
-}
-
-// familyIP wants an ordinary address of the right family.
-func familyIP(s string, right bool, wrong string, path *field.Path) field.ErrorList {
-	if errs := strictIP(s, path); len(errs) > 0 {
-		return errs
-	}
-	return join(when(!right, field.Invalid(path, s, wrong)), ordinaryIP(s, path))
-}
-
-func validateSliceEndpoint(e *discoveryv1.Endpoint, path *field.Path) field.ErrorList {
-	topology := path.Child(deprecatedTopology)
-	errs := join(
-		given(e.NodeName, path.Child("nodeName"), nodeName),
-		when(len(e.DeprecatedTopology) > maxTopologyLabels, field.TooMany(topology, len(e.DeprecatedTopology), maxTopologyLabels)),
-		metavalidation.ValidateLabels(e.DeprecatedTopology, topology),
-		given(e.Hostname, path.Child("hostname"), func(name *string, path *field.Path) field.ErrorList { return dnsLabel(*name, path) }),
-	)
-	if e.Hints == nil {
-		return errs
-	}
-	var zones, nodes []string
-	for _, z := range e.Hints.ForZones {
-		zones = append(zones, z.Name)
-	}
-	for _, n := range e.Hints.ForNodes {
-		nodes = append(nodes, n.Name)
-	}
-	hints := path.Child("hints")
-	return join(errs,
-		validateHints(zones, hints.Child("forZones"), func(name *string, path *field.Path) field.ErrorList {
-			return invalid(path, *name, validation.IsValidLabelValue(*name))
-		}),
-		validateHints(nodes, hints.Child("forNodes"), nodeName),
-	)
-}
-
-func nodeName(name *string, path *field.Path) field.ErrorList {
-	return invalid(path, *name, subdomainName(*name, false))
-}
-
-func validateHints(names []string, path *field.Path, check func(*string, *field.Path) field.ErrorList) field.ErrorList {
-	if len(names) > maxHints {
-		return field.ErrorList{field.TooMany(path, len(names), maxHints)}
-	}
-	seen := taken{}
-	return each(names, path, func(name *string, path *field.Path) field.ErrorList {
-		at := path.Child("name")
-		return join(when(!seen.claim(*name), field.Duplicate(at, *name)), check(name, at))
-	})
-}
-
-func validateSlicePorts(ports []discoveryv1.EndpointPort, path *field.Path) field.ErrorList {
-	if len(ports) > maxSlicePorts {
-		return field.ErrorList{field.TooMany(path, len(ports), maxSlicePorts)}
-	}
-	seen := taken{}
-	return each(ports, path, func(p *discoveryv1.EndpointPort, path *field.Path) field.ErrorList {
-		var errs field.ErrorList
-		if p.Name != nil {
-			if *p.Name != "" {
-				errs = dnsLabel(*p.Name, path.Child("name"))
-			}
-			errs = append(errs, when(!seen.claim(*p.Name), field.Duplicate(path.Child("name"), p.Name))...)
-		}
-		if p.Protocol == nil {
-			errs = append(errs, field.Required(path.Child("protocol"), ""))
-		} else {
-			errs = append(errs, portProtocol(*p.Protocol, path.Child("protocol"))...)
-		}
-		if p.AppProtocol != nil {
-			errs = append(errs, qualifiedName(*p.AppProtocol, path.Child("appProtocol"))...)
-		}
-		return errs
-	})
-}
-
 func slicePortsText(ports []discoveryv1.EndpointPort) string {
 	var all []string
 	for _, p := range ports {
 		switch {
 		case p.Port != nil:
 			all = append(all, strconv.Itoa(int(*p.Port)))
-		case p.Name != nil && *p.Name != "":
+		case p.Name != nil:
 			all = append(all, *p.Name)
 		default:
 			all = append(all, "*")
 		}
 	}
-	return firstThree(all, "<unset>")
+	return unset(firstThree(all))
+}
+
+func unset(text string) string {
+	if text == "" {
+		return "<unset>"
+	}
+	return text
 }
 
 func sliceEndpointsText(list []discoveryv1.Endpoint) string {
@@ -237,5 +105,5 @@ func sliceEndpointsText(list []discoveryv1.Endpoint) string {
 	for _, e := range list {
 		all = append(all, e.Addresses...)
 	}
-	return firstThree(all, "<unset>")
+	return unset(firstThree(all))
 }

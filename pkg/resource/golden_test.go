@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -16,15 +17,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write what the rows do now into testdata/*.output")
+var update = flag.Bool("update", false, "write what the rows do now into testdata/rows/*.output")
 
-// TestWhatRowsDo plays the steps of each testdata/NAME.yaml: documents that begin with "# create: why", "# update: why"
-// or "# SUBRESOURCE: why", each applied to what the last good step left. testdata/NAME.output holds what the row
+// TestWhatRowsDo plays the steps of each testdata/rows/NAME.yaml: documents that begin with "# create: why", "# update: why"
+// or "# SUBRESOURCE: why", each applied to what the last good step left. testdata/rows/NAME.output holds what the row
 // makes of them: the object as it would be stored, or all that is wrong with it, and what people see of it.
 func TestWhatRowsDo(t *testing.T) {
 	registry, err := NewRegistry(Table())
 	require.NoError(t, err)
-	files, err := filepath.Glob("testdata/*.yaml")
+	files, err := filepath.Glob("testdata/rows/*.yaml")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
@@ -68,6 +69,7 @@ func play(t *testing.T, registry *Registry, input string) string {
 		} else {
 			old = next
 			describe(t, &story, row, next)
+			writeBack(t, row, version, old)
 		}
 		story.WriteString("\n")
 	}
@@ -121,6 +123,17 @@ func take(t *testing.T, row *Row, version *Version, verb string, next, old Objec
 	}
 	next.SetResourceVersion("")
 	return errs
+}
+
+// writeBack holds that whoever reads an object and writes it back changes nothing and is not refused.
+func writeBack(t *testing.T, row *Row, version *Version, old Object) {
+	next := old.DeepCopyObject().(Object)
+	if row.Default != nil {
+		row.Default(next)
+	}
+	require.Empty(t, take(t, row, version, "update", next, old))
+	old.SetResourceVersion("")
+	require.True(t, same(old, next), "written back: %s", cmp.Diff(old, next))
 }
 
 func partOf(row *Row, name string) *Status {

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// Helpers for Columns and Cells. kubectl prints what the server sends, so the words here are what people read.
+// The words that Columns and Cells are written in. kubectl prints what the server sends, so the words here are what people read.
 
 // Columns that most kinds begin and end with.
 var (

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bonsai/pkg/resource"
+	"bonsai/pkg/version"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -44,7 +45,7 @@ func (o operation) common() map[string]any {
 }
 
 var (
-	info        = map[string]any{"title": "Kubernetes", "version": "v1.37.0"}
+	info        = map[string]any{"title": "Kubernetes", "version": version.Kubernetes}
 	bearerToken = map[string]any{
 		"type": "apiKey", "in": "header", "name": "authorization", "description": "Bearer Token authentication",
 	}
