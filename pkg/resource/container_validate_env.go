@@ -44,7 +44,7 @@ func (c *podCheck) valueFrom(v *corev1.EnvVar, path *field.Path) field.ErrorList
 	errs, count := checkSet(all)
 	switch {
 	case count == 0:
-		return append(errs, field.Invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
+		return append(errs, field.Invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"))
 	case v.Value != "":
 		return append(errs, field.Invalid(path, "", "may not be specified when `value` is not empty"))
 	case count > 1:

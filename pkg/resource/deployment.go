@@ -6,7 +6,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -14,12 +13,8 @@ func deployments() *Row {
 	row := Row{
 		Resource: "deployments", Singular: "deployment", Kind: "Deployment",
 		ShortNames: []string{"deploy"}, Categories: []string{"all"},
-		Namespaced: true,
-		Versions: []Version{{
-			GroupVersion: appsv1.SchemeGroupVersion,
-			New:          func() Object { return &appsv1.Deployment{} },
-			NewList:      func() runtime.Object { return &appsv1.DeploymentList{} },
-		}},
+		Namespaced:          true,
+		Versions:            []Version{servedAs[appsv1.Deployment, appsv1.DeploymentList](appsv1.SchemeGroupVersion)},
 		Prefix:              "deployments",
 		Columns:             deploymentColumns(),
 		UnconditionalUpdate: true,

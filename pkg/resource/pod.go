@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -14,16 +13,13 @@ func pods() *Row {
 	return Row{
 		Resource: "pods", Singular: "pod", Kind: "Pod",
 		ShortNames: []string{"po"}, Categories: []string{"all"},
-		Namespaced: true,
-		Versions: []Version{{
-			GroupVersion: corev1.SchemeGroupVersion,
-			New:          func() Object { return &corev1.Pod{} },
-			NewList:      func() runtime.Object { return &corev1.PodList{} },
-		}},
+		Namespaced:          true,
+		Versions:            []Version{servedAs[corev1.Pod, corev1.PodList](corev1.SchemeGroupVersion)},
 		Prefix:              "pods",
 		Indexed:             []string{"spec.nodeName", "status.phase"},
 		Columns:             podColumns(),
 		Subresources:        podSubresources(),
+		DeleteReturnsObject: true,
 		UnconditionalUpdate: true,
 	}.with(rules(Rules[*corev1.Pod]{
 		Default:        defaultPod,

@@ -94,3 +94,14 @@ func dropFileOwners(items []corev1.DownwardAPIVolumeFile) {
 		items[i].User = nil
 	}
 }
+
+// dropOffStatus is for CSIVolumeHealth, DRANodeAllocatableResources and ContainerStopSignals.
+func dropOffStatus(s *corev1.PodStatus) {
+	s.VolumeHealth = nil
+	s.NodeAllocatableResourceClaimStatuses = nil
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
+		for i := range list {
+			list[i].StopSignal = nil
+		}
+	}
+}

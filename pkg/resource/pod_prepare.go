@@ -16,6 +16,7 @@ func preparePodStatus(next, old *corev1.Pod) {
 		next.Status.QOSClass = old.Status.QOSClass
 	}
 	keepObservedGenerations(next, old)
+	dropOffStatus(&next.Status)
 }
 
 // keepObservedGenerations fills gaps in next from old. Conditions pair up by type and, as a type may occur more than
@@ -62,6 +63,7 @@ func preparePodResize(next, old *corev1.Pod) {
 		takeResources(next.Spec.Containers, sent.Containers)
 		takeResources(next.Spec.InitContainers, sent.InitContainers)
 	}
+	dropOffFields(&next.Spec)
 	bumpPodGeneration(next, old)
 }
 

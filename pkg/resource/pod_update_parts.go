@@ -45,19 +45,18 @@ func validatePodResize(next, old *corev1.Pod) field.ErrorList {
 		return field.ErrorList{field.Forbidden(none, "static pods cannot be resized")}
 	case old.Spec.OS != nil && old.Spec.OS.Name == corev1.Windows:
 		return field.ErrorList{field.Forbidden(none, "windows pods cannot be resized")}
-	case !sameContainerNames(next.Spec.Containers, old.Spec.Containers):
-		return field.ErrorList{field.Forbidden(path.Child("containers"), "containers may not be renamed or reordered on resize")}
-	case !sameContainerNames(next.Spec.InitContainers, old.Spec.InitContainers):
-		return field.ErrorList{field.Forbidden(path.Child("initContainers"), "initContainers may not be renamed or reordered on resize")}
 	}
 	errs := join(validateMetaUpdate(next, old), validatePod(next),
 		when(old.Status.QOSClass != podQOS(&next.Spec), field.Invalid(path, next.Status.QOSClass, "Pod QOS Class may not change as a result of resizing")),
 		when(!nodeResizes(old), field.Forbidden(path, "Pod running on node without support for resize")),
-		resizedContainers(next, old, path))
-	if r, was := next.Spec.Resources, old.Spec.Resources; r != nil && was != nil {
-		errs = append(errs, kept(r, was, path.Child("resources"))...)
+		resizedPod(next.Spec.Resources, old.Spec.Resources, path))
+	if other := join(
+		otherContainers(next.Spec.Containers, old.Spec.Containers, "containers", path),
+		otherContainers(next.Spec.InitContainers, old.Spec.InitContainers, "initContainers", path)); len(other) > 0 {
+		return append(errs, other...)
 	}
-	if rest := withoutComputeChanges(&next.Spec, &old.Spec); len(errs) == 0 && !same(rest, &old.Spec) {
+	errs = append(errs, resizedContainers(next, old, path)...)
+	if rest := withOldSizes(&next.Spec, &old.Spec); len(errs) == 0 && !same(rest, &old.Spec) {
 		errs = append(errs, field.Forbidden(path, "only cpu and memory resources are mutable"))
 	}
 	return errs
@@ -73,30 +72,68 @@ func nodeResizes(p *corev1.Pod) bool {
 	return true
 }
 
-func resizedContainers(next, old *corev1.Pod, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	for i := range old.Spec.InitContainers {
-		was, now := &old.Spec.InitContainers[i], &next.Spec.InitContainers[i]
-		if !isSidecar(was) {
-			errs = append(errs, when(!same(now, was), field.Forbidden(path, "resources for non-sidecar init containers are immutable"))...)
-			continue
-		}
-		errs = join(errs, kept(&now.Resources, &was.Resources, path.Child("initContainers").Index(i).Child("resources")),
-			when(!same(withOldCompute(*now, was), *was), field.Forbidden(path, "only cpu and memory resources for sidecar containers are mutable")))
+// otherContainers refuses to take a resize for a change of what runs.
+func otherContainers(now, was []corev1.Container, name string, path *field.Path) field.ErrorList {
+	path = path.Child(name)
+	if len(now) != len(was) {
+		return field.ErrorList{field.Forbidden(path, name+" may not be added or removed on resize")}
 	}
-	for i := range old.Spec.Containers {
-		was, now := &old.Spec.Containers[i], &next.Spec.Containers[i]
-		errs = join(errs, kept(&now.Resources, &was.Resources, path.Child("containers").Index(i).Child("resources")),
-			when(!same(withOldCompute(*now, was), *was), field.Forbidden(path, "only cpu and memory resources are mutable")))
+	var errs field.ErrorList
+	for i := range now {
+		errs = append(errs, when(now[i].Name != was[i].Name, field.Forbidden(path.Index(i).Child("name"), name+" may not be renamed or reordered on resize"))...)
 	}
 	return errs
 }
 
+// resizedPod validates a change of the resources of the pod as a whole.
+func resizedPod(now, was *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
+	switch {
+	case was == nil:
+		return nil
+	case now == nil:
+		return field.ErrorList{field.Forbidden(path.Child("resources"), "pod-level resources cannot be removed")}
+	}
+	return join(kept(now, was, "pod-level resource", path.Child("resources")),
+		when(!same(oldSizes(now, was), *was), field.Forbidden(path, "only cpu and memory resources are mutable at pod-level")))
+}
+
+func resizedContainers(next, old *corev1.Pod, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i := range old.Spec.InitContainers {
+		was, now := &old.Spec.InitContainers[i], &next.Spec.InitContainers[i]
+		errs = append(errs, kept(&now.Resources, &was.Resources, "resource", path.Child("initContainers").Index(i).Child("resources"))...)
+	}
+	for i := range old.Spec.Containers {
+		was, now := &old.Spec.Containers[i], &next.Spec.Containers[i]
+		errs = append(errs, kept(&now.Resources, &was.Resources, "resource", path.Child("containers").Index(i).Child("resources"))...)
+	}
+	for i := range old.Spec.Containers {
+		was, now := &old.Spec.Containers[i], &next.Spec.Containers[i]
+		errs = append(errs, when(!same(withOldSize(*now, was), *was), field.Forbidden(path, "only cpu and memory resources are mutable"))...)
+	}
+	for i := range old.Spec.InitContainers {
+		was, now, at := &old.Spec.InitContainers[i], &next.Spec.InitContainers[i], path.Child("initContainers").Index(i)
+		errs = join(errs,
+			when(!same(withOldSize(*now, was), *was), field.Forbidden(at, "only cpu and memory resources for init or sidecar containers are mutable")),
+			when(!same(now, was) && !isSidecar(now) && restartsToResize(now), field.Forbidden(at, "non-sidecar init containers with a resize policy of RestartContainer cannot be resized")))
+	}
+	return errs
+}
+
+func restartsToResize(c *corev1.Container) bool {
+	for _, p := range c.ResizePolicy {
+		if p.RestartPolicy == corev1.RestartContainer {
+			return true
+		}
+	}
+	return false
+}
+
 // kept wants no request and no limit to vanish.
-func kept(now, was *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
+func kept(now, was *corev1.ResourceRequirements, what string, path *field.Path) field.ErrorList {
 	return join(
-		when(removed(now.Requests, was.Requests), field.Forbidden(path.Child("requests"), "resource requests cannot be removed")),
-		when(removed(now.Limits, was.Limits), field.Forbidden(path.Child("limits"), "resource limits cannot be removed")))
+		when(removed(now.Requests, was.Requests), field.Forbidden(path.Child("requests"), what+" requests cannot be removed")),
+		when(removed(now.Limits, was.Limits), field.Forbidden(path.Child("limits"), what+" limits cannot be removed")))
 }
 
 func removed(now, was corev1.ResourceList) bool {
@@ -108,14 +145,26 @@ func removed(now, was corev1.ResourceList) bool {
 	return false
 }
 
-// withOldCompute is now with the cpu and memory of was, so that a comparison finds any other change.
-func withOldCompute(now corev1.Container, was *corev1.Container) corev1.Container {
-	now.Resources = oldCompute(&now.Resources, &was.Resources)
-	now.ResizePolicy = was.ResizePolicy
+// withOldSizes is next with the sizes of old: what differs still is no resize.
+func withOldSizes(next, old *corev1.PodSpec) *corev1.PodSpec {
+	rest := next.DeepCopy()
+	for i := range rest.Containers {
+		rest.Containers[i] = withOldSize(rest.Containers[i], &old.Containers[i])
+	}
+	for i := range rest.InitContainers {
+		rest.InitContainers[i] = withOldSize(rest.InitContainers[i], &old.InitContainers[i])
+	}
+	rest.Resources = old.Resources // validated on its own
+	return rest
+}
+
+func withOldSize(now corev1.Container, was *corev1.Container) corev1.Container {
+	now.Resources = oldSizes(&now.Resources, &was.Resources)
 	return now
 }
 
-func oldCompute(now, was *corev1.ResourceRequirements) corev1.ResourceRequirements {
+// oldSizes is now with the cpu and memory of was.
+func oldSizes(now, was *corev1.ResourceRequirements) corev1.ResourceRequirements {
 	out := *now.DeepCopy()
 	out.Requests, out.Limits = oldAmounts(now.Requests, was.Requests), oldAmounts(now.Limits, was.Limits)
 	return out
@@ -130,20 +179,4 @@ func oldAmounts(now, was corev1.ResourceList) corev1.ResourceList {
 		}
 	}
 	return out
-}
-
-// withoutComputeChanges is next with all that a resize may change put back.
-func withoutComputeChanges(next, old *corev1.PodSpec) *corev1.PodSpec {
-	rest := next.DeepCopy()
-	for i := range rest.Containers {
-		rest.Containers[i] = withOldCompute(rest.Containers[i], &old.Containers[i])
-	}
-	for i := range rest.InitContainers {
-		rest.InitContainers[i] = withOldCompute(rest.InitContainers[i], &old.InitContainers[i])
-	}
-	if rest.Resources != nil && old.Resources != nil {
-		r := oldCompute(rest.Resources, old.Resources)
-		rest.Resources = &r
-	}
-	return rest
 }

@@ -163,7 +163,8 @@ func validatePodCreate(p *corev1.Pod) field.ErrorList {
 		validatePod(p),
 		when(len(p.Spec.EphemeralContainers) > 0, field.Forbidden(path.Child("ephemeralContainers"), "cannot be set on create")),
 		when(gated, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared")),
-		profilesMatch(p, path),
+		seccompProfilesMatch(p.Annotations, &p.Spec, path),
+		appArmorProfilesMatch(p.Annotations, &p.Spec, path),
 	)
 }
 

@@ -106,27 +106,36 @@ func takeAppArmorAnnotations(p *corev1.Pod) {
 	})
 }
 
-// profilesMatch wants the profiles in annotations and fields to say the same, where both do.
-func profilesMatch(p *corev1.Pod, path *field.Path) field.ErrorList {
-	errs := field.ErrorList{}
-	ofPod := p.Spec.SecurityContext
-	if v, ok := p.Annotations[corev1.SeccompPodAnnotationKey]; ok && ofPod != nil {
-		errs = append(errs, seccompMatches(v, ofPod.SeccompProfile, path.Child("securityContext", "seccompProfile"))...)
+// seccompProfilesMatch wants the profiles in annotations and fields to say the same, where both do.
+func seccompProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if v, ok := annotations[corev1.SeccompPodAnnotationKey]; ok && s.SecurityContext != nil {
+		errs = seccompMatches(v, s.SecurityContext.SeccompProfile, path.Child("securityContext", "seccompProfile"))
 	}
-	windows := p.Spec.OS != nil && p.Spec.OS.Name == corev1.Windows
-	eachContainerAt(&p.Spec, path, func(c *corev1.Container, path *field.Path) {
-		own := c.SecurityContext
-		if v, ok := p.Annotations[corev1.SeccompContainerAnnotationKeyPrefix+c.Name]; ok && own != nil {
-			errs = append(errs, seccompMatches(v, own.SeccompProfile, path.Child("securityContext", "seccompProfile"))...)
+	eachContainerAt(s, path, func(c *corev1.Container, path *field.Path) {
+		if v, ok := annotations[corev1.SeccompContainerAnnotationKeyPrefix+c.Name]; ok && c.SecurityContext != nil {
+			errs = append(errs, seccompMatches(v, c.SecurityContext.SeccompProfile, path.Child("securityContext", "seccompProfile"))...)
 		}
-		var profile *corev1.AppArmorProfile
-		if ofPod != nil {
-			profile = ofPod.AppArmorProfile
+	})
+	return errs
+}
+
+// appArmorProfilesMatch is the same for AppArmor, where a container without a profile has that of the pod.
+func appArmorProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+	if s.OS != nil && s.OS.Name == corev1.Windows {
+		return nil
+	}
+	var ofPod *corev1.AppArmorProfile
+	if s.SecurityContext != nil {
+		ofPod = s.SecurityContext.AppArmorProfile
+	}
+	var errs field.ErrorList
+	eachContainerAt(s, path, func(c *corev1.Container, path *field.Path) {
+		profile := ofPod
+		if c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
+			profile = c.SecurityContext.AppArmorProfile
 		}
-		if own != nil && own.AppArmorProfile != nil {
-			profile = own.AppArmorProfile
-		}
-		if v, ok := p.Annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]; ok && profile != nil && !windows {
+		if v, ok := annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]; ok && profile != nil {
 			errs = append(errs, appArmorMatches(v, profile, path.Child("securityContext", "appArmorProfile"))...)
 		}
 	})

@@ -47,14 +47,15 @@ func validateReplicaTemplate(t *corev1.PodTemplateSpec, selector labels.Selector
 
 // validatePodTemplate validates what a controller makes pods of.
 func validatePodTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
-	errs := metavalidation.ValidateLabels(t.Labels, path.Child("labels"))
-	errs = append(errs, apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	errs = append(errs, validatePodAnnotations(t.Annotations, &t.Spec, path.Child("annotations"))...)
-	errs = append(errs, validatePodSpec(&t.Spec, nil, path.Child("spec"))...)
-	if len(t.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
-	}
-	return errs
+	annotations, spec := path.Child("annotations"), path.Child("spec")
+	return join(
+		metavalidation.ValidateLabels(t.Labels, path.Child("labels")),
+		apivalidation.ValidateAnnotations(t.Annotations, annotations),
+		validatePodAnnotations(t.Annotations, &t.Spec, annotations),
+		validatePodSpec(&t.Spec, nil, spec),
+		seccompProfilesMatch(t.Annotations, &t.Spec, spec),
+		when(len(t.Spec.EphemeralContainers) > 0, field.Forbidden(spec.Child("ephemeralContainers"), "ephemeral containers not allowed in pod template")),
+	)
 }
 
 // nonNegative validates a number that counts something.

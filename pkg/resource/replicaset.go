@@ -6,19 +6,14 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 func replicaSets() *Row {
 	row := Row{
 		Resource: "replicasets", Singular: "replicaset", Kind: "ReplicaSet",
 		ShortNames: []string{"rs"}, Categories: []string{"all"},
-		Namespaced: true,
-		Versions: []Version{{
-			GroupVersion: appsv1.SchemeGroupVersion,
-			New:          func() Object { return &appsv1.ReplicaSet{} },
-			NewList:      func() runtime.Object { return &appsv1.ReplicaSetList{} },
-		}},
+		Namespaced:          true,
+		Versions:            []Version{servedAs[appsv1.ReplicaSet, appsv1.ReplicaSetList](appsv1.SchemeGroupVersion)},
 		Prefix:              "replicasets",
 		Columns:             replicaSetColumns(),
 		UnconditionalUpdate: true,

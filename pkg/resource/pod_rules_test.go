@@ -1,0 +1,237 @@
+package resource
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"pgregory.net/rapid"
+)
+
+// keepStatus gives a created pod the status that a test wants it to have had.
+func keepStatus(created, wanted Object) {
+	p, s := created.(*corev1.Pod), wanted.(*corev1.Pod).Status
+	if s.Phase != "" || len(s.ContainerStatuses) > 0 || len(s.InitContainerStatuses) > 0 || len(s.Conditions) > 0 {
+		s.QOSClass = p.Status.QOSClass
+		p.Status = s
+	}
+}
+
+func TestPodGrace(t *testing.T) {
+	pod := func(node string, phase corev1.PodPhase, grace int64) *corev1.Pod {
+		return &corev1.Pod{
+			Spec:   corev1.PodSpec{NodeName: node, TerminationGracePeriodSeconds: &grace},
+			Status: corev1.PodStatus{Phase: phase},
+		}
+	}
+	for name, c := range map[string]struct {
+		pod   *corev1.Pod
+		asked *int64
+		want  int64
+	}{
+		"the pod's own":         {pod("a", corev1.PodRunning, 30), nil, 30},
+		"asked for more":        {pod("a", corev1.PodRunning, 30), ptr.To[int64](90), 90},
+		"asked for none":        {pod("a", corev1.PodRunning, 30), ptr.To[int64](0), 0},
+		"negative":              {pod("a", corev1.PodRunning, 30), ptr.To[int64](-5), 1},
+		"never scheduled":       {pod("", corev1.PodPending, 30), ptr.To[int64](90), 0},
+		"has run to its end":    {pod("a", corev1.PodSucceeded, 30), ptr.To[int64](90), 0},
+		"has failed":            {pod("a", corev1.PodFailed, 30), nil, 0},
+		"negative but finished": {pod("a", corev1.PodFailed, -1), nil, 0},
+		"no grace is written":   {&corev1.Pod{Spec: corev1.PodSpec{NodeName: "a"}}, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, c.want, podGrace(c.pod, c.asked)) })
+	}
+}
+
+func TestPodFields(t *testing.T) {
+	got := pods().Fields(&corev1.Pod{
+		Spec: corev1.PodSpec{
+			NodeName: "n", RestartPolicy: "Never", SchedulerName: "s", ServiceAccountName: "a", HostNetwork: true,
+		},
+		Status: corev1.PodStatus{Phase: "Running", PodIP: "10.0.0.1", NominatedNodeName: "m"},
+	})
+	require.Equal(t, map[string]string{
+		"spec.nodeName": "n", "spec.restartPolicy": "Never", "spec.schedulerName": "s", "spec.serviceAccountName": "a",
+		"spec.hostNetwork": "true", "status.phase": "Running", "status.podIP": "10.0.0.1", "status.nominatedNodeName": "m",
+	}, got)
+}
+
+func TestScale(t *testing.T) {
+	for _, r := range []*Row{deployments(), replicaSets()} {
+		obj := document(t, r, map[string][]byte{"Deployment": []byte(baseDeployment), "ReplicaSet": []byte(baseReplicaSet)}[r.Kind])
+		require.Equal(t, ScaleState{Spec: 1, Selector: "app=web"}, r.Scale.Get(obj))
+		r.Scale.Set(obj, 5)
+		require.Equal(t, ScaleState{Spec: 5, Selector: "app=web"}, r.Scale.Get(obj))
+	}
+	odd := &appsv1.ReplicaSet{Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{
+		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "In", Values: []string{"y", "x"}}},
+	}}}
+	require.Equal(t, "a in (x,y)", replicaSets().Scale.Get(odd).Selector)
+}
+
+func TestBinding(t *testing.T) {
+	binding := func(kind, name string) *corev1.Binding {
+		return &corev1.Binding{Target: corev1.ObjectReference{Kind: kind, Name: name}}
+	}
+	require.Empty(t, ValidateBinding(binding("Node", "a")))
+	require.Empty(t, ValidateBinding(binding("", "a")))
+	require.Equal(t, "target.kind: FieldValueNotSupported: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\"\n"+
+		"target.name: FieldValueRequired: Required value\n", causes(ValidateBinding(binding("Pod", ""))))
+}
+
+// TestStatusKeeps: a kubelet that leaves out what it does not know must not erase it.
+func TestStatusKeeps(t *testing.T) {
+	old := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Generation: 3, DeletionTimestamp: &metav1.Time{Time: time.Unix(1e9, 0)}, OwnerReferences: []metav1.OwnerReference{{Name: "rs"}}},
+		Spec:       corev1.PodSpec{NodeName: "a"},
+		Status: corev1.PodStatus{QOSClass: corev1.PodQOSBurstable, ObservedGeneration: 3, Conditions: []corev1.PodCondition{
+			{Type: "Ready", ObservedGeneration: 2}, {Type: "Ready", ObservedGeneration: 3}, {Type: "Other"},
+		}},
+	}
+	next := &corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
+		{Type: "Ready"}, {Type: "Ready", ObservedGeneration: 9}, {Type: "Ready"},
+	}}}
+	preparePodStatus(next, old)
+	require.Equal(t, old.ObjectMeta, next.ObjectMeta)
+	require.Equal(t, old.Spec, next.Spec)
+	require.Equal(t, corev1.PodStatus{
+		Phase: corev1.PodRunning, QOSClass: corev1.PodQOSBurstable, ObservedGeneration: 3, Conditions: []corev1.PodCondition{
+			{Type: "Ready", ObservedGeneration: 2}, {Type: "Ready", ObservedGeneration: 9}, {Type: "Ready"},
+		},
+	}, next.Status)
+}
+
+func TestQOS(t *testing.T) {
+	list := func(cpu, memory string) corev1.ResourceList {
+		l := corev1.ResourceList{}
+		if cpu != "" {
+			l[corev1.ResourceCPU] = resource.MustParse(cpu)
+		}
+		if memory != "" {
+			l[corev1.ResourceMemory] = resource.MustParse(memory)
+		}
+		return l
+	}
+	none := corev1.ResourceRequirements{}
+	exact := corev1.ResourceRequirements{Requests: list("1", "1Gi"), Limits: list("1000m", "1024Mi")}
+	loose := corev1.ResourceRequirements{Requests: list("1", "1Gi"), Limits: list("2", "1Gi")}
+	half := corev1.ResourceRequirements{Requests: list("1", ""), Limits: list("1", "")}
+	zero := corev1.ResourceRequirements{Requests: list("0", "0"), Limits: list("0", "0")}
+	for name, c := range map[string]struct {
+		init, main []corev1.ResourceRequirements
+		pod        *corev1.ResourceRequirements
+		want       corev1.PodQOSClass
+	}{
+		"nothing asked":               {main: []corev1.ResourceRequirements{none}, want: corev1.PodQOSBestEffort},
+		"zero is nothing":             {main: []corev1.ResourceRequirements{zero}, want: corev1.PodQOSBestEffort},
+		"equal amounts":               {main: []corev1.ResourceRequirements{exact, exact}, want: corev1.PodQOSGuaranteed},
+		"one may burst":               {main: []corev1.ResourceRequirements{exact, loose}, want: corev1.PodQOSBurstable},
+		"one asks nothing":            {main: []corev1.ResourceRequirements{exact, none}, want: corev1.PodQOSBurstable},
+		"no memory":                   {main: []corev1.ResourceRequirements{half}, want: corev1.PodQOSBurstable},
+		"init containers count":       {init: []corev1.ResourceRequirements{none}, main: []corev1.ResourceRequirements{exact}, want: corev1.PodQOSBurstable},
+		"the pod's own come first":    {main: []corev1.ResourceRequirements{none}, pod: &exact, want: corev1.PodQOSGuaranteed},
+		"the pod's own may be a part": {main: []corev1.ResourceRequirements{exact}, pod: &half, want: corev1.PodQOSBurstable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			containers := func(list []corev1.ResourceRequirements) (all []corev1.Container) {
+				for _, r := range list {
+					all = append(all, corev1.Container{Resources: r})
+				}
+				return all
+			}
+			require.Equal(t, c.want, podQOS(&corev1.PodSpec{InitContainers: containers(c.init), Containers: containers(c.main), Resources: c.pod}))
+		})
+	}
+}
+
+// somePod draws a pod of parts that can be valid together, though not every combination is.
+func somePod(t *rapid.T) *corev1.Pod {
+	flip := rapid.Bool()
+	amount := rapid.SampledFrom([]string{"100m", "1", "1500m", "64Mi", "1Gi", "0.0001"})
+	resources := func(label string) (r corev1.ResourceRequirements) {
+		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, "example.com/gpu"} {
+			if flip.Draw(t, label+" limit of "+string(name)) {
+				r.Limits = addMissing(r.Limits, name, resource.MustParse(amount.Draw(t, label)))
+			}
+			if flip.Draw(t, label+" request of "+string(name)) {
+				r.Requests = addMissing(r.Requests, name, resource.MustParse(amount.Draw(t, label)))
+			}
+		}
+		return r
+	}
+	container := func(name string) corev1.Container {
+		c := corev1.Container{
+			Name: name, Resources: resources(name),
+			Image: rapid.SampledFrom([]string{"nginx", "nginx:1.27", "nginx:latest", "a.b/c@sha256:" + sha}).Draw(t, "image"),
+		}
+		if flip.Draw(t, "port") {
+			c.Ports = []corev1.ContainerPort{{ContainerPort: rapid.Int32Range(1, 5).Draw(t, "port number")}}
+		}
+		if flip.Draw(t, "mount") {
+			c.VolumeMounts = []corev1.VolumeMount{{Name: "v0", MountPath: "/data"}}
+		}
+		if flip.Draw(t, "probe") {
+			c.ReadinessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}}
+		}
+		return c
+	}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", Labels: map[string]string{"app": "web"}}}
+	p.Spec.HostNetwork = flip.Draw(t, "host network")
+	p.Spec.Containers = []corev1.Container{container("a"), container("b")}
+	if flip.Draw(t, "init") {
+		p.Spec.InitContainers = []corev1.Container{container("i")}
+		if flip.Draw(t, "sidecar") {
+			p.Spec.InitContainers[0].RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
+		}
+	}
+	if flip.Draw(t, "volume") {
+		p.Spec.Volumes = []corev1.Volume{{Name: "v0"}}
+	}
+	if flip.Draw(t, "spread") {
+		p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+			MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.DoNotSchedule, MatchLabelKeys: []string{"app"},
+			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}},
+		}}
+	}
+	if flip.Draw(t, "gate") {
+		p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/gate"}}
+	}
+	if flip.Draw(t, "pod resources") {
+		p.Spec.Resources = ptr.To(resources("pod"))
+	}
+	return p
+}
+
+const sha = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// TestAcceptedStaysAccepted: what a create accepts, a client may read and write back: it is accepted again, and nothing
+// has changed.
+func TestAcceptedStaysAccepted(t *testing.T) {
+	row := pods()
+	accepted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		p := somePod(t)
+		row.Default(p)
+		row.PrepareCreate(p)
+		if len(row.Validate(p)) > 0 {
+			return
+		}
+		accepted++
+		p.ResourceVersion = "7"
+		b, err := json.Marshal(p)
+		require.NoError(t, err)
+		next := &corev1.Pod{}
+		require.NoError(t, json.Unmarshal(b, next))
+		row.Default(next)
+		row.PrepareUpdate(next, p)
+		require.Equal(t, "accepted\n", causes(row.ValidateUpdate(next, p)))
+		require.True(t, same(p, next), "a write of what was read changes the object")
+	})
+	require.Positive(t, accepted, "no pod was accepted, so nothing was tested")
+}
