@@ -12,6 +12,7 @@ import (
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/discovery"
+	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
@@ -62,7 +63,7 @@ type Tokens interface {
 }
 
 // Connection names what a streaming subresource is about. Path is what follows the subresource in the URL.
-type Connection struct{ Resource, Subresource, Namespace, Name, Path string }
+type Connection = node.Connection
 
 // Connector serves the subresources that lead out of the API server: log, exec, attach, portforward, proxy. An error is for
 // what went wrong before the answer began.

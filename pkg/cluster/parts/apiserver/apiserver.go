@@ -21,6 +21,7 @@ import (
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
 	"bonsai/pkg/resource"
@@ -124,6 +125,7 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
 		Tokens:        tokens,
 		Allocator:     alloc,
+		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
