@@ -10,6 +10,7 @@ import (
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -104,9 +105,13 @@ func (s *Server) ensure(ctx context.Context, obj resource.Object) error {
 	if c == nil {
 		return nil // a table without this kind, as tests have
 	}
-	w := writeOptions{options: &metav1.CreateOptions{}, manager: "kube-apiserver"}
-	_, err = s.insert(c, c.t, obj.DeepCopyObject().(resource.Object), w)
-	if !apierrors.IsAlreadyExists(err) {
+	// Looked for first: a service that exists already holds the very address that a new one would ask for.
+	_, err = s.store.Get(ctx, c.t.row.Key(obj.GetNamespace(), obj.GetName()), store.ReadAt{})
+	if errors.Is(err, store.ErrNotFound) {
+		w := writeOptions{options: &metav1.CreateOptions{}, manager: "kube-apiserver"}
+		_, err = s.insert(c, c.t, obj.DeepCopyObject().(resource.Object), w)
+	}
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	refresh := refresher(obj)
