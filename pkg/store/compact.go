@@ -11,13 +11,13 @@ import (
 
 // Compact makes etcd and the history forget what was before rev. The state at rev and all that follows stay readable.
 func (s *Store) Compact(ctx context.Context, rev int64) error {
+	s.mu.Lock()
+	s.history.forget(rev)
+	s.mu.Unlock()
 	_, err := s.client.Compact(ctx, rev)
 	if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
 		return fmt.Errorf("compact at revision %d: %w", rev, s.explain(ctx, err))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.history.forget(rev)
 	return nil
 }
 

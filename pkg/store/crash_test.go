@@ -2,10 +2,12 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -74,6 +76,36 @@ func TestKill(t *testing.T) {
 		}
 		if len(acknowledged) > 0 {
 			t.Errorf("acknowledged, then lost: %v", acknowledged)
+		}
+	}
+}
+
+// openDamaged is the child process of TestDamagedFiles; what etcd leaves running when it fails to start ends with it.
+func openDamaged(dir string) {
+	_, err := Open(context.Background(), Config{Dir: dir})
+	fmt.Print(err)
+	os.Exit(0)
+}
+
+// Files that etcd cannot read are an error, not the end of the process.
+func TestDamagedFiles(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]string{"database": "member/snap/db", "log": "member/wal"} {
+		dir := t.TempDir()
+		s := open(t, func(c *Config) { c.Dir = dir })
+		set(t, s, "/registry/a", "v=1\n")
+		s.Close()
+		file := filepath.Join(dir, damage)
+		if logs, _ := filepath.Glob(file + "/*-*.wal"); len(logs) > 0 {
+			file = logs[0]
+		}
+		if err := os.WriteFile(file, bytes.Repeat([]byte("nonsense"), 1<<12), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), "STORE_TEST_OPEN="+dir)
+		if out, err := child.CombinedOutput(); err != nil || !bytes.HasPrefix(out, []byte("store: start etcd in "+dir)) {
+			t.Errorf("%s: %s, %v", name, out, err)
 		}
 	}
 }

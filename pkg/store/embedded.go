@@ -45,7 +45,7 @@ func startEmbedded(ctx context.Context, c Config) (*embedded, error) {
 		lock.Close()
 		return nil, err
 	}
-	if e.server, err = embed.StartEtcd(ec); err != nil {
+	if err := e.start(ec); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("store: start etcd in %s: %w", c.Dir, err)
 	}
@@ -60,6 +60,28 @@ func startEmbedded(ctx context.Context, c Config) (*embedded, error) {
 	}
 	e.close(slog.New(slog.DiscardHandler))
 	return nil, fmt.Errorf("store: wait for etcd in %s: %w", c.Dir, err)
+}
+
+// start starts etcd in a goroutine of its own, because that is what ends when etcd finds its files unreadable: it
+// logs at level fatal, or panics.
+func (e *embedded) start(c *embed.Config) error {
+	started := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				started <- fmt.Errorf("etcd panicked, its files may be damaged; if so, restore a backup: %v", p)
+			}
+		}()
+		var err error
+		e.server, err = embed.StartEtcd(c)
+		started <- err
+	}()
+	select {
+	case err := <-started:
+		return err
+	case <-e.died:
+		return *e.err
+	}
 }
 
 // lockDir keeps a second process out of dir. etcd has locks of its own, but waits for them in silence for ever.

@@ -82,9 +82,8 @@ func (h *history) drop() {
 	}
 }
 
-// after returns the changes after rev, and whether the history reaches back that far. The slice may be kept: what
-// is appended later lies behind its end, and drop moves what remains elsewhere, but it also clears what it drops,
-// therefore it is a copy.
+// after returns the changes after rev, and whether the history reaches back that far. They are a copy: the history
+// itself clears what it drops.
 func (h *history) after(rev int64) ([]*change, bool) {
 	if rev < h.floor {
 		return nil, false

@@ -59,9 +59,8 @@ func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 
 func (c slogCore) Sync() error { return nil }
 
-// fatal is what happens when etcd logs at level fatal: it cannot go on, typically because its log cannot be written
-// to a full or broken disk. By default that ends the whole process, and everything else that runs in it, with
-// exit code 1. Instead only the goroutine ends, and the store says why it no longer works.
+// fatal is what happens when etcd logs at level fatal or panic: it cannot go on, typically because its log cannot be
+// written to a full or broken disk. By default that ends the whole process, and everything else that runs in it. Instead only the goroutine ends, and the store says why it no longer works.
 type fatal struct {
 	once sync.Once
 	died chan struct{}
@@ -88,7 +87,7 @@ func reason(fields []zapcore.Field) error {
 // etcdLogger returns etcd's logger, a channel that is closed when etcd has given up, and then the reason.
 func etcdLogger(log *slog.Logger) (*zap.Logger, <-chan struct{}, *error) {
 	f := &fatal{died: make(chan struct{})}
-	return zap.New(slogCore{log: log}, zap.WithFatalHook(f)), f.died, &f.err
+	return zap.New(slogCore{log: log}, zap.WithFatalHook(f), zap.WithPanicHook(f)), f.died, &f.err
 }
 
 func outsideLogger(log *slog.Logger) *zap.Logger { return zap.New(slogCore{log: log}) }

@@ -98,5 +98,8 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("STORE_TEST_WRITE"); dir != "" {
 		writeUntilKilled(dir)
 	}
+	if dir := os.Getenv("STORE_TEST_OPEN"); dir != "" {
+		openDamaged(dir)
+	}
 	goleak.VerifyTestMain(m)
 }

@@ -80,7 +80,9 @@ func (s *Store) readRevision() (int64, error) {
 		return 0, s.explain(ctx, err)
 	}
 	if resp.Header.Revision < image {
-		(*s.giveUp.Load())(errRestored)
+		if giveUp := s.giveUp.Load(); giveUp != nil {
+			(*giveUp)(errRestored)
+		}
 		return 0, errRestored
 	}
 	return resp.Header.Revision, nil

@@ -60,14 +60,12 @@ func TestKeptSnapshotsExpire(t *testing.T) {
 			t.Error("gone too early")
 		}
 		time.Sleep(keptIdle * 2 / 3)
-		synctest.Wait()
-		if len(k.list) != 1 || k.list[0].rev != 2 {
-			t.Errorf("kept are %v", k.list)
+		if k.get(2, time.Now()) == nil || k.get(keptMax, time.Now()) != nil {
+			t.Error("it is not the one used last that is left")
 		}
-		time.Sleep(keptIdle)
-		synctest.Wait()
-		if len(k.list) != 0 || k.timer != nil {
-			t.Errorf("kept are %v", k.list)
+		time.Sleep(2 * keptIdle)
+		if k.get(2, time.Now()) != nil {
+			t.Error("kept for ever")
 		}
 	})
 }

@@ -63,7 +63,7 @@ func (c *formCache) add(o *Object, f Form, size int) {
 	defer c.mu.Unlock()
 	c.queue = append(c.queue, formEntry{weak.Make(o), f, size})
 	c.bytes += int64(size)
-	for looks := len(c.queue) - c.head; c.bytes > c.budget && looks > 0; looks-- {
+	for c.bytes > c.budget { // ends within two rounds: the first clears every used flag
 		c.tick()
 	}
 }

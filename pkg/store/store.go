@@ -24,8 +24,13 @@
 // A write is one etcd transaction (Commit). It is answered after etcd has it on disk. One etcd watch on the
 // whole prefix feeds the image, in revision order; the image hands the same *Object, and so the same bytes, to
 // every watcher whose scope matches. A watcher's own filter runs in its own goroutine (Next), so that the
-// one goroutine that follows etcd does as little as possible for each. Reads never touch etcd's data: a read of the
-// newest state asks etcd only for its revision and waits until the image has reached it.
+// one goroutine that follows etcd does as little as possible for each. Reads of the present never touch etcd's data: a
+// read of the newest state asks etcd only for its revision and waits until the image has reached it. Reads of
+// the past come from a snapshot that an earlier page was taken from, or from etcd; watches resume from the
+// history, or from etcd. etcd forgets after five to ten minutes (Compact), and the history with it.
+//
+// etcd runs in this process (Config.Dir), then without any socket between; or outside (Config.Endpoints), where several
+// stores may share it. Both behave the same, which one test of the model runs side by side.
 //
 // # The guarantees
 //

@@ -84,7 +84,11 @@ func (s *Store) replay(ctx context.Context, prefix string, after, to int64) ([]*
 				if e.Kv.ModRevision > to {
 					return out, nil
 				}
-				out = append(out, s.pastChange(e))
+				c, err := s.pastChange(e)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, c)
 			}
 			if resp.IsProgressNotify() && resp.Header.Revision >= to {
 				return out, nil
@@ -113,9 +117,12 @@ func (s *Store) replayError(ctx context.Context, resp clientv3.WatchResponse) er
 	return errStream
 }
 
-// pastChange makes a change of what etcd tells of it. What was before is there: compaction keeps the last version of
-// each key, and a watch cannot begin before it.
-func (s *Store) pastChange(e *clientv3.Event) *change {
+// pastChange makes a change of what etcd tells of it. Compaction keeps the last version of each key, so what was before
+// is there, except when the watch begins at the very revision of the compaction.
+func (s *Store) pastChange(e *clientv3.Event) (*change, error) {
+	if e.PrevKv == nil && !e.IsCreate() {
+		return nil, ErrTooOld
+	}
 	c := &change{rev: e.Kv.ModRevision}
 	if e.PrevKv != nil {
 		c.old = s.past(e.PrevKv)
@@ -123,5 +130,5 @@ func (s *Store) pastChange(e *clientv3.Event) *change {
 	if e.Type == mvccpb.PUT {
 		c.new = s.past(e.Kv)
 	}
-	return c
+	return c, nil
 }

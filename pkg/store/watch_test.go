@@ -104,8 +104,10 @@ func TestCompactedRevisionsAreTooOld(t *testing.T) {
 		if err := s.Compact(within(t), made[2].Rev); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Watch(within(t), WatchOptions{Prefix: "/registry/", After: made[0].Rev}); !errors.Is(err, ErrTooOld) {
-			t.Errorf("%s: watch from a compacted revision: %v", name, err)
+		for _, after := range made[:2] { // the second is just before the compaction: the change is left, not what was before
+			if _, err := s.Watch(within(t), WatchOptions{Prefix: "/registry/", After: after.Rev}); !errors.Is(err, ErrTooOld) {
+				t.Errorf("%s: watch from a compacted revision: %v", name, err)
+			}
 		}
 		if _, err := s.List(within(t), "/registry/", ReadAt{Exact, made[1].Rev}, ListOptions{}); !errors.Is(err, ErrTooOld) {
 			t.Errorf("%s: list at a compacted revision: %v", name, err)
@@ -117,6 +119,28 @@ func TestCompactedRevisionsAreTooOld(t *testing.T) {
 		if n := len(s.Stats().Watchers); n != 1 {
 			t.Errorf("%s: watchers %v", name, s.Stats().Watchers)
 		}
+	}
+}
+
+func TestCompactionGoesOn(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(c *Config) { c.CompactEvery = 20 * time.Millisecond })
+	first := set(t, s, "/registry/a", "v=1\n")
+	for ctx := within(t); ; {
+		last := set(t, s, "/registry/a", "v=2\n")
+		if p, err := s.List(ctx, "/registry/", ReadAt{Exact, last.Rev}, ListOptions{}); err != nil || p.Objects[0] != last {
+			t.Fatalf("the newest state: %v, %v", p, err)
+		}
+		_, err := s.List(ctx, "/registry/", ReadAt{Exact, first.Rev}, ListOptions{})
+		if errors.Is(err, ErrTooOld) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Watch(within(t), WatchOptions{Prefix: "/registry/", After: first.Rev}); !errors.Is(err, ErrTooOld) {
+		t.Errorf("watch from there: %v", err)
 	}
 }
 
