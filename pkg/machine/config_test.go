@@ -2,6 +2,7 @@ package machine
 
 import (
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,6 +47,11 @@ func TestDirNames(t *testing.T) {
 	dir, err := NewDir("/var/lib/../lib/bonsai/")
 	require.NoError(t, err)
 	assert.Equal(t, testDir, dir)
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink("/var/lib", link))
+	linked, err := NewDir(filepath.Join(link, "bonsai"))
+	require.NoError(t, err)
+	assert.Equal(t, testDir, linked, "also where the directory does not exist yet")
 	assert.LessOrEqual(t, len(dir.Bridge()), 15, "an interface name")
 	assert.LessOrEqual(t, len(ownChain(dir)), 28, "an iptables chain")
 	assert.LessOrEqual(t, len(dir.Run()+"/s"), 42, "what containerd allows for its sockets")

@@ -18,14 +18,24 @@ func NewDir(path string) (Dir, error) {
 	if err != nil {
 		return "", fmt.Errorf("data directory %s: %w", path, err)
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
-	}
+	abs = resolve(abs)
 	if len(abs) > maxDir {
 		return "", fmt.Errorf("data directory %s: the path has %d characters, and the sockets in it allow %d; choose a shorter one",
 			abs, len(abs), maxDir)
 	}
 	return Dir(abs), nil
+}
+
+// resolve follows symbolic links as far as the path exists, so that the name does not change when the directory
+// is made.
+func resolve(abs string) string {
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
+	}
+	if parent := filepath.Dir(abs); parent != abs {
+		return filepath.Join(resolve(parent), filepath.Base(abs))
+	}
+	return abs
 }
 
 // maxDir leaves room for the longest socket name below the directory in the 107 bytes of a socket address.
