@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"bonsai/pkg/cluster/parts"
@@ -67,18 +68,23 @@ func (c *components) onAPIServer() ([]component, error) {
 		}
 		clients[name] = client
 	}
+	anything, err := parts.Metadata(c.pki.Component(pki.ControllerManager), pki.ControllerManager)
+	if err != nil {
+		return nil, err
+	}
 	shared := parts.Informers(clients[pki.ControllerManager])
 	return []component{
-		c.controllerManager(clients[pki.ControllerManager], shared),
+		c.controllerManager(clients[pki.ControllerManager], anything, shared),
 		c.scheduler(clients[pki.Scheduler], shared),
 		c.kubelet(clients[pki.Kubelet], shared),
 		c.proxy(clients[pki.Proxy], shared),
 	}, nil
 }
 
-func (c *components) controllerManager(client kubernetes.Interface, shared informers.SharedInformerFactory) component {
+func (c *components) controllerManager(client kubernetes.Interface, anything metadata.Interface, shared informers.SharedInformerFactory) component {
 	return component{name: "controller-manager", args: c.flags("controller-manager"), run: func(ctx context.Context) error {
-		return controller.Run(ctx, controller.Config{Client: client, Informers: shared, RootCA: c.pki.CA, Logger: c.Logger})
+		return controller.Run(ctx, controller.Config{
+			Client: client, Metadata: anything, Informers: shared, ClusterCIDR: parts.ClusterCIDR, RootCA: c.pki.CA, Logger: c.Logger})
 	}}
 }
 

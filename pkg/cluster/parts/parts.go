@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -62,6 +63,16 @@ func Connect(kubeconfig, component string) (kubernetes.Interface, error) {
 		return nil, err
 	}
 	return kubernetes.NewForConfig(c)
+}
+
+// Metadata returns a client for the metadata of objects of any kind, which the garbage collector and the emptying of namespaces
+// work with.
+func Metadata(kubeconfig, component string) (metadata.Interface, error) {
+	c, err := ClientConfig(kubeconfig, component)
+	if err != nil {
+		return nil, err
+	}
+	return metadata.NewForConfig(c)
 }
 
 // Informers returns an informer factory. Its objects come without managedFields, which no component reads and which are
