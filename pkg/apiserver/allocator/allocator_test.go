@@ -23,6 +23,12 @@ import (
 
 const servicePrefix = "/registry/services/specs/"
 
+// services is the row, which prepares a service before its addresses are planned.
+var services = func() *resource.Row {
+	rows := resource.Table()
+	return rows[slices.IndexFunc(rows, func(r *resource.Row) bool { return r.Kind == "Service" })]
+}()
+
 // world is a store with services in it, and what an API server does with them.
 type world struct {
 	*Allocator
@@ -71,8 +77,10 @@ func (w *world) write(ctx context.Context, s *corev1.Service) error {
 		next := s.DeepCopy()
 		var plan Plan
 		if old == nil {
+			services.PrepareCreate(next)
 			plan, err = w.Create(ctx, next)
 		} else {
+			services.PrepareUpdate(next, old)
 			plan, err = w.Update(ctx, next, old)
 		}
 		if err != nil {
@@ -203,10 +211,10 @@ func TestWhatIsChosen(t *testing.T) {
 		ip       string
 		families int
 	}{
-		"headless":           {service("h", ip("None")), "None", 1},
-		"headless, any":      {service("n", ip("None"), func(s *corev1.Service) { s.Spec.Selector = nil }), "None", 2},
-		"external name":      {service("e", kind(corev1.ServiceTypeExternalName)), "", 0},
-		"by the other field": {service("o", func(s *corev1.Service) { s.Spec.ClusterIPs = []string{"10.96.0.1"} }), "10.96.0.1", 1},
+		"headless":      {service("h", ip("None")), "None", 1},
+		"headless, any": {service("n", ip("None"), func(s *corev1.Service) { s.Spec.Selector = nil }), "None", 2},
+		"external name": {service("e", kind(corev1.ServiceTypeExternalName)), "", 0},
+		"for people":    {service("o", ip("10.96.0.1")), "10.96.0.1", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, w.write(ctx, tc.s))
@@ -265,7 +273,7 @@ func TestUpdates(t *testing.T) {
 
 	require.NoError(t, w.write(ctx, service("web")))
 	w.requireExact(t)
-	outside := service("web", kind(corev1.ServiceTypeExternalName), ip(had))
+	outside := service("web", kind(corev1.ServiceTypeExternalName), ip(had), func(s *corev1.Service) { s.Spec.ClusterIPs = []string{had} })
 	require.NoError(t, w.write(ctx, outside))
 	require.Empty(t, outside.Spec.ClusterIP)
 	w.requireExact(t)
@@ -345,6 +353,33 @@ func (w *world) step(ctx context.Context, r *rand.Rand) error {
 		}
 	}
 	return err
+}
+
+// Services that another API server wrote get their keys, once.
+func TestMissing(t *testing.T) {
+	w := newWorld(t, "10.96.0.0/24", 30000, 30099)
+	ctx := context.Background()
+	s := service("foreign", nodePort(30005, 30006), ip("10.96.0.77"))
+	services.PrepareCreate(s)
+	b, err := json.Marshal(s)
+	require.NoError(t, err)
+	_, err = w.store.Commit(ctx, store.Txn{Put: []store.Put{{Key: key(s), Value: b}}})
+	require.NoError(t, err)
+	for _, want := range []int{3, 0} {
+		plan, err := w.Missing(ctx, s)
+		require.NoError(t, err)
+		require.Len(t, plan.Put, want)
+		require.Empty(t, plan.Delete)
+		if want > 0 {
+			var txn store.Txn
+			plan.AddTo(&txn)
+			made, err := w.store.Commit(ctx, txn)
+			require.NoError(t, err)
+			require.NoError(t, w.store.Wait(ctx, made[0].Rev))
+		}
+	}
+	w.requireExact(t)
+	require.ErrorContains(t, w.write(ctx, service("x", nodePort(30006))), "already allocated")
 }
 
 func TestNewRefuses(t *testing.T) {
