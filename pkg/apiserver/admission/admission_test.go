@@ -290,7 +290,9 @@ func asNode(a *Attributes, node string) *Attributes {
 
 func mirror(node string, change func(*corev1.Pod)) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
+		yes := true
 		p.Annotations, p.Spec.NodeName = map[string]string{corev1.MirrorPodAnnotationKey: "h"}, node
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: node, UID: types.UID(node + "-uid"), Controller: &yes}}
 		if change != nil {
 			change(p)
 		}

@@ -56,7 +56,7 @@ func (NodeRestriction) Validate(context.Context, *Attributes) error { return nil
 func (p NodeRestriction) pod(ctx context.Context, a *Attributes, node string) error {
 	switch a.Operation {
 	case Create:
-		return mirrorPod(a, node)
+		return p.mirrorPod(ctx, a, node)
 	case Delete:
 		bound, err := p.boundTo(ctx, a, a.Name, node)
 		if err == nil && !bound {
@@ -67,33 +67,54 @@ func (p NodeRestriction) pod(ctx context.Context, a *Attributes, node string) er
 	return a.forbidden("unexpected operation %q, node %q can only create and delete mirror pods", a.Operation, node)
 }
 
-func mirrorPod(a *Attributes, node string) error {
+func (p NodeRestriction) mirrorPod(ctx context.Context, a *Attributes, node string) error {
 	pod, ok := a.Object.(*corev1.Pod)
-	if !ok {
-		return a.wrongType(NodeRestriction{}.Name())
-	}
 	switch {
+	case !ok:
+		return a.wrongType(p.Name())
 	case !isMirror(pod):
 		return a.forbidden("pod does not have %q annotation, node %q can only create mirror pods", corev1.MirrorPodAnnotationKey, node)
 	case pod.Spec.NodeName != node:
 		return a.forbidden("node %q can only create pods with spec.nodeName set to itself", node)
-	case len(pod.OwnerReferences) > 1:
-		return a.forbidden("node %q can only create pods with a single owner reference set to itself", node)
-	case len(pod.OwnerReferences) == 1 && !ownedBy(pod, node):
-		return a.forbidden("node %q can only create pods with an owner reference set to itself", node)
+	}
+	if err := p.ownedBy(ctx, a, pod, node); err != nil {
+		return err
+	}
+	switch {
 	case pod.Spec.ServiceAccountName != "":
 		return a.forbidden("node %q can not create pods that reference a service account", node)
 	case len(secretsOf(pod)) > 0:
-		return a.forbidden("node %q can not create pods that reference %s", node, "secrets")
+		return a.forbidden("node %q can not create pods that reference secrets", node)
 	case needsAPI(pod) != "":
 		return a.forbidden("node %q can not create pods that reference %s", node, needsAPI(pod))
 	}
 	return nil
 }
 
-func ownedBy(pod *corev1.Pod, node string) bool {
-	o := pod.OwnerReferences[0]
-	return o.APIVersion == "v1" && o.Kind == "Node" && o.Name == node && (o.BlockOwnerDeletion == nil || !*o.BlockOwnerDeletion)
+// ownedBy holds a mirror pod to be the node's own, so that it goes when the node goes.
+func (p NodeRestriction) ownedBy(ctx context.Context, a *Attributes, pod *corev1.Pod, node string) error {
+	if len(pod.OwnerReferences) > 1 {
+		return a.forbidden("node %q can only create pods with a single owner reference set to itself", node)
+	}
+	if len(pod.OwnerReferences) == 0 {
+		return a.forbidden("node %q can only create pods with an owner reference set to itself", node)
+	}
+	switch o := pod.OwnerReferences[0]; {
+	case o.APIVersion != "v1" || o.Kind != "Node" || o.Name != node:
+		return a.forbidden("node %q can only create pods with an owner reference set to itself", node)
+	case o.Controller == nil || !*o.Controller:
+		return a.forbidden("node %q can only create pods with a controller owner reference set to itself", node)
+	case o.BlockOwnerDeletion != nil && *o.BlockOwnerDeletion:
+		return a.forbidden("node %q must not set blockOwnerDeletion on an owner reference", node)
+	}
+	found, err := p.get.Get(ctx, schema.GroupResource{Resource: "nodes"}, "", node)
+	if err != nil {
+		return err
+	}
+	if uid := pod.OwnerReferences[0].UID; found.GetUID() != uid {
+		return a.forbidden("node %s UID mismatch: expected %s got %s", node, uid, found.GetUID())
+	}
+	return nil
 }
 
 func podStatus(a *Attributes, node string) error {
@@ -111,7 +132,7 @@ func podStatus(a *Attributes, node string) error {
 	case !equality.Semantic.DeepEqual(next.Labels, old.Labels):
 		return a.forbidden("node %q cannot update labels through pod status", node)
 	case !equality.Semantic.DeepEqual(next.Status.ResourceClaimStatuses, old.Status.ResourceClaimStatuses):
-		return a.forbidden("node %q cannot update resource claim statuses", node)
+		return a.forbidden("node %q cannot update resource claim statues", node)
 	}
 	return nil
 }
@@ -164,6 +185,9 @@ func ownNode(a *Attributes, node string) error {
 		return nil // a delete, which the authorizer has refused
 	}
 	if a.Operation == Create {
+		if next.Spec.ConfigSource != nil {
+			return a.forbidden("node %q is not allowed to create pods with a non-nil configSource", node)
+		}
 		if bad := foreignLabels(next.Labels, nil); len(bad) > 0 {
 			return a.forbidden("node %q is not allowed to set the following labels: %s", node, strings.Join(bad, ", "))
 		}
@@ -174,6 +198,8 @@ func ownNode(a *Attributes, node string) error {
 		return a.wrongType(NodeRestriction{}.Name())
 	}
 	switch bad := foreignLabels(next.Labels, old.Labels); {
+	case next.Spec.ConfigSource != nil && !equality.Semantic.DeepEqual(next.Spec.ConfigSource, old.Spec.ConfigSource):
+		return a.forbidden("node %q is not allowed to update configSource to a new non-nil configSource", node)
 	case !equality.Semantic.DeepEqual(next.Spec.Taints, old.Spec.Taints):
 		return a.forbidden("node %q is not allowed to modify taints", node)
 	case !equality.Semantic.DeepEqual(next.OwnerReferences, old.OwnerReferences):

@@ -54,6 +54,7 @@ func TestNodeRestriction(t *testing.T) {
 		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault"}}}}}}}
 	g := cluster()
 	g["namespaces//kube-node-lease"] = g["namespaces//shop"]
+	g["nodes//oak"] = node("oak", nil)
 	g["pods/shop/web"], g["pods/shop/db"] = vault, on("db", "elm")
 
 	for name, tc := range map[string]struct {
@@ -64,6 +65,10 @@ func TestNodeRestriction(t *testing.T) {
 		"ordinary pod":                    {request(Create, "pods", on("x", "oak"), nil), `pods "x" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "oak" can only create mirror pods`},
 		"mirror pod elsewhere":            {request(Create, "pods", pod(mirror("elm", nil)), nil), `pods "web" is forbidden: node "oak" can only create pods with spec.nodeName set to itself`},
 		"mirror pod with a config map":    {request(Create, "pods", pod(mirror("oak", usesConfigMap)), nil), `pods "web" is forbidden: node "oak" can not create pods that reference configmaps`},
+		"mirror pod of nobody":            {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) { p.OwnerReferences = nil })), nil), `pods "web" is forbidden: node "oak" can only create pods with an owner reference set to itself`},
+		"mirror pod of another node":      {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) { p.OwnerReferences[0].Name = "elm" })), nil), `pods "web" is forbidden: node "oak" can only create pods with an owner reference set to itself`},
+		"mirror pod of an earlier node":   {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) { p.OwnerReferences[0].UID = "old" })), nil), `pods "web" is forbidden: node oak UID mismatch: expected old got oak-uid`},
+		"mirror pod, not controlled":      {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil })), nil), `pods "web" is forbidden: node "oak" can only create pods with a controller owner reference set to itself`},
 		"delete own pod":                  {request(Delete, "pods", nil, on("web", "oak")), ""},
 		"delete other pod":                {request(Delete, "pods", nil, on("db", "elm")), `pods "db" is forbidden: node "oak" can only delete pods with spec.nodeName set to itself`},
 		"update pod":                      {request(Update, "pods", on("web", "oak"), on("web", "oak")), `pods "web" is forbidden: unexpected operation "UPDATE", node "oak" can only create and delete mirror pods`},
@@ -86,7 +91,7 @@ func TestNodeRestriction(t *testing.T) {
 		"other lease":                     {request(Create, "leases.coordination.k8s.io", lease("elm"), nil), `leases.coordination.k8s.io "elm" is forbidden: can only access node lease with the same name as the requesting node`},
 		"token for own pod":               {request(Create, "serviceaccounts/token", token("web", "u"), nil), ""},
 		"token for own pod, its audience": {request(Create, "serviceaccounts/token", token("web", "u", "vault"), nil), ""},
-		"token for an audience of nobody": {request(Create, "serviceaccounts/token", token("web", "u", "bank"), nil), `serviceaccounts "Unknown" is forbidden: audience "bank" not found in pod spec volume`},
+		"token for an audience of nobody": {request(Create, "serviceaccounts/token", token("web", "u", "bank"), nil), `serviceaccounts "Unknown" is forbidden: audience "bank" not found in pod spec volume, system:node:oak is not authorized to request tokens for this audience`},
 		"token for other pod":             {request(Create, "serviceaccounts/token", token("db", "u"), nil), `serviceaccounts "Unknown" is forbidden: node requested token bound to a pod scheduled on a different node`},
 		"token without UID":               {request(Create, "serviceaccounts/token", token("web", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token with a pod binding without a uid`},
 		"token without pod":               {request(Create, "serviceaccounts/token", token("", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token not bound to a pod`},

@@ -38,7 +38,7 @@ func (p NodeRestriction) token(ctx context.Context, a *Attributes, node string) 
 	}
 	for _, audience := range req.Spec.Audiences {
 		if !asksFor(pod, audience) {
-			return a.forbidden("audience %q not found in pod spec volume", audience)
+			return a.forbidden("audience %q not found in pod spec volume, %s is not authorized to request tokens for this audience", audience, a.User.Name)
 		}
 	}
 	return nil

@@ -51,28 +51,28 @@ func envSecrets(c *corev1.Container) []string {
 	return names
 }
 
-// needsAPI returns what a pod needs that only the API can give (config maps, claims), or "".
+// needsAPI returns the first kind of object, besides secrets, that a pod names in a volume or its environment, or "".
 func needsAPI(p *corev1.Pod) string {
+	kinds := map[string]bool{}
 	for _, v := range p.Spec.Volumes {
-		switch {
-		case v.ConfigMap != nil:
-			return "configmaps"
-		case v.PersistentVolumeClaim != nil || v.Ephemeral != nil:
-			return "persistentvolumeclaims"
-		case v.Projected == nil:
+		kinds["configmaps"] = kinds["configmaps"] || v.ConfigMap != nil
+		kinds["persistentvolumeclaims"] = kinds["persistentvolumeclaims"] || v.PersistentVolumeClaim != nil
+		if v.Projected == nil {
 			continue
 		}
 		for _, s := range v.Projected.Sources {
-			if s.ConfigMap != nil {
-				return "configmaps"
-			}
+			kinds["configmaps"] = kinds["configmaps"] || s.ConfigMap != nil
+			kinds["clustertrustbundles"] = kinds["clustertrustbundles"] || s.ClusterTrustBundle != nil
 		}
 	}
 	for _, cs := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 		for i := range cs {
-			if envConfigMap(&cs[i]) {
-				return "configmaps"
-			}
+			kinds["configmaps"] = kinds["configmaps"] || envConfigMap(&cs[i])
+		}
+	}
+	for _, kind := range []string{"configmaps", "clustertrustbundles", "persistentvolumeclaims"} {
+		if kinds[kind] {
+			return kind
 		}
 	}
 	return ""

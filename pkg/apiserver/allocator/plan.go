@@ -34,10 +34,32 @@ func (a *Allocator) Create(ctx context.Context, s *corev1.Service) (Plan, error)
 	return a.plan(ctx, s, nil)
 }
 
-// Update does so for a changed one, and gives back what it does not need any more. old is what is stored.
+// Update does so for a changed one, and gives back what it does not need any more. old is what is stored; next has been prepared by
+// the row of services, which carries over from old what the client left out.
 func (a *Allocator) Update(ctx context.Context, next, old *corev1.Service) (Plan, error) {
-	Carry(next, old)
 	return a.plan(ctx, next, old)
+}
+
+// Missing is for a service that some other API server has written: it takes what the service holds and has no key.
+func (a *Allocator) Missing(ctx context.Context, s *corev1.Service) (Plan, error) {
+	p := &planner{Allocator: a, service: s}
+	for _, pool := range []struct {
+		pool
+		holds     []string
+		all, have *[]string
+	}{{a.ips, holdsIPs(s), &p.ips, &p.hadIPs}, {a.ports, portNames(s), &p.ports, &p.hadPorts}} {
+		*pool.all = pool.holds
+		for _, name := range pool.holds {
+			taken, err := pool.taken(ctx, name)
+			if err != nil {
+				return Plan{}, err
+			}
+			if taken {
+				*pool.have = append(*pool.have, name)
+			}
+		}
+	}
+	return p.difference()
 }
 
 // Delete gives back everything.
@@ -50,18 +72,22 @@ func keys(s *corev1.Service) []string {
 	for _, ip := range holdsIPs(s) {
 		list = append(list, ipPrefix+ip)
 	}
-	for _, port := range holdsPorts(s) {
-		list = append(list, portPrefix+strconv.Itoa(int(port)))
+	for _, port := range portNames(s) {
+		list = append(list, portPrefix+port)
 	}
 	return list
 }
 
-func (a *Allocator) plan(ctx context.Context, s, old *corev1.Service) (Plan, error) {
-	p := &planner{Allocator: a, service: s, hadIPs: holdsIPs(old)}
-	for _, port := range holdsPorts(old) {
-		p.hadPorts = append(p.hadPorts, strconv.Itoa(int(port)))
+func portNames(s *corev1.Service) []string {
+	var names []string
+	for _, port := range holdsPorts(s) {
+		names = append(names, strconv.Itoa(int(port)))
 	}
-	normalize(s)
+	return names
+}
+
+func (a *Allocator) plan(ctx context.Context, s, old *corev1.Service) (Plan, error) {
+	p := &planner{Allocator: a, service: s, hadIPs: holdsIPs(old), hadPorts: portNames(old)}
 	if errs := families(s); len(errs) > 0 {
 		return Plan{}, p.invalid(errs...)
 	}
@@ -83,10 +109,7 @@ func (p *planner) assignIP(ctx context.Context) error {
 	if !needsIP(s) {
 		return nil
 	}
-	if len(s.Spec.ClusterIPs) > 1 {
-		return p.invalid(field.Invalid(field.NewPath("spec", "clusterIPs"), s.Spec.ClusterIPs, "may only hold one IP, as this cluster is not configured for dual-stack services"))
-	}
-	if len(s.Spec.ClusterIPs) == 0 {
+	if len(s.Spec.ClusterIPs) == 0 && s.Spec.ClusterIP == "" {
 		ip, err := p.Allocator.ips.free(ctx, nil)
 		if err != nil {
 			return apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
@@ -95,34 +118,41 @@ func (p *planner) assignIP(ctx context.Context) error {
 		p.ips = s.Spec.ClusterIPs
 		return nil
 	}
-	ip := s.Spec.ClusterIPs[0]
-	p.ips = s.Spec.ClusterIPs
-	if slices.Contains(p.hadIPs, ip) {
-		return nil
-	}
-	if why, err := p.ipRefused(ctx, ip); err != nil {
-		return err
-	} else if why != "" {
-		return p.invalid(field.Invalid(field.NewPath("spec", "clusterIPs"), s.Spec.ClusterIPs, fmt.Sprintf("failed to allocate IP %v: %s", ip, why)))
+	for _, ip := range s.Spec.ClusterIPs {
+		if !slices.Contains(p.hadIPs, ip) {
+			if err := p.takeIP(ctx, ip); err != nil {
+				return err
+			}
+		}
+		p.ips = append(p.ips, ip)
 	}
 	return nil
 }
 
-// ipRefused says why the IP cannot be had.
-func (p *planner) ipRefused(ctx context.Context, ip string) (string, error) {
-	cidr := p.config.ServiceCIDR.Masked()
+// takeIP refuses an IP that cannot be had. What is no IP at all is for validation to refuse, which comes after.
+func (p *planner) takeIP(ctx context.Context, ip string) error {
+	refuse := func(why string) error {
+		return p.invalid(field.Invalid(field.NewPath("spec", "clusterIPs"), p.service.Spec.ClusterIPs, fmt.Sprintf("failed to allocate IP %v: %s", ip, why)))
+	}
 	at, err := netip.ParseAddr(ip)
-	if err != nil || !cidr.Contains(at) || at == cidr.Addr() || at == addr(cidr, p.Allocator.ips.size+1) {
-		return fmt.Sprintf("the provided IP (%s) is not in the valid range. The range of valid IPs is %s", ip, cidr), nil
+	if err != nil {
+		return nil
+	}
+	cidr := p.config.ServiceCIDR.Masked()
+	switch {
+	case !cidr.Contains(at):
+		return refuse("the provided network does not match the current range")
+	case at == cidr.Addr(), at == addr(cidr, p.Allocator.ips.size+1):
+		return refuse(fmt.Sprintf("provided IP %s is not in the valid range", ip))
 	}
 	taken, err := p.Allocator.ips.taken(ctx, ip)
 	if err != nil {
-		return "", apierrors.NewInternalError(err)
+		return apierrors.NewInternalError(err)
 	}
 	if taken {
-		return "provided IP is already allocated", nil
+		return refuse("provided IP is already allocated")
 	}
-	return "", nil
+	return nil
 }
 
 // assignPorts takes the node ports that the client asks for, and free ones for the rest. Ports that differ in their protocol only

@@ -175,6 +175,19 @@ func TestStorageHash(t *testing.T) {
 	}
 }
 
+// All kinds of the cluster can be told.
+func TestWholeTable(t *testing.T) {
+	all := resource.Table()
+	for _, r := range auth.Reviews(nil, nil, nil) {
+		all = append(all, r.Row)
+	}
+	d, err := New(all, "192.0.2.7:6443")
+	require.NoError(t, err)
+	require.True(t, d.Serves("/apis/authorization.k8s.io/v1"))
+	require.False(t, d.Serves("/apis/nothing/v1"))
+	require.Equal(t, http.StatusNotFound, get(d, "/apis/nothing/v1", "").Code)
+}
+
 // The two forms, read by client-go, say the same.
 func TestClientSeesTheSameInBothForms(t *testing.T) {
 	server := httptest.NewServer(documents(t))

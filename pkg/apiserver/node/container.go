@@ -2,22 +2,11 @@ package node
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
 )
-
-// options reads a query into the options of a subresource.
-func options(query url.Values, into runtime.Object) error {
-	if err := scheme.ParameterCodec.DecodeParameters(query, corev1.SchemeGroupVersion, into); err != nil {
-		return apierrors.NewBadRequest(err.Error())
-	}
-	return nil
-}
 
 // container returns the one that is meant: the one named, or the only one.
 func container(p *corev1.Pod, name string) (string, error) {

@@ -17,11 +17,11 @@ import (
 
 // log copies a container's log. A pod without a node has an empty one.
 func (n *Nodes) log(w http.ResponseWriter, r *http.Request, to Connection) error {
-	var o corev1.PodLogOptions
-	if err := options(r.URL.Query(), &o); err != nil {
+	o, err := logOptions(r.URL.Query())
+	if err != nil {
 		return err
 	}
-	if errs := validateLog(&o); len(errs) > 0 {
+	if errs := validateLog(o); len(errs) > 0 {
 		return apierrors.NewInvalid(schema.GroupKind{Kind: "PodLogOptions"}, to.Name, errs)
 	}
 	pod, err := find[*corev1.Pod](r.Context(), n, "pods", to.Namespace, to.Name)
@@ -42,7 +42,7 @@ func (n *Nodes) log(w http.ResponseWriter, r *http.Request, to Connection) error
 		return err
 	}
 	from.Path = "/containerLogs/" + pod.Namespace + "/" + pod.Name + "/" + name
-	from.RawQuery = logQuery(&o).Encode()
+	from.RawQuery = logQuery(o).Encode()
 	trust := n.kubelet
 	if o.InsecureSkipTLSVerifyBackend {
 		trust = n.trusting
@@ -90,9 +90,6 @@ func logQuery(o *corev1.PodLogOptions) url.Values {
 	number("limitBytes", o.LimitBytes)
 	if o.SinceTime != nil {
 		q.Set("sinceTime", o.SinceTime.UTC().Format(time.RFC3339))
-	}
-	if o.Stream != nil {
-		q.Set("stream", *o.Stream)
 	}
 	return q
 }

@@ -12,21 +12,12 @@ import (
 
 // exec runs a command in a container.
 func (n *Nodes) exec(w http.ResponseWriter, r *http.Request, to Connection) error {
-	var o corev1.PodExecOptions
-	if err := options(r.URL.Query(), &o); err != nil {
-		return err
-	}
-	q := url.Values{"command": o.Command}
-	return n.terminal(w, r, to, "/exec/", o.Container, streams{o.Stdin, o.Stdout, o.Stderr, o.TTY}, q)
+	return n.terminal(w, r, to, "/exec/", url.Values{"command": r.URL.Query()["command"]})
 }
 
 // attach joins the streams of a container's first process.
 func (n *Nodes) attach(w http.ResponseWriter, r *http.Request, to Connection) error {
-	var o corev1.PodAttachOptions
-	if err := options(r.URL.Query(), &o); err != nil {
-		return err
-	}
-	return n.terminal(w, r, to, "/attach/", o.Container, streams{o.Stdin, o.Stdout, o.Stderr, o.TTY}, url.Values{})
+	return n.terminal(w, r, to, "/attach/", url.Values{})
 }
 
 // streams are those that a client wants.
@@ -41,7 +32,12 @@ func (s streams) addTo(q url.Values) {
 	}
 }
 
-func (n *Nodes) terminal(w http.ResponseWriter, r *http.Request, to Connection, path, name string, s streams, q url.Values) error {
+// terminal is both: path and q are what the kubelet is asked, but for the streams.
+func (n *Nodes) terminal(w http.ResponseWriter, r *http.Request, to Connection, path string, q url.Values) error {
+	name, s, err := terminalOptions(r.URL.Query())
+	if err != nil {
+		return err
+	}
 	pod, err := find[*corev1.Pod](r.Context(), n, "pods", to.Namespace, to.Name)
 	if err != nil {
 		return err
@@ -67,8 +63,8 @@ func (n *Nodes) terminal(w http.ResponseWriter, r *http.Request, to Connection, 
 
 // portForward carries connections to ports of a pod.
 func (n *Nodes) portForward(w http.ResponseWriter, r *http.Request, to Connection) error {
-	var o corev1.PodPortForwardOptions
-	if err := options(r.URL.Query(), &o); err != nil {
+	ports, err := forwardPorts(r.URL.Query())
+	if err != nil {
 		return err
 	}
 	pod, err := find[*corev1.Pod](r.Context(), n, "pods", to.Namespace, to.Name)
@@ -83,7 +79,7 @@ func (n *Nodes) portForward(w http.ResponseWriter, r *http.Request, to Connectio
 		return err
 	}
 	q := url.Values{}
-	for _, p := range o.Ports {
+	for _, p := range ports {
 		q.Add("port", strconv.Itoa(int(p)))
 	}
 	kubelet.Path = "/portForward/" + pod.Namespace + "/" + pod.Name
