@@ -26,20 +26,20 @@ func (c *podCheck) valueFrom(v *corev1.EnvVar, path *field.Path) field.ErrorList
 	if s == nil {
 		return nil
 	}
-	all := []source{
-		sourceOf(s.FieldRef, "fieldRef", path, func(r *corev1.ObjectFieldSelector, path *field.Path) field.ErrorList {
+	all := []choice{
+		choiceOf(s.FieldRef, "fieldRef", path, func(r *corev1.ObjectFieldSelector, path *field.Path) field.ErrorList {
 			return fieldRef(r, envFieldPaths, path)
 		}),
-		sourceOf(s.ResourceFieldRef, "resourceFieldRef", path, func(r *corev1.ResourceFieldSelector, path *field.Path) field.ErrorList {
+		choiceOf(s.ResourceFieldRef, "resourceFieldRef", path, func(r *corev1.ResourceFieldSelector, path *field.Path) field.ErrorList {
 			return resourceFieldRef(r, false, path)
 		}),
-		sourceOf(s.ConfigMapKeyRef, "configMapKeyRef", path, func(r *corev1.ConfigMapKeySelector, path *field.Path) field.ErrorList {
+		choiceOf(s.ConfigMapKeyRef, "configMapKeyRef", path, func(r *corev1.ConfigMapKeySelector, path *field.Path) field.ErrorList {
 			return keyRef(r.Name, r.Key, path)
 		}),
-		sourceOf(s.SecretKeyRef, "secretKeyRef", path, func(r *corev1.SecretKeySelector, path *field.Path) field.ErrorList {
+		choiceOf(s.SecretKeyRef, "secretKeyRef", path, func(r *corev1.SecretKeySelector, path *field.Path) field.ErrorList {
 			return keyRef(r.Name, r.Key, path)
 		}),
-		sourceOf(s.FileKeyRef, "fileKeyRef", path, c.fileKeyRef),
+		choiceOf(s.FileKeyRef, "fileKeyRef", path, c.fileKeyRef),
 	}
 	errs, count := checkSet(all)
 	switch {
@@ -81,11 +81,11 @@ func envFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
 		if s.Prefix != "" {
 			errs = invalid(at.Child("prefix"), s.Prefix, validation.IsRelaxedEnvVarName(s.Prefix))
 		}
-		more, count := checkSet([]source{
-			sourceOf(s.ConfigMapRef, "configMapRef", at, func(r *corev1.ConfigMapEnvSource, at *field.Path) field.ErrorList {
+		more, count := checkSet([]choice{
+			choiceOf(s.ConfigMapRef, "configMapRef", at, func(r *corev1.ConfigMapEnvSource, at *field.Path) field.ErrorList {
 				return nameRef(r.Name, at.Child("name"))
 			}),
-			sourceOf(s.SecretRef, "secretRef", at, func(r *corev1.SecretEnvSource, at *field.Path) field.ErrorList {
+			choiceOf(s.SecretRef, "secretRef", at, func(r *corev1.SecretEnvSource, at *field.Path) field.ErrorList {
 				return nameRef(r.Name, at.Child("name"))
 			}),
 		})

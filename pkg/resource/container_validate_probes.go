@@ -61,16 +61,16 @@ type handler struct {
 }
 
 func (c *podCheck) handler(h handler, path *field.Path) field.ErrorList {
-	all := []source{
-		sourceOf(h.exec, "exec", path, execAction),
-		sourceOf(h.http, "httpGet", path, httpAction),
-		sourceOf(h.tcp, "tcpSocket", path, func(t *corev1.TCPSocketAction, path *field.Path) field.ErrorList {
+	all := []choice{
+		choiceOf(h.exec, "exec", path, execAction),
+		choiceOf(h.http, "httpGet", path, httpAction),
+		choiceOf(h.tcp, "tcpSocket", path, func(t *corev1.TCPSocketAction, path *field.Path) field.ErrorList {
 			return portNumberOrName(t.Port, path.Child("port"))
 		}),
-		sourceOf(h.grpc, "grpc", path, func(g *corev1.GRPCAction, path *field.Path) field.ErrorList {
+		choiceOf(h.grpc, "grpc", path, func(g *corev1.GRPCAction, path *field.Path) field.ErrorList {
 			return portNumberOrName(intstr.FromInt32(g.Port), path.Child("port"))
 		}),
-		sourceOf(h.sleep, "sleep", path, c.sleep),
+		choiceOf(h.sleep, "sleep", path, c.sleep),
 	}
 	errs, count := onlyOne(all, path, "may not specify more than 1 handler type")
 	return append(errs, when(count == 0, field.Required(path, "must specify a handler type"))...)

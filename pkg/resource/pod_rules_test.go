@@ -2,6 +2,8 @@ package resource
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,16 +77,6 @@ func TestScale(t *testing.T) {
 	require.Equal(t, "a in (x,y)", replicaSets().Scale.Get(odd).Selector)
 }
 
-func TestBinding(t *testing.T) {
-	binding := func(kind, name string) *corev1.Binding {
-		return &corev1.Binding{Target: corev1.ObjectReference{Kind: kind, Name: name}}
-	}
-	require.Empty(t, ValidateBinding(binding("Node", "a")))
-	require.Empty(t, ValidateBinding(binding("", "a")))
-	require.Equal(t, "target.kind: FieldValueNotSupported: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\"\n"+
-		"target.name: FieldValueRequired: Required value\n", causes(ValidateBinding(binding("Pod", ""))))
-}
-
 // TestStatusKeeps: a kubelet that leaves out what it does not know must not erase it.
 func TestStatusKeeps(t *testing.T) {
 	old := &corev1.Pod{
@@ -148,6 +140,44 @@ func TestQOS(t *testing.T) {
 			require.Equal(t, c.want, podQOS(&corev1.PodSpec{InitContainers: containers(c.init), Containers: containers(c.main), Resources: c.pod}))
 		})
 	}
+}
+
+// TestPartsCopeWithAnything: no pod that decodes may panic the rules of a subresource.
+func TestPartsCopeWithAnything(t *testing.T) {
+	row := pods()
+	f := filler(2)
+	old := row.StorageVersion().New()
+	for range objectsPerKind {
+		next := random(f, row.StorageVersion())
+		for _, s := range row.Subresources {
+			if s.Update != nil {
+				changed := next.DeepCopyObject().(Object)
+				s.Update.Validate(changed, old)
+				s.Update.Prepare(changed, old)
+				s.Update.Validate(changed, old)
+			}
+		}
+		old = next
+	}
+}
+
+// TestSubresources is what discovery lists besides status.
+func TestSubresources(t *testing.T) {
+	var lines []string
+	for _, s := range pods().Subresources {
+		lines = append(lines, fmt.Sprintf("%s %s %s %s", s.Name, s.GroupVersion, s.Kind, strings.Join(s.Verbs, ",")))
+	}
+	require.Equal(t, []string{
+		"attach v1 PodAttachOptions create,get",
+		"binding v1 Binding create",
+		"ephemeralcontainers v1 Pod get,patch,update",
+		"eviction policy/v1 Eviction create",
+		"exec v1 PodExecOptions create,get",
+		"log v1 Pod get",
+		"portforward v1 PodPortForwardOptions create,get",
+		"proxy v1 PodProxyOptions create,delete,get,patch,update",
+		"resize v1 Pod get,patch,update",
+	}, lines)
 }
 
 // somePod draws a pod of parts that can be valid together, though not every combination is.

@@ -195,11 +195,3 @@ func tokensWithoutAccount(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 		})
 	})
 }
-
-// ValidateBinding validates the body of pods/binding.
-func ValidateBinding(b *corev1.Binding) field.ErrorList {
-	path := field.NewPath("target")
-	other := b.Target.Kind != "" && b.Target.Kind != "Node"
-	return append(when(other, field.NotSupported(path.Child("kind"), b.Target.Kind, []string{"Node", "<empty>"})),
-		present(b.Target.Name, path.Child("name"))...)
-}

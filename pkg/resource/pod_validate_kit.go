@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The words that the validation of pods is written in. Each function returns what is wrong, in the order in which
+// The words that validation is written in. Each function returns what is wrong, in the order in which
 // the API reports it: people read the first message, and scripts compare all of them.
 
 // join puts findings one after the other.
@@ -115,4 +115,43 @@ func (t taken) claim(name string) bool {
 	}
 	t[name] = true
 	return true
+}
+
+// choice is one of several fields of which a client sets one, such as the sources of a volume.
+type choice struct {
+	name  string
+	set   bool
+	check func() field.ErrorList
+}
+
+// choiceOf is the choice of p, by the name that it has in path.
+func choiceOf[T any](p *T, name string, path *field.Path, check func(*T, *field.Path) field.ErrorList) choice {
+	return choice{name, p != nil, func() field.ErrorList { return check(p, path.Child(name)) }}
+}
+
+// onlyOne checks the first choice that is set, refuses any further, and counts them.
+func onlyOne(all []choice, path *field.Path, refusal string) (errs field.ErrorList, count int) {
+	for _, s := range all {
+		switch {
+		case !s.set:
+			continue
+		case count == 0:
+			errs = append(errs, s.check()...)
+		default:
+			errs = append(errs, field.Forbidden(path.Child(s.name), refusal))
+		}
+		count++
+	}
+	return errs, count
+}
+
+// checkSet checks all choices that are set, and counts them.
+func checkSet(all []choice) (errs field.ErrorList, count int) {
+	for _, s := range all {
+		if s.set {
+			count++
+			errs = append(errs, s.check()...)
+		}
+	}
+	return errs, count
 }

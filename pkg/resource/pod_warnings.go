@@ -59,7 +59,9 @@ func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, path *
 		if sc == nil || sc.SeccompProfile == nil {
 			w.profile(annotations, corev1.SeccompContainerAnnotationKeyPrefix+c.Name, "non-functional in v1.27+", "seccompProfile", meta)
 		}
-		if (sc == nil || sc.AppArmorProfile == nil) && (pod == nil || pod.AppArmorProfile == nil) {
+		// A pod's annotation has become its field by now, so the field does not tell who wrote it.
+		silent := (sc == nil || sc.AppArmorProfile == nil) && (pod == nil || pod.AppArmorProfile == nil)
+		if isPod := path == nil; isPod || silent {
 			w.profile(annotations, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name, "deprecated since v1.30", "appArmorProfile", meta)
 		}
 	})

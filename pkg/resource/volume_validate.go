@@ -43,45 +43,6 @@ func (c *podCheck) claimsMade() taken {
 	return made
 }
 
-// source is one kind of volume in the order of the API: present if set, with its check.
-type source struct {
-	name  string
-	set   bool
-	check func() field.ErrorList
-}
-
-// sourceOf makes a source from the pointer in a VolumeSource.
-func sourceOf[T any](p *T, name string, path *field.Path, check func(*T, *field.Path) field.ErrorList) source {
-	return source{name, p != nil, func() field.ErrorList { return check(p, path.Child(name)) }}
-}
-
-// onlyOne checks the first source that is set, refuses any further, and counts them.
-func onlyOne(all []source, path *field.Path, refusal string) (errs field.ErrorList, count int) {
-	for _, s := range all {
-		switch {
-		case !s.set:
-			continue
-		case count == 0:
-			errs = append(errs, s.check()...)
-		default:
-			errs = append(errs, field.Forbidden(path.Child(s.name), refusal))
-		}
-		count++
-	}
-	return errs, count
-}
-
-// checkSet checks all sources that are set, and counts them.
-func checkSet(all []source) (errs field.ErrorList, count int) {
-	for _, s := range all {
-		if s.set {
-			count++
-			errs = append(errs, s.check()...)
-		}
-	}
-	return errs, count
-}
-
 // volumeSource wants exactly one source.
 func (c *podCheck) volumeSource(v *corev1.Volume, path *field.Path) field.ErrorList {
 	all := append(c.commonSources(v, path), rareSources(v, path)...)
@@ -90,23 +51,23 @@ func (c *podCheck) volumeSource(v *corev1.Volume, path *field.Path) field.ErrorL
 }
 
 // commonSources are those that every cluster has.
-func (c *podCheck) commonSources(v *corev1.Volume, path *field.Path) []source {
+func (c *podCheck) commonSources(v *corev1.Volume, path *field.Path) []choice {
 	s := &v.VolumeSource
-	return []source{
-		sourceOf(s.EmptyDir, "emptyDir", path, emptyDirVolume),
-		sourceOf(s.HostPath, "hostPath", path, hostPathVolume),
-		sourceOf(s.GitRepo, "gitRepo", path, gitRepoVolume),
-		sourceOf(s.Secret, "secret", path, secretVolume),
-		sourceOf(s.NFS, "nfs", path, nfsVolume),
-		sourceOf(s.PersistentVolumeClaim, "persistentVolumeClaim", path, claimVolume),
-		sourceOf(s.DownwardAPI, "downwardAPI", path, downwardVolume),
-		sourceOf(s.ConfigMap, "configMap", path, configMapVolume),
-		sourceOf(s.Projected, "projected", path, projectedVolume),
-		sourceOf(s.CSI, "csi", path, csiVolume),
-		sourceOf(s.Ephemeral, "ephemeral", path, func(e *corev1.EphemeralVolumeSource, at *field.Path) field.ErrorList {
+	return []choice{
+		choiceOf(s.EmptyDir, "emptyDir", path, emptyDirVolume),
+		choiceOf(s.HostPath, "hostPath", path, hostPathVolume),
+		choiceOf(s.GitRepo, "gitRepo", path, gitRepoVolume),
+		choiceOf(s.Secret, "secret", path, secretVolume),
+		choiceOf(s.NFS, "nfs", path, nfsVolume),
+		choiceOf(s.PersistentVolumeClaim, "persistentVolumeClaim", path, claimVolume),
+		choiceOf(s.DownwardAPI, "downwardAPI", path, downwardVolume),
+		choiceOf(s.ConfigMap, "configMap", path, configMapVolume),
+		choiceOf(s.Projected, "projected", path, projectedVolume),
+		choiceOf(s.CSI, "csi", path, csiVolume),
+		choiceOf(s.Ephemeral, "ephemeral", path, func(e *corev1.EphemeralVolumeSource, at *field.Path) field.ErrorList {
 			return join(ephemeralVolume(e, at), c.ephemeralName(v.Name, path.Child("name")))
 		}),
-		sourceOf(s.Image, "image", path, c.imageVolume),
+		choiceOf(s.Image, "image", path, c.imageVolume),
 	}
 }
 

@@ -109,17 +109,17 @@ func (p *projectedPaths) add(file, value string) field.ErrorList {
 }
 
 func (p *projectedPaths) source(s *corev1.VolumeProjection, at *field.Path) field.ErrorList {
-	all := []source{
-		sourceOf(s.Secret, "secret", at, func(s *corev1.SecretProjection, at *field.Path) field.ErrorList {
+	all := []choice{
+		choiceOf(s.Secret, "secret", at, func(s *corev1.SecretProjection, at *field.Path) field.ErrorList {
 			return p.keys(s.Name, s.Items, at)
 		}),
-		sourceOf(s.ConfigMap, "configMap", at, func(c *corev1.ConfigMapProjection, at *field.Path) field.ErrorList {
+		choiceOf(s.ConfigMap, "configMap", at, func(c *corev1.ConfigMapProjection, at *field.Path) field.ErrorList {
 			return p.keys(c.Name, c.Items, at)
 		}),
-		sourceOf(s.DownwardAPI, "downwardAPI", at, p.downward),
-		sourceOf(s.ServiceAccountToken, "serviceAccountToken", at, p.token),
-		sourceOf(s.ClusterTrustBundle, "clusterTrustBundle", at, p.trustBundle),
-		sourceOf(s.PodCertificate, "podCertificate", at, p.certificate),
+		choiceOf(s.DownwardAPI, "downwardAPI", at, p.downward),
+		choiceOf(s.ServiceAccountToken, "serviceAccountToken", at, p.token),
+		choiceOf(s.ClusterTrustBundle, "clusterTrustBundle", at, p.trustBundle),
+		choiceOf(s.PodCertificate, "podCertificate", at, p.certificate),
 	}
 	errs, count := checkSet(all)
 	return append(errs, when(count > 1, field.Forbidden(at, "may not specify more than 1 volume type per source"))...)

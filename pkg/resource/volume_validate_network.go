@@ -43,56 +43,56 @@ func driverName(name string, at *field.Path) field.ErrorList {
 }
 
 // rareSources are those that need a system outside the cluster.
-func rareSources(v *corev1.Volume, at *field.Path) []source {
+func rareSources(v *corev1.Volume, at *field.Path) []choice {
 	s := &v.VolumeSource
 	secret := func(r *corev1.LocalObjectReference, at *field.Path) field.ErrorList {
 		return present(r.Name, at.Child("name"))
 	}
-	return []source{
-		sourceOf(s.GCEPersistentDisk, "gcePersistentDisk", at, func(d *corev1.GCEPersistentDiskVolumeSource, at *field.Path) field.ErrorList {
+	return []choice{
+		choiceOf(s.GCEPersistentDisk, "gcePersistentDisk", at, func(d *corev1.GCEPersistentDiskVolumeSource, at *field.Path) field.ErrorList {
 			return join(present(d.PDName, at.Child("pdName")), partition(d.Partition, at.Child("partition")))
 		}),
-		sourceOf(s.AWSElasticBlockStore, "awsElasticBlockStore", at, func(d *corev1.AWSElasticBlockStoreVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.AWSElasticBlockStore, "awsElasticBlockStore", at, func(d *corev1.AWSElasticBlockStoreVolumeSource, at *field.Path) field.ErrorList {
 			return join(present(d.VolumeID, at.Child("volumeID")), partition(d.Partition, at.Child("partition")))
 		}),
-		sourceOf(s.ISCSI, "iscsi", at, func(i *corev1.ISCSIVolumeSource, at2 *field.Path) field.ErrorList {
+		choiceOf(s.ISCSI, "iscsi", at, func(i *corev1.ISCSIVolumeSource, own *field.Path) field.ErrorList {
 			tooLong := i.InitiatorName != nil && len(v.Name+":"+i.TargetPortal) > 64
-			return join(iscsiVolume(i, at2), when(tooLong, field.Invalid(at.Child("name"), v.Name,
+			return join(iscsiVolume(i, own), when(tooLong, field.Invalid(at.Child("name"), v.Name,
 				"Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.")))
 		}),
-		sourceOf(s.Glusterfs, "glusterfs", at, func(g *corev1.GlusterfsVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.Glusterfs, "glusterfs", at, func(g *corev1.GlusterfsVolumeSource, at *field.Path) field.ErrorList {
 			return join(present(g.EndpointsName, at.Child("endpoints")), present(g.Path, at.Child("path")))
 		}),
-		sourceOf(s.Flocker, "flocker", at, flockerVolume),
-		sourceOf(s.RBD, "rbd", at, func(r *corev1.RBDVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.Flocker, "flocker", at, flockerVolume),
+		choiceOf(s.RBD, "rbd", at, func(r *corev1.RBDVolumeSource, at *field.Path) field.ErrorList {
 			return join(when(len(r.CephMonitors) == 0, field.Required(at.Child("monitors"), "")), present(r.RBDImage, at.Child("image")))
 		}),
-		sourceOf(s.Cinder, "cinder", at, func(c *corev1.CinderVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.Cinder, "cinder", at, func(c *corev1.CinderVolumeSource, at *field.Path) field.ErrorList {
 			return join(present(c.VolumeID, at.Child("volumeID")), given(c.SecretRef, at.Child("secretRef"), secret))
 		}),
-		sourceOf(s.CephFS, "cephfs", at, func(c *corev1.CephFSVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.CephFS, "cephfs", at, func(c *corev1.CephFSVolumeSource, at *field.Path) field.ErrorList {
 			return when(len(c.Monitors) == 0, field.Required(at.Child("monitors"), ""))
 		}),
-		sourceOf(s.Quobyte, "quobyte", at, quobyteVolume),
-		sourceOf(s.FC, "fc", at, fcVolume),
-		sourceOf(s.FlexVolume, "flexVolume", at, flexVolume),
-		sourceOf(s.AzureFile, "azureFile", at, func(a *corev1.AzureFileVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.Quobyte, "quobyte", at, quobyteVolume),
+		choiceOf(s.FC, "fc", at, fcVolume),
+		choiceOf(s.FlexVolume, "flexVolume", at, flexVolume),
+		choiceOf(s.AzureFile, "azureFile", at, func(a *corev1.AzureFileVolumeSource, at *field.Path) field.ErrorList {
 			return join(present(a.SecretName, at.Child("secretName")), present(a.ShareName, at.Child("shareName")))
 		}),
-		sourceOf(s.VsphereVolume, "vsphereVolume", at, func(s *corev1.VsphereVirtualDiskVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.VsphereVolume, "vsphereVolume", at, func(s *corev1.VsphereVirtualDiskVolumeSource, at *field.Path) field.ErrorList {
 			return present(s.VolumePath, at.Child("volumePath"))
 		}),
-		sourceOf(s.PhotonPersistentDisk, "photonPersistentDisk", at, func(d *corev1.PhotonPersistentDiskVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.PhotonPersistentDisk, "photonPersistentDisk", at, func(d *corev1.PhotonPersistentDiskVolumeSource, at *field.Path) field.ErrorList {
 			return present(d.PdID, at.Child("pdID"))
 		}),
-		sourceOf(s.PortworxVolume, "portworxVolume", at, func(p *corev1.PortworxVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.PortworxVolume, "portworxVolume", at, func(p *corev1.PortworxVolumeSource, at *field.Path) field.ErrorList {
 			return present(p.VolumeID, at.Child("volumeID"))
 		}),
-		sourceOf(s.AzureDisk, "azureDisk", at, azureDiskVolume),
-		sourceOf(s.StorageOS, "storageos", at, func(s *corev1.StorageOSVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.AzureDisk, "azureDisk", at, azureDiskVolume),
+		choiceOf(s.StorageOS, "storageos", at, func(s *corev1.StorageOSVolumeSource, at *field.Path) field.ErrorList {
 			return join(present(s.VolumeName, at.Child("volumeName")), given(s.SecretRef, at.Child("secretRef"), secret))
 		}),
-		sourceOf(s.ScaleIO, "scaleIO", at, func(s *corev1.ScaleIOVolumeSource, at *field.Path) field.ErrorList {
+		choiceOf(s.ScaleIO, "scaleIO", at, func(s *corev1.ScaleIOVolumeSource, at *field.Path) field.ErrorList {
 			return join(present(s.Gateway, at.Child("gateway")), present(s.System, at.Child("system")), present(s.VolumeName, at.Child("volumeName")))
 		}),
 	}
