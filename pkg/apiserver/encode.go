@@ -14,23 +14,19 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// jsonForm returns o in JSON at its storage version: kept, or made now.
-func jsonForm(row *resource.Row, o *store.Object) ([]byte, error) {
-	return o.Form(store.JSON, func(o *store.Object) ([]byte, error) {
+// jsonEncoder returns what makes the JSON of row's objects where none is kept.
+func jsonEncoder(row *resource.Row) func(*store.Object) ([]byte, error) {
+	return func(o *store.Object) ([]byte, error) {
 		obj, err := row.DecodeStorage(o.Value, o.Rev)
 		if err != nil {
 			return nil, err
 		}
 		return resource.EncodeJSON(row.GVK(), obj)
-	})
+	}
 }
 
-// protobufForm returns o in protobuf at its storage version, in its envelope.
-func protobufForm(_ *resource.Row, o *store.Object) ([]byte, error) {
-	return o.Form(store.Protobuf, func(o *store.Object) ([]byte, error) {
-		return resource.SpliceProtobuf(o.Value, o.Rev)
-	})
-}
+// protobufEncoder makes the protobuf of an object, in its envelope, where none is kept.
+func protobufEncoder(o *store.Object) ([]byte, error) { return resource.SpliceProtobuf(o.Value, o.Rev) }
 
 // keepJSON keeps the JSON that a write has made of an object before its revision was known, so that nobody who reads
 // or watches it has to decode it.
@@ -41,19 +37,23 @@ func keepJSON(o *store.Object, withoutRevision []byte) error {
 	return err
 }
 
-// stored returns o's bytes for t and f, which must be f.plain(): the kept ones if t asks for the storage version.
-func stored(t *target, f format, o *store.Object) ([]byte, error) {
-	switch {
-	case !t.isStorageVersion():
-		obj, err := decodeFor(t, o)
-		if err != nil {
-			return nil, err
+// reader returns what reads an object's bytes for t and f, which must be f.plain(): the kept ones if t asks for the storage
+// version. It is made once for many objects.
+func reader(t *target, f format) func(*store.Object) ([]byte, error) {
+	if !t.isStorageVersion() {
+		return func(o *store.Object) ([]byte, error) {
+			obj, err := decodeFor(t, o)
+			if err != nil {
+				return nil, err
+			}
+			return encodeAs(format{media: f.media}, t.gvk(), obj)
 		}
-		return encodeAs(format{media: f.media}, t.gvk(), obj)
-	case f.media == mediaProtobuf:
-		return protobufForm(t.row, o)
 	}
-	return jsonForm(t.row, o)
+	form, encode := store.JSON, jsonEncoder(t.row)
+	if f.media == mediaProtobuf {
+		form, encode = store.Protobuf, protobufEncoder
+	}
+	return func(o *store.Object) ([]byte, error) { return o.Form(form, encode) }
 }
 
 // decodeFor returns o as an object of the version that t asks for.
@@ -110,7 +110,7 @@ func dress(f format, compact []byte) ([]byte, error) {
 // answer sends the stored object o in the form that the client asks for.
 func (s *Server) answer(c *call, code int, o *store.Object) error {
 	if c.f.plain() {
-		b, err := stored(c.t, c.f, o)
+		b, err := reader(c.t, c.f)(o)
 		if err != nil {
 			return err
 		}

@@ -101,9 +101,11 @@ func listPieces(t *target, f format, page *store.Page, meta metav1.ListMeta) ([]
 	pieces = append(pieces, append(head, `,"items":[`...))
 	// Items of a list do not repeat their type; in the kept bytes it is always the first thing.
 	own := []byte(`{"kind":"` + typ.Kind + `","apiVersion":"` + typ.APIVersion + `",`)
-	between := []byte(`{`)
+	first, later := []byte(`{`), []byte(`,{`)
+	between := first
+	read := reader(t, f)
 	for _, o := range page.Objects {
-		b, err := stored(t, f, o)
+		b, err := read(o)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +114,7 @@ func listPieces(t *target, f format, page *store.Page, meta metav1.ListMeta) ([]
 		} else {
 			pieces = append(pieces, between[:len(between)-1], b)
 		}
-		between = []byte(`,{`)
+		between = later
 	}
 	return append(pieces, []byte("]}\n")), nil
 }
@@ -128,8 +130,9 @@ func protobufList(t *target, f format, page *store.Page, meta metav1.ListMeta) (
 	size := len(head)
 	pieces := make([][]byte, 2, 2*len(page.Objects)+3)
 	heads := make([]byte, 0, 6*len(page.Objects))
+	read := reader(t, f)
 	for _, o := range page.Objects {
-		b, err := stored(t, f, o)
+		b, err := read(o)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"bonsai/pkg/resource"
 
@@ -22,6 +23,8 @@ import (
 type fieldTracker struct {
 	versions  versions
 	converter func() managedfields.TypeConverter
+	now       func() time.Time
+	cache     fieldCache
 	mu        sync.RWMutex
 	managers  map[trackerKey]*managedfields.FieldManager
 }
@@ -33,9 +36,10 @@ type trackerKey struct {
 
 // newFieldTracker returns a tracker for the kinds of table. The schemas of all kinds take a while to parse, so that waits
 // for the first write.
-func newFieldTracker(table *resource.Registry) *fieldTracker {
+func newFieldTracker(table *resource.Registry, now func() time.Time) *fieldTracker {
 	return &fieldTracker{
 		versions:  versions{table},
+		now:       now,
 		converter: sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) }),
 		managers:  map[trackerKey]*managedfields.FieldManager{},
 	}
@@ -76,7 +80,17 @@ func ignoredFields(row *resource.Row, gvk schema.GroupVersionKind, sub string) m
 
 // created notes that manager has set all of obj's fields.
 func (f *fieldTracker) created(t *target, obj resource.Object, manager string) {
+	key := fieldKey(t.gvk(), obj, manager)
+	if key != nil {
+		if entries, ok := f.cache.get(key, f.now()); ok {
+			obj.SetManagedFields(entries)
+			return
+		}
+	}
 	f.track(t, "", obj, t.row.StorageVersion().New(), manager)
+	if key != nil {
+		f.cache.put(key, obj.GetManagedFields())
+	}
 }
 
 // updated notes that manager has set what differs between next and old.

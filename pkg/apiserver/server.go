@@ -100,7 +100,7 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	s := &Server{
 		cfg: c, log: c.Logger, now: c.Now, store: c.Store,
-		fields: newFieldTracker(c.Table), gates: newGates(c.MaxReads, c.MaxWrites),
+		fields: newFieldTracker(c.Table, c.Now), gates: newGates(c.MaxReads, c.MaxWrites),
 		causes: newCauses(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())

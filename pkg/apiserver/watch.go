@@ -136,12 +136,13 @@ type eventWriter struct {
 	c     *call
 	f     format
 	b     *bufio.Writer
+	read  func(*store.Object) ([]byte, error)
 	now   func() time.Time
 	table *tabler // if the client wants tables
 }
 
 func newEventWriter(c *call, now func() time.Time) (*eventWriter, error) {
-	w := &eventWriter{c: c, f: c.f, now: now}
+	w := &eventWriter{c: c, f: c.f, now: now, read: reader(c.t, c.f)}
 	if c.f.shape == asTable {
 		var err error
 		if w.table, err = newTabler(c); err != nil {
@@ -194,7 +195,7 @@ func (w *eventWriter) body(e *store.Event) ([]byte, error) {
 	case e.Type == store.Bookmark:
 		return w.shape(bookmarkObject(w.c.t, e))
 	case w.f.shape == whole:
-		return stored(w.c.t, w.f, e.Object)
+		return w.read(e.Object)
 	}
 	obj, err := decodeFor(w.c.t, e.Object)
 	if err != nil {
