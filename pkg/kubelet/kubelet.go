@@ -116,6 +116,16 @@ func (k *Kubelet) wake(uid types.UID) {
 	}
 }
 
+// refresh makes the pod's worker look again because an object that the pod refers to has changed.
+func (k *Kubelet) refresh(uid types.UID) {
+	k.mu.Lock()
+	w := k.workers[uid]
+	k.mu.Unlock()
+	if w != nil {
+		w.retryNow()
+	}
+}
+
 // handlers feeds the workers from the pod informer.
 func (k *Kubelet) handlers() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{

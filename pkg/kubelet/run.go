@@ -46,7 +46,7 @@ func run(ctx context.Context, c Config, runtime cri.Runtime) error {
 	if err != nil {
 		return clean(ctx, err)
 	}
-	keep, err := node.Run(k.nodeConfig(facts))
+	keeper, err := node.New(k.nodeConfig(facts))
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func run(ctx context.Context, c Config, runtime cri.Runtime) error {
 		return clean(ctx, err)
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return clean(ctx, keep(ctx)) })
+	g.Go(func() error { return clean(ctx, keeper.Run(ctx)) })
 	g.Go(func() error { k.follow(ctx); return nil })
 	g.Go(func() error { k.rotate(ctx); return nil })
 	g.Go(func() error { return server.Run(ctx, k.serverConfig()) })
@@ -110,7 +110,7 @@ func build(ctx context.Context, c Config, runtime cri.Runtime, version *runtimev
 	k.events = newRecorder(ctx, c)
 	k.writer = newWriter(c.Client, c.Logger)
 	k.images = newPuller(k)
-	k.objects = objects.New(ctx, c.Client, k.wake)
+	k.objects = objects.New(ctx, c.Client, k.refresh)
 	k.services = c.Informers.Core().V1().Services().Lister()
 	k.volumes = &volume.Manager{Node: k.node, Objects: k.objects, Tokens: &volume.Tokens{Client: c.Client}, Mounts: volume.KernelMounts{Ledger: c.Ledger}}
 	k.runner = &probe.Runner{Exec: runtime.ExecSync}

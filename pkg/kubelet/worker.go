@@ -39,11 +39,12 @@ type worker struct {
 	log   *slog.Logger
 	awake chan struct{}
 
-	// mu guards what others set: the pod, whether its object is gone, the results of pulls, and interrupt, which
-	// ends what the worker is applying.
+	// mu guards what others set: the pod, whether its object is gone, the results of pulls, retry, which says that
+	// what a start failed for may be there now, and interrupt, which ends what the worker is applying.
 	mu        sync.Mutex
 	pod       *corev1.Pod
 	gone      bool
+	retry     bool
 	interrupt context.CancelFunc
 	images    map[string]plan.Image
 
@@ -109,6 +110,28 @@ func (w *worker) vanish() {
 	w.gone = true
 	w.mu.Unlock()
 	w.wake()
+}
+
+// retryNow wakes the worker because an object that the pod refers to has changed: failures for want of it are over.
+func (w *worker) retryNow() {
+	w.mu.Lock()
+	w.retry = true
+	w.mu.Unlock()
+	w.wake()
+}
+
+// forgetFailures makes failed starts due at once, if somebody asked for that.
+func (w *worker) forgetFailures() {
+	w.mu.Lock()
+	retry := w.retry
+	w.retry = false
+	w.mu.Unlock()
+	if !retry {
+		return
+	}
+	for _, m := range w.memory {
+		m.failure = nil
+	}
 }
 
 func (w *worker) latest() (pod *corev1.Pod, gone bool) {
@@ -218,6 +241,7 @@ func (w *worker) observe(ctx context.Context, pod *corev1.Pod, gone bool) (plan.
 		return plan.Observed{}, err
 	}
 	w.readMessages(runtime)
+	w.forgetFailures()
 	now := time.Now()
 	w.decideEnd(pod, gone, now)
 	o := plan.Observed{Pod: pod, Runtime: runtime, End: w.end, SandboxRetry: w.sandboxRetry, Containers: map[string]plan.Memory{}}

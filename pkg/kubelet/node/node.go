@@ -50,8 +50,8 @@ type Config struct {
 	Logger    *slog.Logger
 }
 
-// keeper keeps the object.
-type keeper struct {
+// Keeper keeps the object.
+type Keeper struct {
 	Config
 	cidr chan string
 	// last is the object as the API has it, as far as known, and when its status was written.
@@ -61,19 +61,18 @@ type keeper struct {
 	configured bool
 }
 
-// Run registers the node and keeps its status and lease until ctx ends. The informer factory must be started by
-// the caller after Run has been called: Run registers the informer that it needs before it returns its runner.
-func Run(c Config) (func(ctx context.Context) error, error) {
-	k := &keeper{Config: c, cidr: make(chan string, 1)}
+// New registers the informer that the keeper needs. The caller starts the factory after that, then calls Run.
+func New(c Config) (*Keeper, error) {
+	k := &Keeper{Config: c, cidr: make(chan string, 1)}
 	_, err := c.Informers.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { k.sawNode(o.(*corev1.Node)) },
 		UpdateFunc: func(_, o any) { k.sawNode(o.(*corev1.Node)) },
 	})
-	return k.run, err
+	return k, err
 }
 
 // sawNode passes the node's pod CIDR on, once it has one.
-func (k *keeper) sawNode(n *corev1.Node) {
+func (k *Keeper) sawNode(n *corev1.Node) {
 	if n.Name != k.Name || n.Spec.PodCIDR == "" {
 		return
 	}
@@ -83,7 +82,8 @@ func (k *keeper) sawNode(n *corev1.Node) {
 	}
 }
 
-func (k *keeper) run(ctx context.Context) error {
+// Run registers the node and keeps its status and lease until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.register(ctx); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (k *keeper) run(ctx context.Context) error {
 }
 
 // wait sleeps until the next look: at once when the pod CIDR arrives.
-func (k *keeper) wait(ctx context.Context, ready bool) {
+func (k *Keeper) wait(ctx context.Context, ready bool) {
 	pause := checkReady
 	if !ready {
 		pause = checkWaiting
@@ -128,7 +128,7 @@ func (k *keeper) wait(ctx context.Context, ready bool) {
 }
 
 // register makes the object, or takes over the one of an earlier run.
-func (k *keeper) register(ctx context.Context) error {
+func (k *Keeper) register(ctx context.Context) error {
 	fresh := k.fresh()
 	for {
 		made, err := k.Client.CoreV1().Nodes().Create(ctx, fresh, metav1.CreateOptions{})
@@ -149,7 +149,7 @@ func (k *keeper) register(ctx context.Context) error {
 }
 
 // fresh is the object of a new node.
-func (k *keeper) fresh() *corev1.Node {
+func (k *Keeper) fresh() *corev1.Node {
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name:        k.Name,
 		Annotations: map[string]string{"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
@@ -168,7 +168,7 @@ func (k *keeper) fresh() *corev1.Node {
 }
 
 // adopt brings the labels of a node that exists up to date.
-func (k *keeper) adopt(ctx context.Context, fresh *corev1.Node) (*corev1.Node, error) {
+func (k *Keeper) adopt(ctx context.Context, fresh *corev1.Node) (*corev1.Node, error) {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": fresh.Labels, "annotations": fresh.Annotations}})
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (k *keeper) adopt(ctx context.Context, fresh *corev1.Node) (*corev1.Node, e
 	return k.Client.CoreV1().Nodes().Patch(ctx, k.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 }
 
-func (k *keeper) lease(ctx context.Context) {
+func (k *Keeper) lease(ctx context.Context) {
 	owner := func(l *coordination) error {
 		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: k.last.UID}}
 		return nil
@@ -185,7 +185,7 @@ func (k *keeper) lease(ctx context.Context) {
 }
 
 // sync writes the status if something in it changed, or if it is time to.
-func (k *keeper) sync(ctx context.Context, now time.Time) (ready bool, err error) {
+func (k *Keeper) sync(ctx context.Context, now time.Time) (ready bool, err error) {
 	fault := k.fault(ctx)
 	next := k.last.DeepCopy()
 	k.fill(&next.Status)
@@ -232,7 +232,7 @@ func equal(a, b *corev1.NodeStatus) bool {
 }
 
 // fault says why the node is not ready, "" if it is.
-func (k *keeper) fault(ctx context.Context) string {
+func (k *Keeper) fault(ctx context.Context) string {
 	s, err := k.Runtime.Status(ctx)
 	if err != nil {
 		return fmt.Sprintf("[container runtime is down, container runtime status check may not have completed yet: %s]", cri.Message(err))
@@ -252,6 +252,6 @@ func (k *keeper) fault(ctx context.Context) string {
 	return ""
 }
 
-func (k *keeper) event(kind, reason, message string) {
+func (k *Keeper) event(kind, reason, message string) {
 	k.Events.Event(&corev1.ObjectReference{Kind: "Node", Name: k.Name, UID: types.UID(k.Name)}, kind, reason, message)
 }

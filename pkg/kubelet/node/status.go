@@ -16,7 +16,7 @@ type coordination = coordinationv1.Lease
 const maxImages = 50
 
 // fill sets what of the status comes from the machine.
-func (k *keeper) fill(s *corev1.NodeStatus) {
+func (k *Keeper) fill(s *corev1.NodeStatus) {
 	s.Capacity, s.Allocatable = k.Facts.Capacity.DeepCopy(), k.Facts.Capacity.DeepCopy()
 	s.NodeInfo = k.Facts.Info
 	s.NodeInfo.KubeletVersion = k.Version
@@ -28,7 +28,7 @@ func (k *keeper) fill(s *corev1.NodeStatus) {
 	s.Addresses = append(s.Addresses, corev1.NodeAddress{Type: corev1.NodeHostName, Address: k.Name})
 }
 
-func (k *keeper) images(ctx context.Context) ([]corev1.ContainerImage, error) {
+func (k *Keeper) images(ctx context.Context) ([]corev1.ContainerImage, error) {
 	list, err := k.Runtime.Images(ctx)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ var turns = map[corev1.NodeConditionType]map[corev1.ConditionStatus]string{
 	corev1.NodeReady:          {corev1.ConditionTrue: "NodeReady", corev1.ConditionFalse: "NodeNotReady"},
 }
 
-func (k *keeper) tellTurns(old, now []corev1.NodeCondition) {
+func (k *Keeper) tellTurns(old, now []corev1.NodeCondition) {
 	for _, c := range now {
 		reason := turns[c.Type][c.Status]
 		had := find(old, c.Type)

@@ -115,7 +115,7 @@ func (c *Cache) listWatch(ctx context.Context, k key) cache.ListerWatcher {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", k.name).String()
 	}
 	core := c.client.CoreV1()
-	return &cache.ListWatch{
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(_ context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			one(&o)
 			if k.kind == "secret" {
@@ -130,7 +130,7 @@ func (c *Cache) listWatch(ctx context.Context, k key) cache.ListerWatcher {
 			}
 			return core.ConfigMaps(k.namespace).Watch(ctx, o)
 		},
-	}
+	}, c.client)
 }
 
 // ConfigMap returns one of a pod's config maps.

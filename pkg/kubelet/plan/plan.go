@@ -69,7 +69,7 @@ func (p *planner) stages(reason string, grace time.Duration, keep func(*cri.Cont
 			continue
 		}
 		s := Stop{Name: c.Name, ID: c.ID, Reason: reason, Event: "Stopping container " + c.Name, Grace: grace}
-		if p.Pod == nil && c.GracePeriod > 0 {
+		if p.Pod == nil && c.GracePeriod >= 0 {
 			s.Grace = c.GracePeriod
 		}
 		if p.isSidecar(c.Name) {
