@@ -30,7 +30,7 @@ const dataDirEnv = "BONSAI_DATA_DIR"
 // Main runs the command line args, the program's name first, and returns the exit code.
 func Main(args []string) int {
 	if len(args) > 1 && args[1] == "containerd" {
-		return containerd.Main(args[1:]) // has a command line of its own
+		return containerd.Main(context.Background(), args[2:], os.Stderr) // has a command line of its own
 	}
 	if filepath.Base(args[0]) == "kubectl" {
 		return kubectlMain(args[1:], "")
