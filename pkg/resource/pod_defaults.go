@@ -14,6 +14,7 @@ import (
 func defaultPod(p *corev1.Pod) {
 	s := &p.Spec
 	dropInitContainerAnnotations(p)
+	defaultPodSpec(s) // first, for it rounds the amounts that are summed up below
 	if g := s.TerminationGracePeriodSeconds; g != nil && *g < 0 {
 		s.TerminationGracePeriodSeconds = ptr.To[int64](1)
 	}
@@ -29,7 +30,6 @@ func defaultPod(p *corev1.Pod) {
 	if s.EnableServiceLinks == nil {
 		s.EnableServiceLinks = ptr.To(corev1.DefaultEnableServiceLinks)
 	}
-	defaultPodSpec(s)
 	pairPodIPs(&p.Status)
 }
 
