@@ -12,8 +12,8 @@ const (
 	events = "core events.k8s.io"
 )
 
-// DefaultGrants are upstream's default roles for those who are there from the start. Service accounts have none but what every authenticated
-// user has.
+// DefaultGrants are upstream's default roles for those who are there from the start. Service accounts have none but
+// what every authenticated user has.
 func DefaultGrants() Grants {
 	return Grants{
 		{Role: "cluster-admin", Groups: []string{Superusers}, Rules: []rbacv1.PolicyRule{rule("*", "*", "*"), url("*", "*")}},
@@ -57,8 +57,8 @@ func schedulerRules() []rbacv1.PolicyRule {
 	)
 }
 
-// controllerRules let one identity do what upstream's controllers do under one service account each: the garbage collector and
-// the namespace controller reach objects of every kind, and the others create what they own.
+// controllerRules let one identity do what upstream's controllers do under one service account each: the garbage
+// collector and the namespace controller reach objects of every kind, and the others create what they own.
 func controllerRules() []rbacv1.PolicyRule {
 	return append(leader("kube-controller-manager"),
 		rule("create patch update", events, "events"),

@@ -25,8 +25,8 @@ const Issuer = "https://kubernetes.default.svc.cluster.local"
 // Tokens issues service account tokens and recognises them.
 //
 // A token says in itself whom it is for and until when, and which objects must still be there for it to count: its
-// service account always, and the pod, secret or node it is bound to. So the signature is checked first, then the claims, and
-// last that each of these objects exists with the same UID and was not deleted more than a minute ago.
+// service account always, and the pod, secret or node it is bound to. So the signature is checked first, then the
+// claims, and last that each of these objects exists with the same UID and was not deleted more than a minute ago.
 type Tokens struct {
 	issuer    string
 	audiences []string

@@ -24,7 +24,8 @@ const (
 	maxSeconds     = 1 << 32
 )
 
-// Issue answers the create of serviceaccounts/token: it fills in req's defaults and status. Dry run is the same, as nothing is stored.
+// Issue answers the create of serviceaccounts/token: it fills in req's defaults and status. Dry run is the same, as
+// nothing is stored.
 func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error {
 	if req.Spec.ExpirationSeconds == nil {
 		seconds := int64(defaultSeconds)
