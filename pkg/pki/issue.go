@@ -166,7 +166,8 @@ func writeChanged(path string, b []byte) error {
 	return writeFile(path, b)
 }
 
-// writeFile replaces path as a whole or not at all, also if the power fails: the bytes are on disk before they get the name.
+// writeFile replaces path as a whole or not at all, also if the power fails: the bytes are on disk before they get
+// the name.
 func writeFile(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {

@@ -9,10 +9,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Getter reads objects in their storage versions, which the plugin does not change. Of a kind that the server does not have, there are none.
+// Getter reads objects in their storage versions, which the plugin does not change. Of a kind that the server does
+// not have, there are none.
 type Getter interface {
-	// Get returns an object, or the API's NotFound. It may answer from the image if the object is there, and says NotFound only
-	// after it has looked at the newest state.
+	// Get returns an object, or the API's NotFound. It may answer from the image if the object is there, and says
+	// NotFound only after it has looked at the newest state.
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error)
 	// List returns all objects of a kind in a namespace, or in all of them ("").
 	List(ctx context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error)
@@ -21,7 +22,8 @@ type Getter interface {
 // Deps is what the plugins need.
 type Deps struct {
 	Get Getter
-	// Name returns a name that begins with the prefix and is, by its random end, like no other. Nil means the API's usual one.
+	// Name returns a name that begins with the prefix and is, by its random end, like no other. Nil means the API's
+	// usual one.
 	Name func(prefix string) string
 	// Wait sleeps between two looks for an object that should be there soon. Nil means real time.
 	Wait func(ctx context.Context, d time.Duration)

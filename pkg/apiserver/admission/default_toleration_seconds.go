@@ -37,7 +37,8 @@ func (p DefaultTolerationSeconds) Admit(_ context.Context, a *Attributes) error 
 	return nil
 }
 
-// speaksOf says whether a toleration is about eviction by the taint key; one without a key or an effect is about all of them.
+// speaksOf says whether a toleration is about eviction by the taint key; one without a key or an effect is about all
+// of them.
 func speaksOf(t corev1.Toleration, key string) bool {
 	return (t.Key == key || t.Key == "") && (t.Effect == corev1.TaintEffectNoExecute || t.Effect == "")
 }

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// NamespaceLifecycle lets nothing be created in a namespace that is not there or is being deleted: its controller could never
-// finish emptying it. The namespaces that the cluster itself needs cannot be deleted.
+// NamespaceLifecycle lets nothing be created in a namespace that is not there or is being deleted: its controller
+// could never finish emptying it. The namespaces that the cluster itself needs cannot be deleted.
 type NamespaceLifecycle struct{ get Getter }
 
 // immortal are upstream's; kube-node-lease is not among them there either.

@@ -13,9 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// NodeRestriction is the half of the node authorizer that needs to see the object: a kubelet writes its own Node and Lease, the status of
-// the pods bound to it and mirror pods of its static ones, and asks for tokens of these pods. So one node that is broken into does not
-// take the others with it.
+// NodeRestriction is the half of the node authorizer that needs to see the object: a kubelet writes its own Node and
+// Lease, the status of the pods bound to it and mirror pods of its static ones, and asks for tokens of these pods. So
+// one node that is broken into does not take the others with it.
 type NodeRestriction struct{ get Getter }
 
 // Name is upstream's.

@@ -64,7 +64,8 @@ func (p Priority) compute(ctx context.Context, a *Attributes, pod *corev1.Pod) e
 	return nil
 }
 
-// class finds the class of that name; without a name, the global default; without that, one of nobody and nothing. It returns a copy.
+// class finds the class of that name; without a name, the global default; without that, one of nobody and nothing. It
+// returns a copy.
 func (p Priority) class(ctx context.Context, a *Attributes, name string) (*schedulingv1.PriorityClass, error) {
 	if name == "" {
 		return p.global(ctx)

@@ -21,7 +21,8 @@ const (
 	accountWait  = 150 * time.Millisecond
 )
 
-// ServiceAccount gives each new pod an account, and its containers the account's token, the cluster's certificate and the namespace's name.
+// ServiceAccount gives each new pod an account, and its containers the account's token, the cluster's certificate and
+// the namespace's name.
 type ServiceAccount struct{ deps Deps }
 
 // Name is upstream's.

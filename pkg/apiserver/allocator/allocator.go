@@ -2,26 +2,29 @@
 //
 // # The problem
 //
-// Two clients create two services at once, perhaps through two API servers: they must not get the same address. The usual answer is an
-// allocator that marks addresses as taken in memory or in a bitmap, before the service is written; then the process dies in between, and an address
-// is taken by nobody. Upstream lives with that by a repair loop that compares bitmap and services every few minutes.
+// Two clients create two services at once, perhaps through two API servers: they must not get the same address. The
+// usual answer is an allocator that marks addresses as taken in memory or in a bitmap, before the service is written;
+// then the process dies in between, and an address is taken by nobody. Upstream lives with that by a repair loop that
+// compares bitmap and services every few minutes.
 //
 // # The flow
 //
-// Here an address that is taken is a key of its own in the store: /registry/ipaddresses/IP holds the IPAddress object that upstream has there, and
-// /registry/ranges/servicenodeports/PORT a RangeAllocation of one port. Create, Update and Delete fill in the service and return a Plan: these keys
-// must be absent, write them, delete those. The caller merges it into the one transaction that writes the service. So service and addresses are written
-// together or not at all; two services that chose the same one differ in the transaction's conditions, and the later one is told
-// by a ConflictError, for which Retry says whether to choose again, with the service as it was before.
+// Here an address that is taken is a key of its own in the store: /registry/ipaddresses/IP holds the IPAddress object
+// that upstream has there, and /registry/ranges/servicenodeports/PORT a RangeAllocation of one port. Create, Update
+// and Delete fill in the service and return a Plan: these keys must be absent, write them, delete those. The caller
+// merges it into the one transaction that writes the service. So service and addresses are written together or not at
+// all; two services that chose the same one differ in the transaction's conditions, and the later one is told by a
+// ConflictError, for which Retry says whether to choose again, with the service as it was before.
 //
 // # The guarantees
 //
-//   - An address is held by a service if and only if its key exists, at every revision of the store. Nothing leaks and nothing needs repair.
-//   - It holds for any number of API servers: they share nothing but the store.
-//     A real kube-apiserver keeps its node ports elsewhere, in a bitmap that it rebuilds from the services; over its data, Missing makes the keys.
+//   - An address is held by a service if and only if its key exists, at every revision of the store. Nothing leaks
+//     and nothing needs repair.
+//   - It holds for any number of API servers: they share nothing but the store. A real kube-apiserver keeps its node
+//     ports elsewhere, in a bitmap that it rebuilds from the services; over its data, Missing makes the keys.
 //   - A dry run makes the plan, with all its errors, and does not commit it.
-//   - Addresses are chosen at random, from the upper part of the range first: the lower is for addresses that people choose themselves
-//     (KEP-3070, KEP-3668).
+//   - Addresses are chosen at random, from the upper part of the range first: the lower is for addresses that people
+//     choose themselves (KEP-3070, KEP-3668).
 package allocator
 
 import (
@@ -121,8 +124,9 @@ func band(size, least, most, step int) int {
 	return min(max(least, size/step), most)
 }
 
-// Retry says whether a commit failed because somebody else took the same address at that moment; then the caller plans again, for the service as it was
-// before the first plan. It returns when the image has seen what the commit saw, so that the next plan cannot choose the same.
+// Retry says whether a commit failed because somebody else took the same address at that moment; then the caller
+// plans again, for the service as it was before the first plan. It returns when the image has seen what the commit
+// saw, so that the next plan cannot choose the same.
 func (a *Allocator) Retry(ctx context.Context, err error) (bool, error) {
 	var conflict *store.ConflictError
 	if !errors.As(err, &conflict) || !(strings.HasPrefix(conflict.Key, ipPrefix) || strings.HasPrefix(conflict.Key, portPrefix)) {

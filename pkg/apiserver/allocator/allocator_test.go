@@ -66,8 +66,8 @@ func (w *world) load(ctx context.Context, key string) (*corev1.Service, int64, e
 	return s, o.Rev, json.Unmarshal(o.Value, s)
 }
 
-// write creates or updates a service as an API server does: plan, one transaction, and again if an address was lost to somebody else. A
-// conflict about the service itself is returned.
+// write creates or updates a service as an API server does: plan, one transaction, and again if an address was lost
+// to somebody else. A conflict about the service itself is returned.
 func (w *world) write(ctx context.Context, s *corev1.Service) error {
 	for {
 		old, rev, err := w.load(ctx, key(s))
@@ -296,7 +296,8 @@ func TestFullRange(t *testing.T) {
 	w.requireExact(t)
 }
 
-// Many clients do anything with few services, few addresses and fewer ports. Whatever they came to, no address is held twice and none is lost.
+// Many clients do anything with few services, few addresses and fewer ports. Whatever they came to, no address is
+// held twice and none is lost.
 func TestNothingTwiceAndNothingLost(t *testing.T) {
 	w := newWorld(t, "10.96.0.0/28", 30000, 30011)
 	ctx := context.Background()

@@ -11,7 +11,8 @@ func families(s *corev1.Service) field.ErrorList {
 	if spec.Type == corev1.ServiceTypeExternalName {
 		return nil
 	}
-	// A headless service without a selector has no addresses but those that somebody puts into its endpoints: of any family.
+	// A headless service without a selector has no addresses but those that somebody puts into its endpoints: of any
+	// family.
 	if spec.ClusterIP == corev1.ClusterIPNone && len(spec.Selector) == 0 {
 		anyFamily(spec)
 		return nil

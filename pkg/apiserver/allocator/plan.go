@@ -34,8 +34,8 @@ func (a *Allocator) Create(ctx context.Context, s *corev1.Service) (Plan, error)
 	return a.plan(ctx, s, nil)
 }
 
-// Update does so for a changed one, and gives back what it does not need any more. old is what is stored; next has been prepared by
-// the row of services, which carries over from old what the client left out.
+// Update does so for a changed one, and gives back what it does not need any more. old is what is stored; next has
+// been prepared by the row of services, which carries over from old what the client left out.
 func (a *Allocator) Update(ctx context.Context, next, old *corev1.Service) (Plan, error) {
 	return a.plan(ctx, next, old)
 }
@@ -155,8 +155,8 @@ func (p *planner) takeIP(ctx context.Context, ip string) error {
 	return nil
 }
 
-// assignPorts takes the node ports that the client asks for, and free ones for the rest. Ports that differ in their protocol only
-// share one: DNS over UDP and TCP is one thing to who looks at it from outside.
+// assignPorts takes the node ports that the client asks for, and free ones for the rest. Ports that differ in their
+// protocol only share one: DNS over UDP and TCP is one thing to who looks at it from outside.
 func (p *planner) assignPorts(ctx context.Context) error {
 	s := p.service
 	if !mayHavePorts(s) {

@@ -1,24 +1,25 @@
-// Package auth answers the two questions about a request: who are you (Authenticator), and may you
-// (Authorizer).
+// Package auth answers the two questions about a request: who are you (Authenticator), and may you (Authorizer).
 //
 // # Who are you
 //
 // A client proves itself by a certificate of the cluster's authority (NewX509: the common name is the user, the
 // organizations are its groups) or by a service account token (Tokens: a JWT that this server signed, still bound to
-// objects that exist). NewAuthenticator asks them in turn. Credentials that are there but bad are an error, and so a 401, never a
-// quiet fall back to less; who brings none at all is system:anonymous on the health and version paths, and a 401 elsewhere.
+// objects that exist). NewAuthenticator asks them in turn. Credentials that are there but bad are an error, and so a
+// 401, never a quiet fall back to less; who brings none at all is system:anonymous on the health and version paths,
+// and a 401 elsewhere.
 //
 // # May you
 //
-// Default asks, in this order: Masters (the group system:masters may do everything, also when everything else is broken), Node (a
-// kubelet reaches what the pods bound to its node need, and nothing else), Grants (the rules of upstream's default roles). The first Allow
-// or Deny decides; nobody's opinion means no. Rules are in rbacv1.PolicyRule form, and the reasons are worded as RBAC words
-// them, so that RBAC objects can take the place of the table without a client noticing.
+// Default asks, in this order: Masters (the group system:masters may do everything, also when everything else is
+// broken), Node (a kubelet reaches what the pods bound to its node need, and nothing else), Grants (the rules of
+// upstream's default roles). The first Allow or Deny decides; nobody's opinion means no. Rules are in
+// rbacv1.PolicyRule form, and the reasons are worded as RBAC words them, so that RBAC objects can take the place of
+// the table without a client noticing.
 //
 // # What a server must add
 //
-// The reading of objects: Getter. Its answers may come from the image without waiting for a quorum read where the object is found there;
-// a token of an object deleted a moment ago is accepted that moment longer, as it is upstream.
+// The reading of objects: Getter. Its answers may come from the image without waiting for a quorum read where the
+// object is found there; a token of an object deleted a moment ago is accepted that moment longer, as it is upstream.
 package auth
 
 import (
@@ -45,8 +46,8 @@ type Authenticator interface {
 	Authenticate(r *http.Request) (u User, ok bool, err error)
 }
 
-// Request is what an Authorizer is asked about. Verb is the API verb (get, list, watch, create, …), or the lower-case HTTP
-// method for non-resource paths.
+// Request is what an Authorizer is asked about. Verb is the API verb (get, list, watch, create, …), or the lower-case
+// HTTP method for non-resource paths.
 type Request struct {
 	User                         User
 	Verb                         string

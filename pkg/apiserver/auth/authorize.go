@@ -19,7 +19,8 @@ func Default(g Getter) Authorizers {
 	return Authorizers{Masters{}, Node{g}, DefaultGrants()}
 }
 
-// Authorize returns the first Allow or Deny. An authorizer that fails is passed over, as another may allow; its error is told if none does.
+// Authorize returns the first Allow or Deny. An authorizer that fails is passed over, as another may allow; its error
+// is told if none does.
 func (as Authorizers) Authorize(ctx context.Context, r Request) (Decision, string, error) {
 	var reasons []string
 	var failed error

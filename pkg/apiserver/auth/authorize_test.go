@@ -97,7 +97,7 @@ func TestRules(t *testing.T) {
 			require.Equal(t, tc.want, covers(rule(f[0], f[1], f[2], tc.name...), tc.r))
 		})
 	}
-	require.True(t, covers(url("get", "/api/*"), Request{Verb: "get", Path: "/api/v1"}))
-	require.False(t, covers(url("get", "/api/*"), Request{Verb: "get", Path: "/api"}))
-	require.False(t, covers(url("get", "/api"), Request{Verb: "post", Path: "/api"}))
+	require.True(t, covers(urls("get", "/api/*"), Request{Verb: "get", Path: "/api/v1"}))
+	require.False(t, covers(urls("get", "/api/*"), Request{Verb: "get", Path: "/api"}))
+	require.False(t, covers(urls("get", "/api"), Request{Verb: "post", Path: "/api"}))
 }

@@ -36,7 +36,8 @@ func meta(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(name + "-uid")}
 }
 
-// cluster has a pod web on node oak and a pod db on node elm, each with a secret, a config map and a service account of its own.
+// cluster has a pod web on node oak and a pod db on node elm, each with a secret, a config map and a service account
+// of its own.
 func cluster() objects {
 	o := objects{}
 	for pod, node := range map[string]string{"web": "oak", "db": "elm"} {

@@ -52,11 +52,11 @@ func (gs Grants) RulesFor(u User) []rbacv1.PolicyRule {
 	return rules
 }
 
-// rule and url write a PolicyRule in one line; words are separated by spaces, and "core" is the group without a name.
+// rule and urls write a PolicyRule in one line; words are separated by spaces, and "core" is the group without a name.
 func rule(verbs, groups, resources string, names ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: words(verbs), APIGroups: words(groups), Resources: words(resources), ResourceNames: names}
 }
 
-func url(verbs, urls string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{Verbs: words(verbs), NonResourceURLs: words(urls)}
+func urls(verbs, list string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{Verbs: words(verbs), NonResourceURLs: words(list)}
 }

@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Review is a kind that is answered instead of stored: `kubectl auth whoami` and `kubectl auth can-i` create one. Row is
-// for decoding and discovery, and its only verb is create. Answer fills in the status of obj, which is of the row's type and has
-// the namespace of the URL.
+// Review is a kind that is answered instead of stored: `kubectl auth whoami` and `kubectl auth can-i` create one. Row
+// is for decoding and discovery, and its only verb is create. Answer fills in the status of obj, which is of the
+// row's type and has the namespace of the URL.
 type Review struct {
 	Row    *resource.Row
 	Answer func(ctx context.Context, u User, obj resource.Object) error
@@ -25,7 +25,8 @@ type RuleLister interface {
 	RulesFor(u User) []rbacv1.PolicyRule
 }
 
-// Reviews returns all kinds of review. authz is the whole of the server's authorizers, and rules what of them can be listed.
+// Reviews returns all kinds of review. authz is the whole of the server's authorizers, and rules what of them can be
+// listed.
 func Reviews(t *Tokens, authz Authorizer, rules RuleLister) []Review {
 	a := accessReviewer{authz}
 	authn, access := authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion

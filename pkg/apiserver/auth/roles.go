@@ -12,26 +12,26 @@ const (
 	events = "core events.k8s.io"
 )
 
-// DefaultGrants are upstream's default roles for those who are there from the start. Service accounts have none but what every authenticated
-// user has.
+// DefaultGrants are upstream's default roles for those who are there from the start. Service accounts have none but
+// what every authenticated user has.
 func DefaultGrants() Grants {
 	return Grants{
-		{Role: "cluster-admin", Groups: []string{Superusers}, Rules: []rbacv1.PolicyRule{rule("*", "*", "*"), url("*", "*")}},
+		{Role: "cluster-admin", Groups: []string{Superusers}, Rules: []rbacv1.PolicyRule{rule("*", "*", "*"), urls("*", "*")}},
 		{Role: "system:discovery", Groups: []string{Authenticated}, Rules: []rbacv1.PolicyRule{
-			url("get", "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"),
+			urls("get", "/api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/"),
 		}},
 		{Role: "system:basic-user", Groups: []string{Authenticated}, Rules: []rbacv1.PolicyRule{
 			rule("create", "authorization.k8s.io", "selfsubjectaccessreviews selfsubjectrulesreviews"),
 			rule("create", "authentication.k8s.io", "selfsubjectreviews"),
 		}},
 		{Role: "system:public-info-viewer", Groups: []string{Authenticated, Unauthenticated}, Rules: []rbacv1.PolicyRule{
-			url("get", "/healthz /livez /readyz /version /version/"),
+			urls("get", "/healthz /livez /readyz /version /version/"),
 		}},
 		{Role: "system:service-account-issuer-discovery", Groups: []string{"system:serviceaccounts"}, Rules: []rbacv1.PolicyRule{
-			url("get", "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"),
+			urls("get", "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"),
 		}},
 		{Role: "system:monitoring", Groups: []string{"system:monitoring"}, Rules: []rbacv1.PolicyRule{
-			url("get", "/healthz /healthz/* /livez /livez/* /readyz /readyz/* /metrics /metrics/slis"),
+			urls("get", "/healthz /healthz/* /livez /livez/* /readyz /readyz/* /metrics /metrics/slis"),
 		}},
 		{Role: "system:kube-scheduler", Users: []string{"system:kube-scheduler"}, Rules: schedulerRules()},
 		{Role: "system:kube-controller-manager", Users: []string{"system:kube-controller-manager"}, Rules: controllerRules()},
@@ -57,8 +57,8 @@ func schedulerRules() []rbacv1.PolicyRule {
 	)
 }
 
-// controllerRules let one identity do what upstream's controllers do under one service account each: the garbage collector and
-// the namespace controller reach objects of every kind, and the others create what they own.
+// controllerRules let one identity do what upstream's controllers do under one service account each: the garbage
+// collector and the namespace controller reach objects of every kind, and the others create what they own.
 func controllerRules() []rbacv1.PolicyRule {
 	return append(leader("kube-controller-manager"),
 		rule("create patch update", events, "events"),
@@ -72,7 +72,7 @@ func controllerRules() []rbacv1.PolicyRule {
 		rule("create", "authentication.k8s.io", "tokenreviews"),
 		rule("create", "authorization.k8s.io", "subjectaccessreviews"),
 		rule("approve sign", "certificates.k8s.io", "signers"),
-		url("get", "*"),
+		urls("get", "*"),
 	)
 }
 

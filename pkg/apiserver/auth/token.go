@@ -22,11 +22,14 @@ import (
 // Issuer is who service account tokens are from, and the audience of those for the API server.
 const Issuer = "https://kubernetes.default.svc.cluster.local"
 
+// accountPrefix begins the user names of service accounts.
+const accountPrefix = "system:serviceaccount:"
+
 // Tokens issues service account tokens and recognises them.
 //
 // A token says in itself whom it is for and until when, and which objects must still be there for it to count: its
-// service account always, and the pod, secret or node it is bound to. So the signature is checked first, then the claims, and
-// last that each of these objects exists with the same UID and was not deleted more than a minute ago.
+// service account always, and the pod, secret or node it is bound to. So the signature is checked first, then the
+// claims, and last that each of these objects exists with the same UID and was not deleted more than a minute ago.
 type Tokens struct {
 	issuer    string
 	audiences []string
@@ -65,8 +68,16 @@ func NewTokens(key crypto.Signer, issuer string, g Getter, now func() time.Time)
 // claims are the token's own, beside the registered ones of RFC 7519. The JSON is upstream's.
 type claims struct {
 	jwt.Claims
-	Kubernetes bound `json:"kubernetes.io"`
+	// Audience is a list also if there is only one, for readers who know nothing else.
+	Audience   audience `json:"aud,omitempty"`
+	Kubernetes bound    `json:"kubernetes.io"`
 }
+
+// audience is written as a list, and read in both forms that RFC 7519 allows.
+type audience []string
+
+// UnmarshalJSON reads a list or a single string.
+func (a *audience) UnmarshalJSON(b []byte) error { return (*jwt.Audience)(a).UnmarshalJSON(b) }
 
 // bound names the objects a token depends on.
 type bound struct {
@@ -109,7 +120,7 @@ func (t *Tokens) Recognise(ctx context.Context, token string, audiences []string
 	if len(audiences) == 0 {
 		audiences = t.audiences
 	}
-	good := slices.DeleteFunc(slices.Clone(audiences), func(a string) bool { return !c.Audience.Contains(a) })
+	good := slices.DeleteFunc(slices.Clone(audiences), func(a string) bool { return !slices.Contains(c.Audience, a) })
 	if len(good) == 0 {
 		return User{}, nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", []string(c.Audience), audiences)
 	}
@@ -135,7 +146,7 @@ func (t *Tokens) current(ctx context.Context, c *claims) error {
 func (c *claims) user() User {
 	k := &c.Kubernetes
 	u := User{
-		Name:   "system:serviceaccount:" + k.Namespace + ":" + k.ServiceAccount.Name,
+		Name:   accountPrefix + k.Namespace + ":" + k.ServiceAccount.Name,
 		UID:    k.ServiceAccount.UID,
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + k.Namespace},
 		Extra:  map[string][]string{},

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// deletionLeeway is for how long after the deletion of an object the tokens bound to it still count: long enough for a pod
-// to say goodbye, short enough that a stolen token is of no use.
+// deletionLeeway is for how long after the deletion of an object the tokens bound to it still count: long enough for
+// a pod to say goodbye, short enough that a stolen token is of no use.
 const deletionLeeway = time.Minute
 
 var errInvalidated = errors.New("service account token has been invalidated")

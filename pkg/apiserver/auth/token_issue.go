@@ -24,7 +24,8 @@ const (
 	maxSeconds     = 1 << 32
 )
 
-// Issue answers the create of serviceaccounts/token: it fills in req's defaults and status. Dry run is the same, as nothing is stored.
+// Issue answers the create of serviceaccounts/token: it fills in req's defaults and status. Dry run is the same, as
+// nothing is stored.
 func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error {
 	if req.Spec.ExpirationSeconds == nil {
 		seconds := int64(defaultSeconds)
@@ -39,11 +40,11 @@ func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *auth
 	now := t.now()
 	c := claims{
 		Claims: jwt.Claims{
-			Issuer: t.issuer, Subject: "system:serviceaccount:" + sa.Namespace + ":" + sa.Name, Audience: req.Spec.Audiences,
+			Issuer: t.issuer, Subject: accountPrefix + sa.Namespace + ":" + sa.Name,
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ID: uuid.NewString(),
 			Expiry: jwt.NewNumericDate(now.Add(time.Duration(*req.Spec.ExpirationSeconds) * time.Second)),
 		},
-		Kubernetes: bound{Namespace: sa.Namespace, ServiceAccount: refTo(sa)},
+		Audience: req.Spec.Audiences, Kubernetes: bound{Namespace: sa.Namespace, ServiceAccount: refTo(sa)},
 	}
 	if err := t.bind(ctx, sa, req.Spec.BoundObjectRef, &c.Kubernetes); err != nil {
 		return err

@@ -140,13 +140,22 @@ func forge(t *testing.T, alg jose.SignatureAlgorithm, key any, change func(*clai
 	t.Helper()
 	c := claims{
 		Claims: jwt.Claims{
-			Issuer: Issuer, Subject: "system:serviceaccount:shop:web-sa", Audience: jwt.Audience{Issuer},
+			Issuer: Issuer, Subject: "system:serviceaccount:shop:web-sa",
 			IssuedAt: jwt.NewNumericDate(start), Expiry: jwt.NewNumericDate(start.Add(time.Hour)),
 		},
-		Kubernetes: bound{Namespace: "shop", ServiceAccount: ref{"web-sa", "web-sa-uid"}},
+		Audience: audience{Issuer}, Kubernetes: bound{Namespace: "shop", ServiceAccount: ref{"web-sa", "web-sa-uid"}},
 	}
 	change(&c)
 	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, nil)
+	require.NoError(t, err)
+	token, err := jwt.Signed(s).Claims(c).Serialize()
+	require.NoError(t, err)
+	return token
+}
+
+func forgeAny(t *testing.T, key any, c any) string {
+	t.Helper()
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, nil)
 	require.NoError(t, err)
 	token, err := jwt.Signed(s).Claims(c).Serialize()
 	require.NoError(t, err)
@@ -170,6 +179,7 @@ func TestForgedTokens(t *testing.T) {
 
 	for name, tc := range map[string]struct{ token, want string }{
 		"good":                        {forge(t, jose.ES256, d.key, same), ""},
+		"audience as a single string": {forgeAny(t, d.key, map[string]any{"iss": Issuer, "aud": Issuer, "exp": start.Add(time.Hour).Unix(), "kubernetes.io": bound{Namespace: "shop", ServiceAccount: ref{"web-sa", "web-sa-uid"}}}), ""},
 		"no token":                    {"x", "invalid bearer token"},
 		"alg none":                    {encode(`{"alg":"none","typ":"JWT"}`) + "." + parts[1] + ".", "invalid bearer token"},
 		"alg none, signature kept":    {encode(`{"alg":"none"}`) + "." + parts[1] + "." + parts[2], "invalid bearer token"},
@@ -179,7 +189,7 @@ func TestForgedTokens(t *testing.T) {
 		"claims changed":              {parts[0] + "." + encode(strings.Replace(string(payload), "web-sa", "db-sa", -1)) + "." + parts[2], "invalid bearer token"},
 		"signature cut off":           {parts[0] + "." + parts[1] + ".", "invalid bearer token"},
 		"another issuer":              {forge(t, jose.ES256, d.key, func(c *claims) { c.Issuer = "https://elsewhere" }), "invalid bearer token"},
-		"another audience":            {forge(t, jose.ES256, d.key, func(c *claims) { c.Audience = jwt.Audience{"vault"} }), `token audiences ["vault"] is invalid for the target audiences ["` + Issuer + `"]`},
+		"another audience":            {forge(t, jose.ES256, d.key, func(c *claims) { c.Audience = audience{"vault"} }), `token audiences ["vault"] is invalid for the target audiences ["` + Issuer + `"]`},
 		"no audience":                 {forge(t, jose.ES256, d.key, func(c *claims) { c.Audience = nil }), `token audiences [] is invalid for the target audiences ["` + Issuer + `"]`},
 		"no expiry":                   {forge(t, jose.ES256, d.key, func(c *claims) { c.Expiry = nil }), "service account token has expired"},
 		"expired":                     {forge(t, jose.ES256, d.key, func(c *claims) { c.Expiry = jwt.NewNumericDate(start.Add(-time.Second)) }), "service account token has expired"},
@@ -248,9 +258,9 @@ func TestPublishedKeyVerifies(t *testing.T) {
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &keys))
 		parsed, err := jwt.ParseSigned(req.Status.Token, []jose.SignatureAlgorithm{alg})
 		require.NoError(t, err)
-		var c jwt.Claims
+		var c map[string]any
 		require.NoError(t, parsed.Claims(keys, &c))
-		require.Equal(t, jwt.Audience{"vault"}, c.Audience)
+		require.Equal(t, []any{"vault"}, c["aud"])
 
 		w = httptest.NewRecorder()
 		tokens.ServeOpenIDConfig(w, nil)

@@ -21,8 +21,9 @@ var uidAttribute = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57683, 2}
 // seenLimit bounds the certificates remembered; a cluster has a few for each node.
 const seenLimit = 4096
 
-// certificates authenticates clients by certificate. Verifying one takes two elliptic curve operations, more than all other
-// work on a small read, and clients send thousands of requests with the same; so what was verified is remembered until it expires.
+// certificates authenticates clients by certificate. Verifying one takes two elliptic curve operations, more than all
+// other work on a small read, and clients send thousands of requests with the same; so what was verified is
+// remembered until it expires.
 type certificates struct {
 	roots *x509.CertPool
 	now   func() time.Time

@@ -2,19 +2,22 @@
 //
 // # The problem
 //
-// kubectl knows no kinds. Before anything else it asks which groups, versions and resources a server has, what their short names and verbs are,
-// and everything it types afterwards (`kubectl get deploy`) goes through that answer. There are two forms of it. The older is one document for each
-// group and version, some twenty-five requests; the newer, aggregated one holds everything in two documents, /api and /apis, and is asked for
-// by an Accept header at the same paths. Clients use the newer and fall back to the older, so both must say the same.
+// kubectl knows no kinds. Before anything else it asks which groups, versions and resources a server has, what their
+// short names and verbs are, and everything it types afterwards (`kubectl get deploy`) goes through that answer.
+// There are two forms of it. The older is one document for each group and version, some twenty-five requests; the
+// newer, aggregated one holds everything in two documents, /api and /apis, and is asked for by an Accept header at
+// the same paths. Clients use the newer and fall back to the older, so both must say the same.
 //
 // # The flow
 //
-// New derives every document from the table of rows, once, as bytes: nothing in them depends on the request. Serving is negotiation and a
-// write. When the kinds change (a CRD comes or goes), the server makes new Documents and puts them in place of the old.
+// New derives every document from the table of rows, once, as bytes: nothing in them depends on the request. Serving
+// is negotiation and a write. When the kinds change (a CRD comes or goes), the server makes new Documents and puts
+// them in place of the old.
 //
 // # The guarantees
 //
-//   - The order is upstream's: groups by their priority, versions from the most stable and newest down, resources by name.
+//   - The order is upstream's: groups by their priority, versions from the most stable and newest down, resources by
+//     name.
 //   - The aggregated documents carry an ETag of their content, so that a client's cache costs a 304.
 //   - All documents come as JSON, YAML or protobuf, as the client accepts.
 package discovery

@@ -1,16 +1,17 @@
-// Package node is the API server's way out: to kubelets for the logs and streams of containers, and to pods, services and nodes for what they
-// serve themselves. It is the one place where the API server is a client.
+// Package node is the API server's way out: to kubelets for the logs and streams of containers, and to pods, services
+// and nodes for what they serve themselves. It is the one place where the API server is a client.
 //
 // # The problem
 //
-// kubectl reaches the API server only. What it asks of a container (log, exec, attach, port-forward) only the kubelet on the pod's node can
-// give, so the API server looks up that node, dials it, and stands between the two for as long as the stream lasts. There are three ways of streaming by now:
-// SPDY, which old clients and all kubelets speak; WebSockets with numbered channels, versions 1 to 5; and SPDY carried inside WebSocket messages, for
-// port-forward.
+// kubectl reaches the API server only. What it asks of a container (log, exec, attach, port-forward) only the kubelet
+// on the pod's node can give, so the API server looks up that node, dials it, and stands between the two for as long
+// as the stream lasts. There are three ways of streaming by now: SPDY, which old clients and all kubelets speak;
+// WebSockets with numbered channels, versions 1 to 5; and SPDY carried inside WebSocket messages, for port-forward.
 //
 // # The flow
 //
-// Connect resolves a request to a URL (a pure function of the objects and the query, but for reading them), and then takes the plainest way that works:
+// Connect resolves a request to a URL (a pure function of the objects and the query, but for reading them), and then
+// takes the plainest way that works:
 //
 //	log                                an ordinary GET, its body copied as it comes
 //	SPDY, WebSocket up to version 4    the upgrade is passed on, and then bytes in both directions (pass.go)
@@ -21,8 +22,10 @@
 //
 // # The guarantees
 //
-//   - A kubelet is spoken to only if its certificate is of the cluster's authority and for the address dialled; the API server shows its own.
-//   - Proxying does not lead to the API server's own machine: loopback and link-local addresses are refused, and a service leads only to pods of its namespace.
+//   - A kubelet is spoken to only if its certificate is of the cluster's authority and for the address dialled; the
+//     API server shows its own.
+//   - Proxying does not lead to the API server's own machine: loopback and link-local addresses are refused, and a
+//     service leads only to pods of its namespace.
 //   - An error that Connect returns was not answered yet; the server turns it into a Status as any other.
 package node
 
@@ -57,15 +60,15 @@ type Config struct {
 	Roots  *x509.CertPool
 }
 
-// Connection names what a request leads to: pods/log, pods/exec, pods/attach, pods/portforward, pods/proxy, services/proxy or
-// nodes/proxy. Path is what follows the subresource in the URL.
+// Connection names what a request leads to: pods/log, pods/exec, pods/attach, pods/portforward, pods/proxy,
+// services/proxy or nodes/proxy. Path is what follows the subresource in the URL.
 type Connection struct{ Resource, Subresource, Namespace, Name, Path string }
 
 // Nodes serves connections.
 type Nodes struct {
 	get Getter
-	// kubelet verifies kubelets; trusting does not, for who asks to see the log of a node whose certificate is broken. open goes to pods,
-	// which may have any certificate.
+	// kubelet verifies kubelets; trusting does not, for who asks to see the log of a node whose certificate is
+	// broken. open goes to pods, which may have any certificate.
 	kubelet, trusting, open *http.Transport
 }
 

@@ -22,10 +22,16 @@ func (n *Nodes) pass(w http.ResponseWriter, r *http.Request, to *url.URL) error 
 	return f.err
 }
 
-// withoutCredentials keeps the client's proof of itself from whoever is behind: it was for the API server.
+// withoutCredentials keeps the client's proof of itself, and whom it wants to be, from whoever is behind: they were for
+// the API server.
 func withoutCredentials(r *http.Request) *http.Request {
 	r = r.Clone(r.Context())
 	r.Header.Del("Authorization")
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Impersonate-") {
+			r.Header.Del(name)
+		}
+	}
 	return r
 }
 

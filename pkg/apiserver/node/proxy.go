@@ -104,8 +104,8 @@ func portName(s *corev1.Service, number int64) (string, error) {
 	return "", apierrors.NewServiceUnavailable(fmt.Sprintf("no service port %d found for service %q", number, s.Name))
 }
 
-// isPodOf says whether an endpoint really is a pod of the namespace. Users may write endpoints; they must not make the API server
-// connect to what only it can reach.
+// isPodOf says whether an endpoint really is a pod of the namespace. Users may write endpoints; they must not make
+// the API server connect to what only it can reach.
 func (n *Nodes) isPodOf(ctx context.Context, namespace string, a *corev1.EndpointAddress) bool {
 	if proxyable(a.IP) != nil || a.TargetRef == nil || a.TargetRef.Kind != "Pod" || a.TargetRef.Namespace != namespace {
 		return false

@@ -36,8 +36,8 @@ const (
 	channels
 )
 
-// translate ends a WebSocket here and carries its channels on as SPDY streams. From the moment the WebSocket is open, errors
-// go through its status channel.
+// translate ends a WebSocket here and carries its channels on as SPDY streams. From the moment the WebSocket is open,
+// errors go through its status channel.
 func (n *Nodes) translate(w http.ResponseWriter, r *http.Request, to *url.URL, s streams) error {
 	conn := wsstream.NewConn(map[string]wsstream.ChannelProtocolConfig{
 		remotecommand.StreamProtocolV5Name: {Binary: true, Channels: s.channels()},
