@@ -35,7 +35,7 @@ import (
 	"bonsai/pkg/store"
 )
 
-// controlled is an API server on a real store with all controllers, and a node whose kubelet is a few lines: pods are bound to it, run
+// controlled is an API server on a real store with all controllers, who have the rights that they have in a cluster, and a node whose kubelet is a few lines: pods are bound to it, run
 // and are ready at once, and end at once when they are deleted.
 type controlled struct {
 	*testing.T
@@ -44,14 +44,26 @@ type controlled struct {
 	broken  string // pods of this image never get ready
 }
 
-type administrator struct{}
+// byHeader takes people at their word: who sends no name is the administrator.
+type byHeader struct{}
 
-func (administrator) Authenticate(*http.Request) (auth.User, bool, error) {
-	return auth.User{Name: "admin", Groups: []string{"system:masters"}}, true, nil
+func (byHeader) Authenticate(r *http.Request) (auth.User, bool, error) {
+	if name := r.Header.Get("User-Name"); name != "" {
+		return auth.User{Name: name, Groups: []string{"system:authenticated"}}, true, nil
+	}
+	return auth.User{Name: "admin", Groups: []string{"system:masters", "system:authenticated"}}, true, nil
 }
 
-func (administrator) Authorize(context.Context, auth.Request) (auth.Decision, string, error) {
-	return auth.Allow, "", nil
+// as sends requests under a name.
+type as struct {
+	name string
+	http.RoundTripper
+}
+
+func (a as) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Name", a.name)
+	return a.RoundTripper.RoundTrip(r)
 }
 
 func startControllers(t *testing.T) *controlled {
@@ -63,12 +75,15 @@ func startControllers(t *testing.T) *controlled {
 	require.NoError(t, err)
 	get := apiserver.Getter{Store: st, Table: table}
 	server, err := apiserver.New(apiserver.Config{
-		Store: st, Table: table, Authenticator: administrator{}, Authorizer: administrator{},
+		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: auth.Default(get),
 		Admission: admission.Default(admission.Deps{Get: get}),
 	})
 	require.NoError(t, err)
 	config := serve(t, ctx, server)
 	client, err := kubernetes.NewForConfig(config)
+	require.NoError(t, err)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return as{"system:kube-controller-manager", next} })
+	own, err := kubernetes.NewForConfig(config)
 	require.NoError(t, err)
 	meta, err := metadata.NewForConfig(config)
 	require.NoError(t, err)
@@ -77,11 +92,11 @@ func startControllers(t *testing.T) *controlled {
 		_, err := client.CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
 		return err == nil
 	})
-	shared := informers.NewSharedInformerFactory(client, 0)
+	shared := informers.NewSharedInformerFactory(own, 0)
 	done := make(chan error, 1)
 	running, stop := context.WithCancel(ctx)
 	go func() {
-		done <- controller.Run(running, controller.Config{Client: client, Metadata: meta, Informers: shared, RootCA: []byte("CA"), History: c.history})
+		done <- controller.Run(running, controller.Config{Client: own, Metadata: meta, Informers: shared, RootCA: []byte("CA"), History: c.history})
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -331,7 +346,9 @@ func TestEndpoints(t *testing.T) {
 			len(e.Subsets) == 1 && len(e.Subsets[0].Addresses) == 3
 	})
 	c.patch("web", `{"spec":{"replicas":0}}`)
-	c.until("none is listed", func() bool { return len(slicesOf()) == 1 && len(slicesOf()[0].Endpoints) == 0 && len(endpoints().Subsets) == 0 })
+	c.until("none is listed", func() bool {
+		return len(slicesOf()) == 1 && len(slicesOf()[0].Endpoints) == 0 && len(endpoints().Subsets) == 0
+	})
 	require.NoError(t, c.client.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}))
 	c.until("both are gone", func() bool {
 		_, err := c.client.CoreV1().Endpoints("default").Get(t.Context(), "web", metav1.GetOptions{})
