@@ -45,9 +45,12 @@ func alike(p Plan) int {
 	return n
 }
 
-// batches does 1, 2, 4, … actions at a time and stops after a batch in which one failed.
+// maxTogether bounds a batch: an API server takes only so many writes at a time, and others write too.
+const maxTogether = 64
+
+// batches does 1, 2, 4, … actions at a time, up to maxTogether, and stops after a batch in which one failed.
 func (a applier) batches(ctx context.Context, p Plan, steps []Step) *Failure {
-	for size := 1; len(p) > 0; size *= 2 {
+	for size := 1; len(p) > 0; size = min(2*size, maxTogether) {
 		size = min(size, len(p))
 		if failure := a.together(ctx, p[:size], steps[:size]); failure != nil {
 			return failure

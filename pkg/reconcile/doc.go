@@ -46,7 +46,7 @@
 //
 //   - One key is worked on by one worker at a time, different keys concurrently.
 //   - No plan is made from a state older than the loop's own last write for that key.
-//   - Creates of one kind that follow each other go out in batches of 1, 2, 4, … and stop at the first batch with
+//   - Creates of one kind that follow each other go out in batches of 1, 2, 4, … up to 64 and stop at the first batch with
 //     an error: a quota that refuses all costs one request, not five hundred. Deletes likewise. Everything else is
 //     done one by one, in the order of the plan.
 //   - Nothing is polled. An idle loop is blocked on an empty queue.
