@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"bonsai/pkg/machine/netns"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -226,31 +227,15 @@ func inNetns(entries []Entry, f func() error) error {
 			want = e.Name
 		}
 	}
-	path := findNetns(want)
-	if path == "" {
-		return f()
+	if path := findNetns(want); path != "" {
+		return netns.At(path).Do(f)
 	}
-	done := make(chan error, 1)
-	go func() {
-		// The thread is not given back: it ends with this goroutine, still in the namespace.
-		runtime.LockOSThread()
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Setns(fd, unix.CLONE_NEWNET)
-			unix.Close(fd)
-		}
-		if err != nil {
-			done <- fmt.Errorf("enter network namespace %s: %w", path, err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
+	return f()
 }
 
 // findNetns finds a way into a network namespace that is not the caller's: by name, or through a process in it.
 func findNetns(id string) string {
-	if here, err := netnsID("/proc/self/ns/net"); err != nil || id == "" || id == here {
+	if here, err := netnsID(ownNetns); err != nil || id == "" || id == here {
 		return ""
 	}
 	for _, pattern := range []string{"/run/netns/*", "/proc/[0-9]*/ns/net"} {

@@ -52,7 +52,7 @@ func (m *Machine) begin() error {
 	if err != nil {
 		return err
 	}
-	netns, err := netnsID("/proc/self/ns/net")
+	netns, err := netnsID(ownNetns)
 	if err != nil {
 		return err
 	}
@@ -137,6 +137,10 @@ func bootID() (string, error) {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(id)), err
 }
+
+// ownNetns is the namespace of the calling thread. /proc/self would be that of the process's first thread, which
+// may be visiting another one.
+const ownNetns = "/proc/thread-self/ns/net"
 
 // netnsID is the number by which the kernel knows a network namespace.
 func netnsID(path string) (string, error) {

@@ -223,6 +223,11 @@ func sysctl(t *testing.T, ns netns.Namespace, name string) string {
 	return string(value[:1])
 }
 
+func setSysctl(t *testing.T, ns netns.Namespace, name, value string) {
+	t.Helper()
+	require.NoError(t, ns.Do(func() error { return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0o644) }))
+}
+
 func kinds(left []machine.Leftover) []machine.Kind {
 	var out []machine.Kind
 	for _, l := range left {
