@@ -310,7 +310,7 @@ func termination(t *testing.T, c *cluster) {
 metadata: {name: stubborn}
 spec:
   terminationGracePeriodSeconds: 60
-  volumes: [{name: v, hostPath: {path: `+c.h.dir+`/shared, type: DirectoryOrCreate}}]
+  volumes: [{name: v, hostPath: {path: ` + c.h.dir + `/shared, type: DirectoryOrCreate}}]
   containers:
   - name: main
     command: [sh, -c, "trap 'echo term >> /v/log' TERM; while true; do sleep 1; done"]
@@ -338,7 +338,9 @@ spec:
 	_, err := c.CoreV1().Pods("default").Create(context.Background(), pod, metav1.CreateOptions{})
 	require.NoError(t, err)
 	waitingFor := func(reason string) func(*corev1.ContainerStatus) bool {
-		return func(s *corev1.ContainerStatus) bool { return s.State.Waiting != nil && s.State.Waiting.Reason == reason }
+		return func(s *corev1.ContainerStatus) bool {
+			return s.State.Waiting != nil && s.State.Waiting.Reason == reason
+		}
 	}
 	c.state("noimage", waitingFor("ErrImagePull"))
 	s := c.state("noimage", waitingFor("ImagePullBackOff"))
