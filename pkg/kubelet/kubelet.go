@@ -43,10 +43,12 @@ type Kubelet struct {
 	events      *recorder
 	writer      *writer
 
-	ctx     context.Context
-	mu      sync.Mutex
-	workers map[types.UID]*worker
-	running sync.WaitGroup
+	ctx context.Context
+	// admission makes workers ask for room one after the other.
+	admission sync.Mutex
+	mu        sync.Mutex
+	workers   map[types.UID]*worker
+	running   sync.WaitGroup
 }
 
 // ConfigMap and Secret return an object that one of the pods refers to.
@@ -182,8 +184,7 @@ func (k *Kubelet) orphans(ctx context.Context) error {
 	return nil
 }
 
-// follow passes container events on to the workers, and wakes all of them when events may have been missed. It
-// also looks for orphans then: containers that appeared without a pod.
+// follow passes container events on to the workers, and wakes all of them when events may have been missed.
 func (k *Kubelet) follow(ctx context.Context) {
 	tick := time.NewTicker(relistEvery)
 	defer tick.Stop()

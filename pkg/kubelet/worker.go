@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,11 +40,12 @@ type worker struct {
 	log   *slog.Logger
 	awake chan struct{}
 
-	// mu guards what others set: the pod, whether its object is gone, the results of pulls, retry, which says that
+	// mu guards what others set or ask for: the pod, whether it was admitted, whether its object is gone, the results of pulls, retry, which says that
 	// what a start failed for may be there now, and interrupt, which ends what the worker is applying.
 	mu        sync.Mutex
 	pod       *corev1.Pod
 	gone      bool
+	admitted  bool
 	retry     bool
 	interrupt context.CancelFunc
 	images    map[string]plan.Image
@@ -104,9 +106,12 @@ func sooner(old, pod *corev1.Pod) bool {
 	return old.DeletionTimestamp == nil || deletionGrace(pod) < deletionGrace(old)
 }
 
-// vanish tells the worker that the pod's object is gone.
+// vanish tells the worker that the pod's object is gone. A pod that was not ending yet begins to at once.
 func (w *worker) vanish() {
 	w.mu.Lock()
+	if w.interrupt != nil && !w.gone && (w.pod == nil || w.pod.DeletionTimestamp == nil) {
+		w.interrupt()
+	}
 	w.gone = true
 	w.mu.Unlock()
 	w.wake()
@@ -132,6 +137,16 @@ func (w *worker) forgetFailures() {
 	for _, m := range w.memory {
 		m.failure = nil
 	}
+}
+
+// admittedPod is the pod, if the node has let it in.
+func (w *worker) admittedPod() *corev1.Pod {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.admitted {
+		return nil
+	}
+	return w.pod
 }
 
 func (w *worker) latest() (pod *corev1.Pod, gone bool) {
@@ -249,6 +264,10 @@ func (w *worker) observe(ctx context.Context, pod *corev1.Pod, gone bool) (plan.
 		return o, nil
 	}
 	if w.end == nil {
+		w.admit(pod, runtime)
+		o.End = w.end
+	}
+	if w.end == nil {
 		o.Volumes = w.syncVolumes(ctx, pod, runtime, now)
 	}
 	w.k.probes.Sync(w.k.ctx, pod, runtime, first(w.k.podIPs(pod, runtime)), w.end != nil)
@@ -327,13 +346,18 @@ func (w *worker) report(ctx context.Context, pod *corev1.Pod, gone bool, runtime
 	return s
 }
 
-// merged is the status written last, with the conditions of others as the informer shows them.
+// merged is the status written last, with what others write as the informer shows it: their conditions, and a
+// final phase.
 func merged(seen, last corev1.PodStatus) corev1.PodStatus {
 	out := *last.DeepCopy()
+	out.Conditions = slices.DeleteFunc(out.Conditions, func(c corev1.PodCondition) bool { return !status.Owned(c.Type) })
 	for _, c := range seen.Conditions {
-		if !hasCondition(out.Conditions, c.Type) {
+		if !status.Owned(c.Type) {
 			out.Conditions = append(out.Conditions, c)
 		}
+	}
+	if seen.Phase == corev1.PodFailed || seen.Phase == corev1.PodSucceeded {
+		out.Phase, out.Reason, out.Message = seen.Phase, seen.Reason, seen.Message
 	}
 	return out
 }

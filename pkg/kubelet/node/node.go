@@ -87,7 +87,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.register(ctx); err != nil {
 		return err
 	}
-	go k.lease(ctx)
+	go k.lease(ctx, k.last.UID)
 	k.event(corev1.EventTypeNormal, "Starting", "Starting kubelet.")
 	for ctx.Err() == nil {
 		ready, err := k.sync(ctx, time.Now())
@@ -176,9 +176,9 @@ func (k *Keeper) adopt(ctx context.Context, fresh *corev1.Node) (*corev1.Node, e
 	return k.Client.CoreV1().Nodes().Patch(ctx, k.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 }
 
-func (k *Keeper) lease(ctx context.Context) {
+func (k *Keeper) lease(ctx context.Context, node types.UID) {
 	owner := func(l *coordination) error {
-		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: k.last.UID}}
+		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: node}}
 		return nil
 	}
 	lease.NewController(clock.RealClock{}, k.Client, k.Name, leaseSeconds, nil, renewLease, k.Name, corev1.NamespaceNodeLease, owner).Run(ctx)
