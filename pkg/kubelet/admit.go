@@ -13,7 +13,7 @@ import (
 
 // admit refuses a pod that does not fit beside those that the node has already. The scheduler has seen to that;
 // a pod that named its node itself has not been asked. A pod that runs is never refused.
-func (k *Kubelet) admit(pod *corev1.Pod, runtime *cri.Pod) *status.Verdict {
+func (k *kubelet) admit(pod *corev1.Pod, runtime *cri.Pod) *status.Verdict {
 	if len(runtime.Sandboxes) > 0 {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (k *Kubelet) admit(pod *corev1.Pod, runtime *cri.Pod) *status.Verdict {
 }
 
 // used sums what the other pods that were admitted ask for.
-func (k *Kubelet) used(but *corev1.Pod) corev1.ResourceList {
+func (k *kubelet) used(but *corev1.Pod) corev1.ResourceList {
 	sum := corev1.ResourceList{}
 	k.mu.Lock()
 	defer k.mu.Unlock()

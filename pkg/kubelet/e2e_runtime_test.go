@@ -18,7 +18,7 @@ import (
 // TestRuntime is what the kubelet relies on in a runtime.
 func TestRuntime(t *testing.T) {
 	h := newHost(t)
-	require.NoError(t, h.network("10.99.2.0/24"))
+	require.NoError(t, h.network("10.99.1.0/24"))
 	r, err := cri.Dial("unix://" + h.socket)
 	require.NoError(t, err)
 	defer r.Close()

@@ -35,7 +35,7 @@ func containerOf(pod *corev1.Pod, name string) *corev1.Container {
 }
 
 // podIPs are the addresses at which the pod is reached now.
-func (k *Kubelet) podIPs(pod *corev1.Pod, runtime *cri.Pod) []string {
+func (k *kubelet) podIPs(pod *corev1.Pod, runtime *cri.Pod) []string {
 	if pod.Spec.HostNetwork {
 		return k.NodeIPs
 	}

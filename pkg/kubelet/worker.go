@@ -35,7 +35,7 @@ import (
 //
 // There is no way back: a pod that began to end does not run again.
 type worker struct {
-	k     *Kubelet
+	k     *kubelet
 	uid   types.UID
 	log   *slog.Logger
 	awake chan struct{}
@@ -56,21 +56,22 @@ type worker struct {
 	ended        bool
 	sandboxRetry time.Time
 	memory       map[string]*memory
-	pulls        map[string]time.Duration
-	volumes      volume.Result
-	told         map[string]string
-	hooked       map[string]bool
+	// pulls is the back-off of each container's image.
+	pulls   map[string]time.Duration
+	volumes volume.Result
+	// told is what was last said of a subject, so that it is not said again; hooked are the containers whose
+	// preStop hook has run (guarded by mu: containers stop side by side).
+	told   map[string]string
+	hooked map[string]bool
 }
 
 // memory is what the worker remembers of a container from one plan to the next.
 type memory struct {
 	backOff time.Duration
-	// lastEnd is the end of the run that the back-off was last counted from.
-	lastEnd time.Time
 	failure *plan.Failure
 }
 
-func newWorker(k *Kubelet, uid types.UID) *worker {
+func newWorker(k *kubelet, uid types.UID) *worker {
 	return &worker{
 		k: k, uid: uid, log: k.Logger.With("pod", uid), awake: make(chan struct{}, 1),
 		images: map[string]plan.Image{}, memory: map[string]*memory{}, pulls: map[string]time.Duration{},
@@ -190,7 +191,7 @@ func (w *worker) sleep(ctx context.Context, until time.Time) {
 }
 
 // forget drops what is kept of a pod outside its worker.
-func (k *Kubelet) forget(uid types.UID) {
+func (k *kubelet) forget(uid types.UID) {
 	k.probes.Forget(uid)
 	k.objects.Forget(uid)
 	k.writer.forget(uid)

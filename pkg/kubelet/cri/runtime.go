@@ -43,9 +43,4 @@ type Runtime interface {
 	Image(ctx context.Context, name string) (*runtimev1.Image, error)
 	Images(ctx context.Context) ([]*runtimev1.Image, error)
 	PullImage(ctx context.Context, name string, auth *runtimev1.AuthConfig, s *runtimev1.PodSandboxConfig) (ref string, err error)
-	RemoveImage(ctx context.Context, name string) error
-
-	// Stats returns the use of all containers.
-	Stats(ctx context.Context) ([]*runtimev1.ContainerStats, error)
-	Close() error
 }

@@ -45,6 +45,7 @@ type Config struct {
 	Port      int32
 	Version   string
 	Facts     Facts
+	// OnPodCIDR configures the network; nil if somebody else does.
 	OnPodCIDR func(string) error
 	Events    record.EventRecorder
 	Logger    *slog.Logger
@@ -63,7 +64,7 @@ type Keeper struct {
 
 // New registers the informer that the keeper needs. The caller starts the factory after that, then calls Run.
 func New(c Config) (*Keeper, error) {
-	k := &Keeper{Config: c, cidr: make(chan string, 1)}
+	k := &Keeper{Config: c, cidr: make(chan string, 1), configured: c.OnPodCIDR == nil}
 	_, err := c.Informers.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { k.sawNode(o.(*corev1.Node)) },
 		UpdateFunc: func(_, o any) { k.sawNode(o.(*corev1.Node)) },
