@@ -112,9 +112,8 @@ func (w *worker) missingDNS(pod *corev1.Pod) {
 func (w *worker) pull(pod *corev1.Pod, p plan.Pull) {
 	c := containerOf(pod, p.Name)
 	w.setImage(p.Name, plan.Image{Fetching: true})
-	delay := w.pulls[c.Image]
-	w.pulls[c.Image] = min(max(firstPullBackOff, 2*delay), maxPullBackOff)
-	next := w.pulls[c.Image]
+	next := min(max(firstPullBackOff, 2*w.pulls[p.Name]), maxPullBackOff)
+	w.pulls[p.Name] = next
 	w.k.running.Go(func() {
 		ref, err := w.k.images.ensure(w.k.ctx, pod, c)
 		if err != nil {
@@ -141,10 +140,10 @@ func (w *worker) image(pod *corev1.Pod, name string, now time.Time) plan.Image {
 	defer w.mu.Unlock()
 	i := w.images[name]
 	f := i.Failure
-	c := containerOf(pod, name)
-	if f == nil || f.Reason != "ErrImagePull" || now.Before(f.Retry.Add(showPullError-w.pulls[c.Image])) {
+	if f == nil || f.Reason != "ErrImagePull" || now.Before(f.Retry.Add(showPullError-w.pulls[name])) {
 		return i
 	}
+	c := containerOf(pod, name)
 	i.Failure = &plan.Failure{Reason: "ImagePullBackOff", Retry: f.Retry, Message: "Back-off pulling image \"" + c.Image + "\": ErrImagePull: " + f.Message}
 	w.images[name] = i
 	w.k.events.container(pod, name, normal, "BackOff", "Back-off pulling image %q", c.Image)

@@ -34,7 +34,7 @@ type Config struct {
 	ClientCA                string
 
 	// OnPodCIDR is called once with the node's pod CIDR, as soon as the node has one: it is to make the network
-	// configuration that the runtime waits for.
+	// configuration that the runtime waits for. nil if somebody else does that.
 	OnPodCIDR func(cidr string) error
 
 	ClusterDomain string

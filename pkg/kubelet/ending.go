@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"bonsai/pkg/kubelet/cri"
 	"bonsai/pkg/kubelet/plan"
 	"bonsai/pkg/kubelet/status"
 )
@@ -28,6 +29,23 @@ func (w *worker) decideEnd(pod *corev1.Pod, gone bool, now time.Time) {
 	case status.Terminal(pod):
 		w.ends("its phase is "+string(pod.Status.Phase), specGrace(pod))
 	}
+}
+
+// admit asks once whether the node has room for the pod. Workers ask one after the other, so that two pods are
+// not both given the last of something.
+func (w *worker) admit(pod *corev1.Pod, runtime *cri.Pod) {
+	w.k.admission.Lock()
+	defer w.k.admission.Unlock()
+	if w.admittedPod() != nil {
+		return
+	}
+	if w.verdict = w.k.admit(pod, runtime); w.verdict != nil {
+		w.ends("it was refused", 0)
+		return
+	}
+	w.mu.Lock()
+	w.admitted = true
+	w.mu.Unlock()
 }
 
 func (w *worker) ends(reason string, grace time.Duration) {

@@ -17,7 +17,7 @@ import (
 
 // puller sees to it that images are there.
 type puller struct {
-	k *Kubelet
+	k *kubelet
 	// slots bounds how many pulls run beside each other.
 	slots chan struct{}
 }
@@ -25,7 +25,7 @@ type puller struct {
 // parallelPulls keeps a slow registry from holding up every pod, and many pulls from filling the disk's queue.
 const parallelPulls = 4
 
-func newPuller(k *Kubelet) *puller { return &puller{k, make(chan struct{}, parallelPulls)} }
+func newPuller(k *kubelet) *puller { return &puller{k, make(chan struct{}, parallelPulls)} }
 
 // The delays between attempts to get an image.
 const (

@@ -27,8 +27,8 @@ import (
 // relistEvery is how often everything in the runtime is looked at although no event asked for it.
 const relistEvery = time.Minute
 
-// Kubelet holds what the workers share.
-type Kubelet struct {
+// kubelet holds what the workers share.
+type kubelet struct {
 	Config
 	runtime     cri.Runtime
 	runtimeName string
@@ -43,29 +43,31 @@ type Kubelet struct {
 	events      *recorder
 	writer      *writer
 
-	ctx     context.Context
-	mu      sync.Mutex
-	workers map[types.UID]*worker
-	running sync.WaitGroup
+	ctx context.Context
+	// admission makes workers ask for room one after the other.
+	admission sync.Mutex
+	mu        sync.Mutex
+	workers   map[types.UID]*worker
+	running   sync.WaitGroup
 }
 
 // ConfigMap and Secret return an object that one of the pods refers to.
-func (k *Kubelet) ConfigMap(namespace, name string) (*corev1.ConfigMap, error) {
+func (k *kubelet) ConfigMap(namespace, name string) (*corev1.ConfigMap, error) {
 	return k.objects.ConfigMap(namespace, name)
 }
 
 // Secret is documented with ConfigMap.
-func (k *Kubelet) Secret(namespace, name string) (*corev1.Secret, error) {
+func (k *kubelet) Secret(namespace, name string) (*corev1.Secret, error) {
 	return k.objects.Secret(namespace, name)
 }
 
 // Services returns the services of a namespace.
-func (k *Kubelet) Services(namespace string) ([]*corev1.Service, error) {
+func (k *kubelet) Services(namespace string) ([]*corev1.Service, error) {
 	return k.services.Services(namespace).List(labels.Everything())
 }
 
 // seen gives a pod that was added or changed to its worker.
-func (k *Kubelet) seen(pod *corev1.Pod) {
+func (k *kubelet) seen(pod *corev1.Pod) {
 	if pod.Spec.NodeName != k.NodeName {
 		return
 	}
@@ -79,7 +81,7 @@ func (k *Kubelet) seen(pod *corev1.Pod) {
 }
 
 // vanished tells the worker of a pod that its object is gone.
-func (k *Kubelet) vanished(pod *corev1.Pod) {
+func (k *kubelet) vanished(pod *corev1.Pod) {
 	k.mu.Lock()
 	w := k.workers[pod.UID]
 	k.mu.Unlock()
@@ -89,7 +91,7 @@ func (k *Kubelet) vanished(pod *corev1.Pod) {
 }
 
 // begin starts a worker; k.mu is held.
-func (k *Kubelet) begin(uid types.UID) *worker {
+func (k *kubelet) begin(uid types.UID) *worker {
 	w := newWorker(k, uid)
 	k.workers[uid] = w
 	k.running.Go(func() {
@@ -102,7 +104,7 @@ func (k *Kubelet) begin(uid types.UID) *worker {
 }
 
 // wake makes the pod's worker look again; "" means all of them.
-func (k *Kubelet) wake(uid types.UID) {
+func (k *kubelet) wake(uid types.UID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if uid != "" {
@@ -117,7 +119,7 @@ func (k *Kubelet) wake(uid types.UID) {
 }
 
 // refresh makes the pod's worker look again because an object that the pod refers to has changed.
-func (k *Kubelet) refresh(uid types.UID) {
+func (k *kubelet) refresh(uid types.UID) {
 	k.mu.Lock()
 	w := k.workers[uid]
 	k.mu.Unlock()
@@ -127,7 +129,7 @@ func (k *Kubelet) refresh(uid types.UID) {
 }
 
 // handlers feeds the workers from the pod informer.
-func (k *Kubelet) handlers() cache.ResourceEventHandler {
+func (k *kubelet) handlers() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { k.seen(o.(*corev1.Pod)) },
 		UpdateFunc: func(_, o any) { k.seen(o.(*corev1.Pod)) },
@@ -144,7 +146,7 @@ func (k *Kubelet) handlers() cache.ResourceEventHandler {
 
 // start waits for the API's pods and for the runtime, then looks for what earlier pods have left: in the runtime
 // or on the disk, of a pod that the API does not know. Such a pod gets a worker too, which ends and removes it.
-func (k *Kubelet) start(ctx context.Context, pods informers.SharedInformerFactory) error {
+func (k *kubelet) start(ctx context.Context, pods informers.SharedInformerFactory) error {
 	informer := pods.Core().V1().Pods().Informer()
 	handle, err := informer.AddEventHandler(k.handlers())
 	if err != nil {
@@ -158,7 +160,7 @@ func (k *Kubelet) start(ctx context.Context, pods informers.SharedInformerFactor
 	return k.orphans(ctx)
 }
 
-func (k *Kubelet) orphans(ctx context.Context) error {
+func (k *kubelet) orphans(ctx context.Context) error {
 	found, err := k.runtime.Pods(ctx)
 	if err != nil {
 		return fmt.Errorf("look for pods of an earlier run: %w", err)
@@ -182,9 +184,8 @@ func (k *Kubelet) orphans(ctx context.Context) error {
 	return nil
 }
 
-// follow passes container events on to the workers, and wakes all of them when events may have been missed. It
-// also looks for orphans then: containers that appeared without a pod.
-func (k *Kubelet) follow(ctx context.Context) {
+// follow passes container events on to the workers, and wakes all of them when events may have been missed.
+func (k *kubelet) follow(ctx context.Context) {
 	tick := time.NewTicker(relistEvery)
 	defer tick.Stop()
 	broken := make(chan error, 1)

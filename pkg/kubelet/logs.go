@@ -26,7 +26,7 @@ const (
 )
 
 // rotate keeps the logs of running containers small until ctx ends.
-func (k *Kubelet) rotate(ctx context.Context) {
+func (k *kubelet) rotate(ctx context.Context) {
 	for pause(ctx, rotateEvery) {
 		large, _ := filepath.Glob(filepath.Join(k.LogsDir, "pods", "*", "*", "*.log"))
 		large = slices.DeleteFunc(large, func(path string) bool {
@@ -43,7 +43,7 @@ func (k *Kubelet) rotate(ctx context.Context) {
 }
 
 // rotateAll rotates those of the logs that a running container writes.
-func (k *Kubelet) rotateAll(ctx context.Context, paths []string) error {
+func (k *kubelet) rotateAll(ctx context.Context, paths []string) error {
 	pods, err := k.runtime.Pods(ctx)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func compress(path string) error {
 	return os.Remove(path)
 }
 
-func (k *Kubelet) serverConfig() server.Config {
+func (k *kubelet) serverConfig() server.Config {
 	return server.Config{
 		Addr: k.ServerAddr, Cert: k.ServingCert, Key: k.ServingKey, ClientCA: k.ClientCA,
 		Runtime: k.runtime, RuntimeName: k.runtimeName, Pods: serverPods{k}, Logger: k.Logger,
@@ -127,7 +127,7 @@ func (k *Kubelet) serverConfig() server.Config {
 }
 
 // serverPods are the pods that the workers have.
-type serverPods struct{ k *Kubelet }
+type serverPods struct{ k *kubelet }
 
 // List returns them all.
 func (s serverPods) List() (out []*corev1.Pod, _ error) {

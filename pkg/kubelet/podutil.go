@@ -2,7 +2,6 @@ package kubelet
 
 import (
 	"os"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +35,7 @@ func containerOf(pod *corev1.Pod, name string) *corev1.Container {
 }
 
 // podIPs are the addresses at which the pod is reached now.
-func (k *Kubelet) podIPs(pod *corev1.Pod, runtime *cri.Pod) []string {
+func (k *kubelet) podIPs(pod *corev1.Pod, runtime *cri.Pod) []string {
 	if pod.Spec.HostNetwork {
 		return k.NodeIPs
 	}
@@ -58,10 +57,6 @@ func first(list []string) string {
 		return ""
 	}
 	return list[0]
-}
-
-func hasCondition(list []corev1.PodCondition, t corev1.PodConditionType) bool {
-	return slices.ContainsFunc(list, func(c corev1.PodCondition) bool { return c.Type == t })
 }
 
 // A termination message is at most this long; taken from the log it is shorter still.

@@ -93,7 +93,7 @@ func await(ctx context.Context, c Config, runtime cri.Runtime) (*runtimev1.Versi
 	}
 }
 
-func build(ctx context.Context, c Config, runtime cri.Runtime, version *runtimev1.VersionResponse) (*Kubelet, node.Facts, error) {
+func build(ctx context.Context, c Config, runtime cri.Runtime, version *runtimev1.VersionResponse) (*kubelet, node.Facts, error) {
 	if err := os.MkdirAll(c.RootDir, 0o750); err != nil {
 		return nil, node.Facts{}, err
 	}
@@ -101,7 +101,7 @@ func build(ctx context.Context, c Config, runtime cri.Runtime, version *runtimev
 	if err != nil {
 		return nil, facts, err
 	}
-	k := &Kubelet{Config: c, runtime: runtime, runtimeName: version.RuntimeName, ctx: ctx, workers: map[types.UID]*worker{}}
+	k := &kubelet{Config: c, runtime: runtime, runtimeName: version.RuntimeName, ctx: ctx, workers: map[types.UID]*worker{}}
 	k.cgroups = cgroup.New(c.CgroupRoot)
 	if err := k.cgroups.Setup(c.Ledger, facts.Capacity.Cpu().MilliValue(), facts.Capacity.Memory().Value()); err != nil {
 		return nil, facts, fmt.Errorf("set up the pods' cgroups: %w", err)
@@ -118,7 +118,7 @@ func build(ctx context.Context, c Config, runtime cri.Runtime, version *runtimev
 	return k, facts, nil
 }
 
-func (k *Kubelet) specNode(facts node.Facts) *spec.Node {
+func (k *kubelet) specNode(facts node.Facts) *spec.Node {
 	return &spec.Node{
 		Name: k.NodeName, IPs: k.NodeIPs, RootDir: k.RootDir, LogsDir: k.LogsDir,
 		ResolvConf: resolvConf(k.ResolvConf), ClusterDNS: k.ClusterDNS, Domain: k.ClusterDomain,
@@ -146,11 +146,11 @@ func resolvConf(path string) string {
 }
 
 // unhealthy writes the event of a probe's answer.
-func (k *Kubelet) unhealthy(pod *corev1.Pod, container, kind, output string) {
+func (k *kubelet) unhealthy(pod *corev1.Pod, container, kind, output string) {
 	k.events.container(pod, container, warning, "Unhealthy", "%s probe failed: %s", strings.ToUpper(kind[:1])+kind[1:], output)
 }
 
-func (k *Kubelet) nodeConfig(facts node.Facts) node.Config {
+func (k *kubelet) nodeConfig(facts node.Facts) node.Config {
 	return node.Config{
 		Client: k.Client, Informers: k.Informers, Runtime: k.runtime, Name: k.NodeName, IPs: k.NodeIPs, Labels: k.Labels,
 		Port: port(k.ServerAddr), Version: Version, Facts: facts, OnPodCIDR: k.OnPodCIDR, Events: k.events, Logger: k.Logger,

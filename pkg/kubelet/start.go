@@ -35,6 +35,8 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, s plan.Start) {
 	if ctx.Err() != nil {
 		return
 	}
+	// The image is looked at again before the next run: it may have been removed, or its policy be Always.
+	w.setImage(s.Name, plan.Image{})
 	m.failure = nil
 	if err != nil {
 		m.failure = &plan.Failure{Reason: err.reason, Message: message(err.err), Retry: time.Now().Add(retryStart)}
@@ -44,9 +46,7 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, s plan.Start) {
 		}
 		return
 	}
-	// The image is looked at again before the next run: it may have been removed, or its policy be Always.
-	w.setImage(s.Name, plan.Image{})
-	delete(w.pulls, containerOf(pod, s.Name).Image)
+	delete(w.pulls, s.Name)
 }
 
 func (w *worker) startContainer(ctx context.Context, pod *corev1.Pod, s plan.Start) *startError {

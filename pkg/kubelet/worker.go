@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,16 +35,17 @@ import (
 //
 // There is no way back: a pod that began to end does not run again.
 type worker struct {
-	k     *Kubelet
+	k     *kubelet
 	uid   types.UID
 	log   *slog.Logger
 	awake chan struct{}
 
-	// mu guards what others set: the pod, whether its object is gone, the results of pulls, retry, which says that
+	// mu guards what others set or ask for: the pod, whether it was admitted, whether its object is gone, the results of pulls, retry, which says that
 	// what a start failed for may be there now, and interrupt, which ends what the worker is applying.
 	mu        sync.Mutex
 	pod       *corev1.Pod
 	gone      bool
+	admitted  bool
 	retry     bool
 	interrupt context.CancelFunc
 	images    map[string]plan.Image
@@ -54,21 +56,22 @@ type worker struct {
 	ended        bool
 	sandboxRetry time.Time
 	memory       map[string]*memory
-	pulls        map[string]time.Duration
-	volumes      volume.Result
-	told         map[string]string
-	hooked       map[string]bool
+	// pulls is the back-off of each container's image.
+	pulls   map[string]time.Duration
+	volumes volume.Result
+	// told is what was last said of a subject, so that it is not said again; hooked are the containers whose
+	// preStop hook has run (guarded by mu: containers stop side by side).
+	told   map[string]string
+	hooked map[string]bool
 }
 
 // memory is what the worker remembers of a container from one plan to the next.
 type memory struct {
 	backOff time.Duration
-	// lastEnd is the end of the run that the back-off was last counted from.
-	lastEnd time.Time
 	failure *plan.Failure
 }
 
-func newWorker(k *Kubelet, uid types.UID) *worker {
+func newWorker(k *kubelet, uid types.UID) *worker {
 	return &worker{
 		k: k, uid: uid, log: k.Logger.With("pod", uid), awake: make(chan struct{}, 1),
 		images: map[string]plan.Image{}, memory: map[string]*memory{}, pulls: map[string]time.Duration{},
@@ -104,9 +107,12 @@ func sooner(old, pod *corev1.Pod) bool {
 	return old.DeletionTimestamp == nil || deletionGrace(pod) < deletionGrace(old)
 }
 
-// vanish tells the worker that the pod's object is gone.
+// vanish tells the worker that the pod's object is gone. A pod that was not ending yet begins to at once.
 func (w *worker) vanish() {
 	w.mu.Lock()
+	if w.interrupt != nil && !w.gone && (w.pod == nil || w.pod.DeletionTimestamp == nil) {
+		w.interrupt()
+	}
 	w.gone = true
 	w.mu.Unlock()
 	w.wake()
@@ -132,6 +138,16 @@ func (w *worker) forgetFailures() {
 	for _, m := range w.memory {
 		m.failure = nil
 	}
+}
+
+// admittedPod is the pod, if the node has let it in.
+func (w *worker) admittedPod() *corev1.Pod {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.admitted {
+		return nil
+	}
+	return w.pod
 }
 
 func (w *worker) latest() (pod *corev1.Pod, gone bool) {
@@ -175,7 +191,7 @@ func (w *worker) sleep(ctx context.Context, until time.Time) {
 }
 
 // forget drops what is kept of a pod outside its worker.
-func (k *Kubelet) forget(uid types.UID) {
+func (k *kubelet) forget(uid types.UID) {
 	k.probes.Forget(uid)
 	k.objects.Forget(uid)
 	k.writer.forget(uid)
@@ -247,6 +263,10 @@ func (w *worker) observe(ctx context.Context, pod *corev1.Pod, gone bool) (plan.
 	o := plan.Observed{Pod: pod, Runtime: runtime, End: w.end, SandboxRetry: w.sandboxRetry, Containers: map[string]plan.Memory{}}
 	if pod == nil {
 		return o, nil
+	}
+	if w.end == nil {
+		w.admit(pod, runtime)
+		o.End = w.end
 	}
 	if w.end == nil {
 		o.Volumes = w.syncVolumes(ctx, pod, runtime, now)
@@ -327,13 +347,18 @@ func (w *worker) report(ctx context.Context, pod *corev1.Pod, gone bool, runtime
 	return s
 }
 
-// merged is the status written last, with the conditions of others as the informer shows them.
+// merged is the status written last, with what others write as the informer shows it: their conditions, and a
+// final phase.
 func merged(seen, last corev1.PodStatus) corev1.PodStatus {
 	out := *last.DeepCopy()
+	out.Conditions = slices.DeleteFunc(out.Conditions, func(c corev1.PodCondition) bool { return !status.Owned(c.Type) })
 	for _, c := range seen.Conditions {
-		if !hasCondition(out.Conditions, c.Type) {
+		if !status.Owned(c.Type) {
 			out.Conditions = append(out.Conditions, c)
 		}
+	}
+	if seen.Phase == corev1.PodFailed || seen.Phase == corev1.PodSucceeded {
+		out.Phase, out.Reason, out.Message = seen.Phase, seen.Reason, seen.Message
 	}
 	return out
 }

@@ -108,18 +108,6 @@ func (c *Client) PullImage(ctx context.Context, name string, auth *runtimev1.Aut
 	return r.GetImageRef(), err
 }
 
-// RemoveImage removes an image.
-func (c *Client) RemoveImage(ctx context.Context, name string) error {
-	_, err := call(ctx, c.images.RemoveImage, &runtimev1.RemoveImageRequest{Image: &runtimev1.ImageSpec{Image: name}})
-	return ignoreGone(err)
-}
-
-// Stats returns the use of all containers.
-func (c *Client) Stats(ctx context.Context) ([]*runtimev1.ContainerStats, error) {
-	r, err := call(ctx, c.runtime.ListContainerStats, &runtimev1.ListContainerStatsRequest{})
-	return r.GetStats(), err
-}
-
 func ignoreGone(err error) error {
 	if gone(err) {
 		return nil

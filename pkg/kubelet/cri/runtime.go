@@ -8,8 +8,8 @@ import (
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Runtime is what the kubelet needs of a container runtime. Client is the real one; critest.Fake the one in
-// memory. Both pass critest.Contract.
+// Runtime is what the kubelet needs of a container runtime. Client is the only implementation: what depends on a
+// runtime's answers is decided in packages without I/O and tested there, the rest is tested on a real one.
 type Runtime interface {
 	Version(ctx context.Context) (*runtimev1.VersionResponse, error)
 	Status(ctx context.Context) (*runtimev1.StatusResponse, error)
@@ -43,9 +43,4 @@ type Runtime interface {
 	Image(ctx context.Context, name string) (*runtimev1.Image, error)
 	Images(ctx context.Context) ([]*runtimev1.Image, error)
 	PullImage(ctx context.Context, name string, auth *runtimev1.AuthConfig, s *runtimev1.PodSandboxConfig) (ref string, err error)
-	RemoveImage(ctx context.Context, name string) error
-
-	// Stats returns the use of all containers.
-	Stats(ctx context.Context) ([]*runtimev1.ContainerStats, error)
-	Close() error
 }

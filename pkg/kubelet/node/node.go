@@ -45,6 +45,7 @@ type Config struct {
 	Port      int32
 	Version   string
 	Facts     Facts
+	// OnPodCIDR configures the network; nil if somebody else does.
 	OnPodCIDR func(string) error
 	Events    record.EventRecorder
 	Logger    *slog.Logger
@@ -63,7 +64,7 @@ type Keeper struct {
 
 // New registers the informer that the keeper needs. The caller starts the factory after that, then calls Run.
 func New(c Config) (*Keeper, error) {
-	k := &Keeper{Config: c, cidr: make(chan string, 1)}
+	k := &Keeper{Config: c, cidr: make(chan string, 1), configured: c.OnPodCIDR == nil}
 	_, err := c.Informers.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { k.sawNode(o.(*corev1.Node)) },
 		UpdateFunc: func(_, o any) { k.sawNode(o.(*corev1.Node)) },
@@ -87,7 +88,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.register(ctx); err != nil {
 		return err
 	}
-	go k.lease(ctx)
+	go k.lease(ctx, k.last.UID)
 	k.event(corev1.EventTypeNormal, "Starting", "Starting kubelet.")
 	for ctx.Err() == nil {
 		ready, err := k.sync(ctx, time.Now())
@@ -176,9 +177,9 @@ func (k *Keeper) adopt(ctx context.Context, fresh *corev1.Node) (*corev1.Node, e
 	return k.Client.CoreV1().Nodes().Patch(ctx, k.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 }
 
-func (k *Keeper) lease(ctx context.Context) {
+func (k *Keeper) lease(ctx context.Context, node types.UID) {
 	owner := func(l *coordination) error {
-		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: k.last.UID}}
+		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: node}}
 		return nil
 	}
 	lease.NewController(clock.RealClock{}, k.Client, k.Name, leaseSeconds, nil, renewLease, k.Name, corev1.NamespaceNodeLease, owner).Run(ctx)

@@ -48,11 +48,12 @@ func (p *planner) inSandbox(name string) *cri.Container {
 
 // init plans an ordinary init container and tells whether it has succeeded.
 func (p *planner) init(c *corev1.Container) bool {
-	run := p.inSandbox(c.Name)
+	run := p.Runtime.Current(c.Name)
+	here := p.inSandbox(c.Name) != nil
 	switch {
-	case run == nil:
+	case run == nil, !here && run.State == cri.Exited:
 		p.start(c, "the init container is next")
-	case run.State == cri.Running:
+	case here && run.State == cri.Running:
 	case run.State == cri.Exited && run.ExitCode == 0:
 		return true
 	case run.State == cri.Exited:

@@ -66,13 +66,14 @@ type Probes struct {
 
 // Plan lists what to do for one pod. Fields are applied in their order.
 type Plan struct {
+	// Pull begins to get images. It is not waited for.
+	Pull []Pull
 	// Stop stops containers, stage by stage: those of a stage together, the next stage when they have ended.
 	Stop [][]Stop
 	// StopSandboxes are stopped after that.
 	StopSandboxes []string
-	// Sandbox, if not nil, is made. Pulls run beside it and are not waited for.
+	// Sandbox, if not nil, is made.
 	Sandbox *NewSandbox
-	Pull    []Pull
 	// Start makes and starts containers, one after the other.
 	Start []Start
 	// Remove and RemoveSandboxes forget what is over.

@@ -16,6 +16,9 @@ var owned = []corev1.PodConditionType{
 	corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
 }
 
+// Owned tells whether a condition is the kubelet's.
+func Owned(t corev1.PodConditionType) bool { return slices.Contains(owned, t) }
+
 // conditions returns the kubelet's own in upstream's order, then the others. The time of one changes with its status only.
 func (in *Input) conditions(s *corev1.PodStatus) []corev1.PodCondition {
 	containers := in.containersReady(s)
@@ -31,7 +34,7 @@ func (in *Input) conditions(s *corev1.PodStatus) []corev1.PodCondition {
 		}
 	}
 	for _, c := range in.Pod.Status.Conditions {
-		if !slices.Contains(owned, c.Type) {
+		if !Owned(c.Type) {
 			out = append(out, c)
 		}
 	}
