@@ -5,11 +5,13 @@ import (
 	"os"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"bonsai/pkg/machine/containerd"
 )
 
 // The test binary stands in for the one binary: the processes that a test starts are this same file with a
-// role as its first argument, as containerd is for bonsai.
+// role as its first argument, as containerd is for bonsai. Lesson scripts call it by other names, see commands.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -21,5 +23,5 @@ func TestMain(m *testing.M) {
 			os.Exit(nodeMain(os.Args[2]))
 		}
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, commands)
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -73,6 +74,15 @@ func Metadata(kubeconfig, component string) (metadata.Interface, error) {
 		return nil, err
 	}
 	return metadata.NewForConfig(c)
+}
+
+// Metadata returns a client that reads and writes the metadata of objects of any kind.
+func Metadata(kubeconfig, component string) (metadata.Interface, error) {
+	c, err := ClientConfig(kubeconfig, component)
+	if err != nil {
+		return nil, err
+	}
+	return metadata.NewForConfig(metadata.ConfigFor(c))
 }
 
 // Informers returns an informer factory. Its objects come without managedFields, which no component reads and which are
