@@ -95,3 +95,22 @@ func StoreConfig(table *resource.Registry, c store.Config) store.Config {
 	}
 	return c
 }
+
+// Encoder returns what encodes an object that is written along with another: one of the table's kinds or, of what no
+// client ever sees, a RangeAllocation.
+func Encoder(table *resource.Registry) func(key string, obj resource.Object) (store.Put, error) {
+	return func(key string, obj resource.Object) (store.Put, error) {
+		row, _, ok := table.ByKey(key)
+		if !ok {
+			value, err := resource.EncodeProtobuf(corev1.SchemeGroupVersion.WithKind("RangeAllocation"), obj)
+			return store.Put{Key: key, Value: value}, err
+		}
+		value, err := row.EncodeStorage(obj)
+		return store.Put{Key: key, Value: value, Attrs: attrsOf(row, obj)}, err
+	}
+}
+
+// attrsOf is what selectors see of obj.
+func attrsOf(row *resource.Row, obj resource.Object) store.Attrs {
+	return store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(row.FieldSet(obj))}
+}
