@@ -49,7 +49,7 @@ func start(t testing.TB, change ...func(*Config)) *cluster {
 	require.NoError(t, err)
 	cfg := Config{
 		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: notMice{}, Allocator: alloc,
-		Admission: admission.Default(admission.Deps{Get: Getter{Store: st, Table: table}})[:1],
+		Admission: admission.Default(admission.Deps{Get: NewGetter(st, table)})[:1],
 		ServiceIP: "10.96.0.1", AdvertiseIP: "192.0.2.1", AdvertisePort: 6443,
 	}
 	if testing.Verbose() {
