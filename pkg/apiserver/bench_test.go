@@ -71,6 +71,39 @@ func BenchmarkPrepareCreate(b *testing.B) {
 	}
 }
 
+const benchStatus = `{"status":{"phase":"Running","startTime":"2026-01-01T00:00:00Z","podIP":"10.0.0.%d","conditions":[
+{"type":"Ready","status":"True"},{"type":"ContainersReady","status":"True"},{"type":"Initialized","status":"True"}],
+"containerStatuses":[{"name":"c","image":"i","imageID":"x","ready":true,"restartCount":%d,"state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}}]}}`
+
+// BenchmarkPatchStatus is what a kubelet does most.
+func BenchmarkPatchStatus(b *testing.B) {
+	c := start(b)
+	require.Equal(b, http.StatusCreated, c.call("POST", "/api/v1/namespaces/default/pods", fmt.Sprintf(benchPod, "p")).status)
+	c.server.store = nothing{c.server.store}
+	defer countCPU(b)()
+	for i := range b.N {
+		w := c.call("PATCH", "/api/v1/namespaces/default/pods/p/status", fmt.Sprintf(benchStatus, i%250, i),
+			"Content-Type", "application/strategic-merge-patch+json", "Accept", typeProtobuf)
+		if w.status != http.StatusOK {
+			b.Fatal(w.status)
+		}
+	}
+}
+
+// BenchmarkBind is what the scheduler does.
+func BenchmarkBind(b *testing.B) {
+	c := start(b)
+	require.Equal(b, http.StatusCreated, c.call("POST", "/api/v1/namespaces/default/pods", fmt.Sprintf(benchPod, "p")).status)
+	c.server.store = nothing{c.server.store}
+	defer countCPU(b)()
+	for range b.N {
+		w := c.call("POST", "/api/v1/namespaces/default/pods/p/binding", `{"target":{"name":"n"}}`, "Accept", typeProtobuf)
+		if w.status != http.StatusCreated {
+			b.Fatal(w.status)
+		}
+	}
+}
+
 // countCPU starts the benchmark's clock, and returns what reports the processor time of an operation: on a busy machine the time
 // on the wall says little.
 func countCPU(b *testing.B) (done func()) {

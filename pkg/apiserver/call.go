@@ -1,13 +1,15 @@
 package apiserver
 
 import (
+	"bufio"
 	"context"
+	"net"
 	"net/http"
 	"time"
 
 	"bonsai/pkg/apiserver/auth"
 
-	"k8s.io/apimachinery/pkg/util/net"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 // call is one request on its way through the chain. Everything that a step learns about the request is a field here,
@@ -38,7 +40,7 @@ func (c *call) warn(text string) {
 	if c.warned[text] {
 		return
 	}
-	header, err := net.NewWarningHeader(299, "-", text)
+	header, err := utilnet.NewWarningHeader(299, "-", text)
 	if err != nil {
 		return // the text is empty or not UTF-8, which a header cannot say
 	}
@@ -52,8 +54,7 @@ func (c *call) warn(text string) {
 // recorder notes what was answered, for metrics and logs.
 type recorder struct {
 	http.ResponseWriter
-	status   int
-	hijacked bool
+	status int
 }
 
 func (w *recorder) WriteHeader(code int) {
@@ -77,5 +78,10 @@ func (w *recorder) Flush() {
 	}
 }
 
-// Unwrap gives http.ResponseController, and with it hijacking for exec and attach, the connection's own writer.
+// Hijack hands over the connection, which is how exec and attach become streams. HTTP/2 has no such thing, and says so.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// Unwrap gives http.ResponseController the connection's own writer.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

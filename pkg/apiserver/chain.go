@@ -27,6 +27,7 @@ func (s *Server) steps() []step {
 		s.recoverPanic, // one bad request must not take the server down
 		s.deadline,     // whatever is read or written below ends in time
 		s.authenticate, // 401
+		s.impersonate,  // 403 for who may not; from here on, the user is the other one
 		s.limit,        // 429, after we know who, before we do work
 		s.authorize,    // 403
 	}

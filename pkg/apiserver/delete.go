@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"bonsai/pkg/apiserver/admission"
@@ -90,7 +91,7 @@ func (s *Server) removeAt(c *call, t *target, o *metav1.DeleteOptions, cur *stor
 	case step == mark:
 		return s.replaceMarked(c, t, next, cur)
 	}
-	return s.eraseNow(c, t, obj, cur)
+	return s.eraseNow(c, t, next, cur)
 }
 
 // replaceMarked stores next, which is marked as being deleted.
@@ -106,9 +107,10 @@ func (s *Server) replaceMarked(c *call, t *target, next resource.Object, cur *st
 	return outcome{stored: made}, err
 }
 
-// eraseNow removes obj, and gives back what was allocated for it.
-func (s *Server) eraseNow(c *call, t *target, obj resource.Object, cur *store.Object) (outcome, error) {
-	extra, err := s.allocate(c.ctx(), nil, obj)
+// eraseNow removes cur, and gives back what was allocated for it. last is what it was in the end: marked, if its kind has a
+// grace period, as being deleted.
+func (s *Server) eraseNow(c *call, t *target, last resource.Object, cur *store.Object) (outcome, error) {
+	extra, err := s.allocate(c.ctx(), nil, last)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -116,7 +118,8 @@ func (s *Server) eraseNow(c *call, t *target, obj resource.Object, cur *store.Ob
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{stored: gone, live: obj, removed: true}, nil
+	last.SetResourceVersion(strconv.FormatInt(gone.Rev, 10))
+	return outcome{live: last, removed: true}, nil
 }
 
 func (s *Server) admitDelete(c *call, t *target, o *metav1.DeleteOptions, obj resource.Object) error {

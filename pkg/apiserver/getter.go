@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
@@ -13,32 +14,71 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Getter reads objects for those who decide about requests: authenticators, authorizers, admission.
+// Getter reads objects for those who decide about requests: authenticators, authorizers, admission. They ask for the same few
+// objects (a namespace, its service account) again and again, so a decoded object is kept for as long as it is the newest. What a
+// Getter returns must not be changed.
 type Getter struct {
-	Store store.API
-	Table *resource.Registry
+	store store.API
+	table *resource.Registry
+
+	mu      sync.Mutex
+	decoded map[string]decoded
+}
+
+type decoded struct {
+	from *store.Object
+	obj  resource.Object
+}
+
+// decodedMost bounds what a Getter keeps.
+const decodedMost = 1024
+
+// NewGetter returns a Getter of the kinds in table.
+func NewGetter(st store.API, table *resource.Registry) *Getter {
+	return &Getter{store: st, table: table, decoded: map[string]decoded{}}
+}
+
+// load is the package's load, with what it returned the last time.
+func (g *Getter) load(row *resource.Row, o *store.Object) (resource.Object, error) {
+	g.mu.Lock()
+	kept, ok := g.decoded[o.Key]
+	g.mu.Unlock()
+	if ok && kept.from == o {
+		return kept.obj, nil
+	}
+	obj, err := load(row, o)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.decoded) >= decodedMost {
+		clear(g.decoded)
+	}
+	g.decoded[o.Key] = decoded{o, obj}
+	return obj, nil
 }
 
 // Get returns an object at its storage version. What the image holds will do; only what it does not hold is looked for again
 // in the newest state, because it may have been made a moment ago.
-func (g Getter) Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+func (g *Getter) Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
 	row := g.row(r)
 	if row == nil {
 		return nil, apierrors.NewNotFound(r, name)
 	}
 	key := row.Key(namespace, name)
-	o, err := g.Store.Get(ctx, key, store.ReadAt{Kind: store.Any})
+	o, err := g.store.Get(ctx, key, store.ReadAt{Kind: store.Any})
 	if err != nil {
-		o, err = g.Store.Get(ctx, key, store.ReadAt{Kind: store.Newest})
+		o, err = g.store.Get(ctx, key, store.ReadAt{Kind: store.Newest})
 	}
 	if err != nil {
 		return nil, apiError(err, &target{group: r.Group, resource: r.Resource}, name)
 	}
-	return load(row, o)
+	return g.load(row, o)
 }
 
-func (g Getter) row(r schema.GroupResource) *resource.Row {
-	for _, row := range g.Table.Rows() {
+func (g *Getter) row(r schema.GroupResource) *resource.Row {
+	for _, row := range g.table.Rows() {
 		if row.Resource == r.Resource && row.Group() == r.Group {
 			return row
 		}
@@ -47,7 +87,7 @@ func (g Getter) row(r schema.GroupResource) *resource.Row {
 }
 
 // PodsOn returns the pods that are bound to a node.
-func (g Getter) PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error) {
+func (g *Getter) PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error) {
 	objs, err := g.list(ctx, schema.GroupResource{Resource: "pods"}, "", &store.Term{Field: "spec.nodeName", Value: node})
 	pods := make([]*corev1.Pod, len(objs))
 	for i, obj := range objs {
@@ -57,22 +97,22 @@ func (g Getter) PodsOn(ctx context.Context, node string) ([]*corev1.Pod, error) 
 }
 
 // List returns the objects of a kind in a namespace, or in all of them, as the image holds them.
-func (g Getter) List(ctx context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error) {
+func (g *Getter) List(ctx context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error) {
 	return g.list(ctx, r, namespace, nil)
 }
 
-func (g Getter) list(ctx context.Context, r schema.GroupResource, namespace string, term *store.Term) ([]resource.Object, error) {
+func (g *Getter) list(ctx context.Context, r schema.GroupResource, namespace string, term *store.Term) ([]resource.Object, error) {
 	row := g.row(r)
 	if row == nil {
 		return nil, nil
 	}
-	page, err := g.Store.List(ctx, row.KeyPrefix(namespace), store.ReadAt{Kind: store.Any}, store.ListOptions{Term: term})
+	page, err := g.store.List(ctx, row.KeyPrefix(namespace), store.ReadAt{Kind: store.Any}, store.ListOptions{Term: term})
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", r, err)
 	}
 	objs := make([]resource.Object, len(page.Objects))
 	for i, o := range page.Objects {
-		if objs[i], err = load(row, o); err != nil {
+		if objs[i], err = g.load(row, o); err != nil {
 			return nil, err
 		}
 	}
@@ -94,4 +134,23 @@ func StoreConfig(table *resource.Registry, c store.Config) store.Config {
 		}
 	}
 	return c
+}
+
+// Encoder returns what encodes an object that is written along with another: one of the table's kinds or, of what no
+// client ever sees, a RangeAllocation.
+func Encoder(table *resource.Registry) func(key string, obj resource.Object) (store.Put, error) {
+	return func(key string, obj resource.Object) (store.Put, error) {
+		row, _, ok := table.ByKey(key)
+		if !ok {
+			value, err := resource.EncodeProtobuf(corev1.SchemeGroupVersion.WithKind("RangeAllocation"), obj)
+			return store.Put{Key: key, Value: value}, err
+		}
+		value, err := row.EncodeStorage(obj)
+		return store.Put{Key: key, Value: value, Attrs: attrsOf(row, obj)}, err
+	}
+}
+
+// attrsOf is what selectors see of obj.
+func attrsOf(row *resource.Row, obj resource.Object) store.Attrs {
+	return store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(row.FieldSet(obj))}
 }

@@ -9,15 +9,19 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -40,7 +44,14 @@ func start(t testing.TB, change ...func(*Config)) *cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	st, err := store.Open(ctx, StoreConfig(table, store.Config{Dir: t.TempDir()}))
 	require.NoError(t, err)
-	cfg := Config{Store: st, Table: table, Authenticator: byHeader{}, Authorizer: notMice{}}
+	alloc, err := allocator.New(allocator.Config{Store: st, Encode: Encoder(table), Now: metav1.Now,
+		ServiceCIDR: netip.MustParsePrefix("10.96.0.0/24"), FirstPort: 30000, LastPort: 32767})
+	require.NoError(t, err)
+	cfg := Config{
+		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: notMice{}, Allocator: alloc,
+		Admission: admission.Default(admission.Deps{Get: NewGetter(st, table)})[:1],
+		ServiceIP: "10.96.0.1", AdvertiseIP: "192.0.2.1", AdvertisePort: 6443,
+	}
 	if testing.Verbose() {
 		cfg.Logger = slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	}

@@ -95,7 +95,9 @@ func (f *fieldTracker) created(t *target, obj resource.Object, manager string) {
 
 // updated notes that manager has set what differs between next and old.
 func (f *fieldTracker) updated(t *target, sub string, next, old resource.Object, manager string) {
-	f.track(t, sub, next, old, manager)
+	shownNext, shownOld := differing(next, old)
+	f.track(t, sub, shownNext, shownOld, manager)
+	next.SetManagedFields(shownNext.GetManagedFields())
 }
 
 // track writes next's managedFields. A failure leaves those of old: a write must not fail because of its bookkeeping.

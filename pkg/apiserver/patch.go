@@ -1,11 +1,13 @@
 package apiserver
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
+	"strings"
 
 	"bonsai/pkg/resource"
 
@@ -24,7 +26,13 @@ import (
 const maxPatchOps = 10000
 
 // patchFunc turns an object's JSON into the patched JSON.
-type patchFunc func(current []byte, obj resource.Object) ([]byte, error)
+type patchFunc struct {
+	do func(current []byte, obj resource.Object) ([]byte, error)
+	// parts are what of the object the patch can change, by the names of its fields; nil if that cannot be told.
+	parts map[string]bool
+	// managedFields says that the patch names metadata.managedFields, or might.
+	managedFields bool
+}
 
 // patch changes an object by one of the kinds of patch: JSON patch, merge patch, strategic merge patch, or apply.
 func (s *Server) patch(c *call) error {
@@ -43,13 +51,13 @@ func (s *Server) patch(c *call) error {
 	if kind == types.ApplyYAMLPatchType {
 		return s.apply(c, o, body)
 	}
-	do, err := patcher(kind, body)
+	p, err := patcher(kind, body)
 	if err != nil {
 		return err
 	}
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	e := s.edit(c, w)
-	e.next = func(old resource.Object) (resource.Object, error) { return s.patched(c, o, body, do, old) }
+	e.next = func(old resource.Object) (resource.Object, error) { return s.patched(c, o, body, p, old) }
 	out, err := s.change(c, c.t, e)
 	if err != nil {
 		return err
@@ -84,43 +92,65 @@ func patcher(kind types.PatchType, body []byte) (patchFunc, error) {
 func jsonPatcher(body []byte) (patchFunc, error) {
 	p, err := jsonpatch.DecodePatch(body)
 	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+		return patchFunc{}, apierrors.NewBadRequest(err.Error())
 	}
 	if len(p) > maxPatchOps {
-		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
+		return patchFunc{}, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
 			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
 	}
-	return func(current []byte, _ resource.Object) ([]byte, error) {
+	return patchFunc{do: func(current []byte, _ resource.Object) ([]byte, error) {
 		out, err := p.Apply(current)
 		if err != nil {
 			return nil, refused(err)
 		}
 		return out, nil
-	}, nil
+	}}, nil
 }
 
 func mergePatcher(body []byte) (patchFunc, error) {
-	if !json.Valid(body) {
-		return nil, apierrors.NewBadRequest("error decoding patch: it is not JSON")
+	p, err := readMerge(body)
+	if err != nil {
+		return p, err
 	}
-	return func(current []byte, _ resource.Object) ([]byte, error) {
+	p.do = func(current []byte, _ resource.Object) ([]byte, error) {
 		out, err := jsonpatch.MergePatch(current, body)
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		return out, nil
-	}, nil
+	}
+	return p, nil
 }
 
 func strategicPatcher(body []byte) (patchFunc, error) {
-	patch := map[string]any{}
-	if err := json.Unmarshal(body, &patch); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+	p, err := readMerge(body)
+	if err != nil {
+		return p, err
 	}
-	return func(current []byte, obj resource.Object) ([]byte, error) {
+	p.do = func(current []byte, obj resource.Object) ([]byte, error) {
 		out, err := strategicpatch.StrategicMergePatch(current, body, obj)
 		return out, strategicError(err)
-	}, nil
+	}
+	return p, nil
+}
+
+// readMerge finds out which parts a patch of the shape of the object can change: those that it names, unless it has a directive
+// ("$patch") for the whole.
+func readMerge(body []byte) (patchFunc, error) {
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(body, &top); err != nil {
+		return patchFunc{}, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+	}
+	p := patchFunc{parts: map[string]bool{}}
+	for name := range top {
+		if strings.HasPrefix(name, "$") {
+			return patchFunc{}, nil
+		}
+		p.parts[name] = true
+	}
+	meta := top["metadata"]
+	p.managedFields = bytes.Contains(meta, []byte("managedFields")) || bytes.Contains(meta, []byte(`"$`)) || string(meta) == "null"
+	return p, nil
 }
 
 // strategicError tells a bad patch from one that does not fit the object.
@@ -137,22 +167,44 @@ func strategicError(err error) error {
 }
 
 // patched applies a patch to old, and reads the result like any body of a client.
-func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, do patchFunc, old resource.Object) (resource.Object, error) {
+func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, old resource.Object) (resource.Object, error) {
 	current, err := fromStorage(c.t, old.DeepCopyObject().(resource.Object))
 	if err != nil {
 		return nil, err
 	}
-	before, err := resource.EncodeJSON(c.t.gvk(), current)
+	next, err := s.merge(c, o, body, p, current)
 	if err != nil {
 		return nil, err
 	}
-	after, err := do(before, current)
+	if next, err = toStorage(c.t, next); err != nil {
+		return nil, err
+	}
+	return next, checkName(c.t, next)
+}
+
+// merge applies a patch to what it can change of current, and puts the rest back.
+func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, current resource.Object) (resource.Object, error) {
+	shown := current
+	if p.parts != nil {
+		shown = without(current, func(name string, _ int) bool { return !p.parts[name] })
+		if !p.managedFields {
+			shown.SetManagedFields(nil)
+		}
+	}
+	before, err := resource.EncodeJSON(c.t.gvk(), shown)
+	if err != nil {
+		return nil, err
+	}
+	after, err := p.do(before, shown)
 	if err != nil {
 		return nil, err
 	}
 	next := c.t.ver.New()
 	strict, got, err := unmarshalJSON(after, next, o.FieldValidation != metav1.FieldValidationIgnore)
-	if err != nil {
+	switch {
+	case err != nil && p.parts != nil:
+		return s.merge(c, o, body, patchFunc{do: p.do}, current) // the error shows the whole object
+	case err != nil:
 		return nil, badPatch(string(after), err)
 	}
 	if _, err := s.checkType(got, c.t.gvk(), next); err != nil {
@@ -161,10 +213,13 @@ func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, do patchF
 	if err := judgePatch(c, o, body, strict); err != nil {
 		return nil, err
 	}
-	if next, err = toStorage(c.t, next); err != nil {
-		return nil, err
+	if p.parts != nil {
+		fill(next, current, p.parts)
+		if !p.managedFields {
+			next.SetManagedFields(current.GetManagedFields())
+		}
 	}
-	return next, checkName(c.t, next)
+	return next, nil
 }
 
 // judgePatch refuses or warns of unknown and duplicate fields in what a patch makes of the object.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/node"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -136,7 +137,7 @@ func (s *Server) connect(c *call) error {
 	if s.cfg.Connect == nil {
 		return apierrors.NewServiceUnavailable("this server has no way to reach nodes")
 	}
-	return s.cfg.Connect.Connect(c.w, c.r, Connection{
+	return s.cfg.Connect.Connect(c.w, c.r, node.Connection{
 		Resource: c.t.resource, Subresource: c.t.sub, Namespace: c.t.namespace, Name: c.t.name, Path: c.t.rest})
 }
 

@@ -65,22 +65,22 @@ func (s *Server) patchScale(c *call) error {
 			return err
 		}
 	}
-	do, err := patcher(kind, body)
+	p, err := patcher(kind, body)
 	if err != nil {
 		return err
 	}
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	return s.rescale(c, w, func(now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-		return patchedScale(c, o, body, do, now)
+		return patchedScale(c, o, body, p, now)
 	})
 }
 
-func patchedScale(c *call, o *metav1.PatchOptions, body []byte, do patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+func patchedScale(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 	before, err := resource.EncodeJSON(scaleGVK, now)
 	if err != nil {
 		return nil, err
 	}
-	after, err := do(before, now)
+	after, err := p.do(before, now)
 	if err != nil {
 		return nil, err
 	}

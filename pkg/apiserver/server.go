@@ -62,13 +62,10 @@ type Tokens interface {
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
 }
 
-// Connection names what a streaming subresource is about. Path is what follows the subresource in the URL.
-type Connection = node.Connection
-
 // Connector serves the subresources that lead out of the API server: log, exec, attach, portforward, proxy. An error is for
 // what went wrong before the answer began.
 type Connector interface {
-	Connect(w http.ResponseWriter, r *http.Request, to Connection) error
+	Connect(w http.ResponseWriter, r *http.Request, to node.Connection) error
 }
 
 // Server is the API server. Make it with New.

@@ -52,7 +52,7 @@ func statusOf(err error) *metav1.Status {
 		}
 		return &status
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, store.ErrUnknownOutcome) {
 		return statusOf(timedOut(err))
 	}
 	return &metav1.Status{

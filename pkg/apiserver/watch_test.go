@@ -133,12 +133,11 @@ func (f forgetful) List(ctx context.Context, prefix string, at store.ReadAt, o s
 
 // What is gone is told inside a watch, because that is where clients look, and as a 410 for a list, with a way to go on.
 func TestExpired(t *testing.T) {
-	c := start(t)
+	c := start(t, func(cfg *Config) { cfg.Store = forgetful{cfg.Store} })
 	c.makeMap("a", "x")
 	c.makeMap("b", "x")
 	page, err := c.client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{Limit: 1})
 	require.NoError(t, err)
-	c.server.store = forgetful{c.server.store}
 
 	next, stop := c.lines("/api/v1/configmaps?watch=true&resourceVersion=7")
 	defer stop()

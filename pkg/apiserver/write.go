@@ -59,7 +59,7 @@ func encode(c *call, t *target, obj resource.Object) (draft, error) {
 	}
 	d.put = store.Put{
 		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
-		Attrs: store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(t.row.FieldSet(obj))},
+		Attrs: attrsOf(t.row, obj),
 	}
 	if t.row.TTL != nil {
 		d.put.TTL = t.row.TTL(obj)

@@ -102,7 +102,7 @@ func encoder(table *resource.Registry) func(key string, obj resource.Object) (st
 }
 
 func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
-	get := apiserver.Getter{Store: st, Table: table}
+	get := apiserver.NewGetter(st, table)
 	issuer := "https://kubernetes.default.svc." + parts.ClusterDomain
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, issuer, get, time.Now)
 	if err != nil {

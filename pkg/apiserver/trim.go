@@ -1,0 +1,68 @@
+package apiserver
+
+import (
+	"reflect"
+	"strings"
+	"sync"
+
+	"bonsai/pkg/resource"
+)
+
+// Most writes change one part of an object: a kubelet the status of a pod, a controller the spec of a deployment. Merging a patch
+// and finding out who owns which field cost in proportion to what they are shown, so they are shown the object without the parts
+// that cannot matter: those that are the same before and after, or that the patch does not name. Parts are the fields of
+// the object's Go struct besides its type and metadata: spec, status, data.
+
+// parts lists, by their JSON names, the indices of a type's parts.
+type parts map[string]int
+
+var partsByType sync.Map // reflect.Type → parts
+
+func partsOf(t reflect.Type) parts {
+	if known, ok := partsByType.Load(t); ok {
+		return known.(parts)
+	}
+	p := parts{}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name != "" && name != "metadata" {
+			p[name] = i
+		}
+	}
+	partsByType.Store(t, p)
+	return p
+}
+
+// without returns a shallow copy of obj, whose hidden parts are empty.
+func without(obj resource.Object, hidden func(name string, part int) bool) resource.Object {
+	from := reflect.ValueOf(obj).Elem()
+	to := reflect.New(from.Type())
+	to.Elem().Set(from)
+	for name, i := range partsOf(from.Type()) {
+		if hidden(name, i) {
+			to.Elem().Field(i).SetZero()
+		}
+	}
+	return to.Interface().(resource.Object)
+}
+
+// differing returns a and b, which are of one type, without the parts that are the same in both.
+func differing(a, b resource.Object) (resource.Object, resource.Object) {
+	av, bv := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
+	same := map[int]bool{}
+	for _, i := range partsOf(av.Type()) {
+		same[i] = reflect.DeepEqual(av.Field(i).Interface(), bv.Field(i).Interface())
+	}
+	hidden := func(_ string, part int) bool { return same[part] }
+	return without(a, hidden), without(b, hidden)
+}
+
+// fill sets the parts of into that are not shown to what they are in from.
+func fill(into, from resource.Object, shown map[string]bool) {
+	to, have := reflect.ValueOf(into).Elem(), reflect.ValueOf(from).Elem()
+	for name, i := range partsOf(to.Type()) {
+		if !shown[name] {
+			to.Field(i).Set(have.Field(i))
+		}
+	}
+}
