@@ -52,6 +52,8 @@ func ClientConfig(kubeconfig, component string) (*rest.Config, error) {
 	c.QPS = -1
 	c.ContentType = protobuf
 	c.AcceptContentTypes = protobuf + ",application/json"
+	// Warnings are for people. The controllers know that Endpoints are deprecated, and keep them all the same.
+	c.WarningHandler = rest.NoWarnings{}
 	c.UserAgent = component + "/" + version.Kubernetes
 	return c, nil
 }

@@ -124,6 +124,8 @@ func wanted(n *corev1.Node) (taints []corev1.Taint) {
 		corev1.ConditionFalse: corev1.TaintNodeNotReady, corev1.ConditionUnknown: corev1.TaintNodeUnreachable}[ready(n)]
 	if key != "" {
 		noSchedule(key)
+	}
+	if key != "" && condition(n, corev1.NodeReady) != nil { // one that has only just registered drives nobody away
 		taints = append(taints, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute})
 	}
 	return taints
