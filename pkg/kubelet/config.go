@@ -42,8 +42,10 @@ type Config struct {
 	// ResolvConf is the node's resolver configuration; "" means the system's.
 	ResolvConf string
 
+	// MaxPods is how many pods the node takes; 0 means 110.
 	MaxPods int
-	// Ledger notes what is made on the machine, before it is made.
+	// Ledger notes what is made on the machine, before it is made; nil if somebody else has noted that everything
+	// below RootDir and CgroupRoot is to be unmade.
 	Ledger Ledger
 	Logger *slog.Logger
 }
@@ -54,5 +56,22 @@ type Ledger interface {
 	Remove(kind, name string) error
 }
 
-// Version is the Kubernetes version that the kubelet reports.
-const Version = "v1.37.2"
+// defaultMaxPods is upstream's.
+const defaultMaxPods = 110
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	if c.MaxPods == 0 {
+		c.MaxPods = defaultMaxPods
+	}
+	if c.Ledger == nil {
+		c.Ledger = noRecord{}
+	}
+	return c
+}
+
+// noRecord is for a machine that keeps its record by itself: of everything below RootDir and CgroupRoot.
+type noRecord struct{}
+
+func (noRecord) Add(string, string) error    { return nil }
+func (noRecord) Remove(string, string) error { return nil }

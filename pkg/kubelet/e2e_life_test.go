@@ -192,7 +192,7 @@ spec:
   securityContext: {runAsUser: 1000, runAsGroup: 1001, runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}, sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: "80"}]}
   containers:
   - name: main
-    command: [sh, -c, "id -u; id -g; hostname; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; touch /x || echo readonly; cat /proc/self/oom_score_adj"]
+    command: [sh, -c, "id -u; id -g; hostname; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; touch /x 2>/dev/null || echo readonly; cat /proc/self/oom_score_adj"]
     resources: {requests: {cpu: 100m, memory: 16Mi}, limits: {cpu: 200m, memory: 32Mi}}
     securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 `)

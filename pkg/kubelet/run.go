@@ -23,10 +23,12 @@ import (
 	"bonsai/pkg/kubelet/server"
 	"bonsai/pkg/kubelet/spec"
 	"bonsai/pkg/kubelet/volume"
+	"bonsai/pkg/version"
 )
 
 // Run is the kubelet of one node until ctx ends. The pods run on after that; the next Run takes them over.
 func Run(ctx context.Context, c Config) error {
+	c = c.withDefaults()
 	runtime, err := cri.Dial(c.RuntimeEndpoint)
 	if err != nil {
 		return err
@@ -38,11 +40,11 @@ func Run(ctx context.Context, c Config) error {
 func run(ctx context.Context, c Config, runtime cri.Runtime) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	version, err := await(ctx, c, runtime)
+	answer, err := await(ctx, c, runtime)
 	if err != nil {
 		return clean(ctx, err)
 	}
-	k, facts, err := build(ctx, c, runtime, version)
+	k, facts, err := build(ctx, c, runtime, answer)
 	if err != nil {
 		return clean(ctx, err)
 	}
@@ -93,15 +95,15 @@ func await(ctx context.Context, c Config, runtime cri.Runtime) (*runtimev1.Versi
 	}
 }
 
-func build(ctx context.Context, c Config, runtime cri.Runtime, version *runtimev1.VersionResponse) (*kubelet, node.Facts, error) {
+func build(ctx context.Context, c Config, runtime cri.Runtime, answer *runtimev1.VersionResponse) (*kubelet, node.Facts, error) {
 	if err := os.MkdirAll(c.RootDir, 0o750); err != nil {
 		return nil, node.Facts{}, err
 	}
-	facts, err := node.Measure(c.RootDir, c.MaxPods, version.RuntimeName+"://"+strings.TrimPrefix(version.RuntimeVersion, "v"))
+	facts, err := node.Measure(c.RootDir, c.MaxPods, answer.RuntimeName+"://"+strings.TrimPrefix(answer.RuntimeVersion, "v"))
 	if err != nil {
 		return nil, facts, err
 	}
-	k := &kubelet{Config: c, runtime: runtime, runtimeName: version.RuntimeName, ctx: ctx, workers: map[types.UID]*worker{}}
+	k := &kubelet{Config: c, runtime: runtime, runtimeName: answer.RuntimeName, ctx: ctx, workers: map[types.UID]*worker{}}
 	k.cgroups = cgroup.New(c.CgroupRoot)
 	if err := k.cgroups.Setup(c.Ledger, facts.Capacity.Cpu().MilliValue(), facts.Capacity.Memory().Value()); err != nil {
 		return nil, facts, fmt.Errorf("set up the pods' cgroups: %w", err)
@@ -153,7 +155,7 @@ func (k *kubelet) unhealthy(pod *corev1.Pod, container, kind, output string) {
 func (k *kubelet) nodeConfig(facts node.Facts) node.Config {
 	return node.Config{
 		Client: k.Client, Informers: k.Informers, Runtime: k.runtime, Name: k.NodeName, IPs: k.NodeIPs, Labels: k.Labels,
-		Port: port(k.ServerAddr), Version: Version, Facts: facts, OnPodCIDR: k.OnPodCIDR, Events: k.events, Logger: k.Logger,
+		Port: port(k.ServerAddr), Version: version.Kubernetes, Facts: facts, OnPodCIDR: k.OnPodCIDR, Events: k.events, Logger: k.Logger,
 	}
 }
 

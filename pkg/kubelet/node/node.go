@@ -29,6 +29,7 @@ const (
 	checkReady    = 10 * time.Second
 	checkStarting = 50 * time.Millisecond
 	checkWaiting  = time.Second
+	hurryFor      = 20 * time.Second
 	writeAnyway   = 5 * time.Minute
 	renewLease    = 10 * time.Second
 	leaseSeconds  = 40
@@ -58,8 +59,10 @@ type Keeper struct {
 	// last is the object as the API has it, as far as known, and when its status was written.
 	last    *corev1.Node
 	written time.Time
-	// configured is set once the network has its configuration.
+	// configured is set once the network has its configuration. Until hurry, the runtime is asked often whether it
+	// has taken it up; a network that is not there by then will not be there the sooner for being asked.
 	configured bool
+	hurry      time.Time
 }
 
 // New registers the informer that the keeper needs. The caller starts the factory after that, then calls Run.
@@ -88,6 +91,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.register(ctx); err != nil {
 		return err
 	}
+	k.hurry = time.Now().Add(hurryFor)
 	go k.lease(ctx, k.last.UID)
 	k.event(corev1.EventTypeNormal, "Starting", "Starting kubelet.")
 	for ctx.Err() == nil {
@@ -105,7 +109,7 @@ func (k *Keeper) wait(ctx context.Context, ready bool) {
 	pause := checkReady
 	if !ready {
 		pause = checkWaiting
-		if k.configured {
+		if k.configured && time.Now().Before(k.hurry) {
 			pause = checkStarting
 		}
 	}
@@ -124,7 +128,7 @@ func (k *Keeper) wait(ctx context.Context, ready bool) {
 			k.cidr <- c
 			return
 		}
-		k.configured = true
+		k.configured, k.hurry = true, time.Now().Add(hurryFor)
 	}
 }
 

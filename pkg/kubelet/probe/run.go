@@ -21,13 +21,15 @@ import (
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"bonsai/pkg/version"
 )
 
 // maxOutput is how much of an answer an event shows.
 const maxOutput = 10 << 10
 
 // userAgent is what probes call themselves.
-const userAgent = "kube-probe/1.37"
+const userAgent = "kube-probe/" + version.Major + "." + version.Minor
 
 // Runner does single probes, and the HTTP requests of lifecycle hooks.
 type Runner struct {
