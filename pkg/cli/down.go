@@ -67,7 +67,7 @@ func down(ctx context.Context, dir machine.Dir, purge, prove bool) error {
 		}
 	}
 	if purge {
-		return steps.Do("remove the data", func() (string, error) { return string(dir), os.RemoveAll(string(dir)) })
+		return steps.Do("remove the data", func() (string, error) { return string(dir), machine.Purge(dir) })
 	}
 	return nil
 }

@@ -77,15 +77,6 @@ func Metadata(kubeconfig, component string) (metadata.Interface, error) {
 	return metadata.NewForConfig(c)
 }
 
-// Metadata returns a client that reads and writes the metadata of objects of any kind.
-func Metadata(kubeconfig, component string) (metadata.Interface, error) {
-	c, err := ClientConfig(kubeconfig, component)
-	if err != nil {
-		return nil, err
-	}
-	return metadata.NewForConfig(metadata.ConfigFor(c))
-}
-
 // Informers returns an informer factory. Its objects come without managedFields, which no component reads and which are
 // a good part of each object's size. There is no resync: watches do not lose changes, and loops that need a second
 // look at something ask for it themselves.
