@@ -3,6 +3,9 @@ package apiserver
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -47,9 +50,15 @@ func start(t testing.TB, change ...func(*Config)) *cluster {
 	alloc, err := allocator.New(allocator.Config{Store: st, Encode: Encoder(table), Now: metav1.Now,
 		ServiceCIDR: netip.MustParsePrefix("10.96.0.0/24"), FirstPort: 30000, LastPort: 32767})
 	require.NoError(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	get := NewGetter(st, table)
+	tokens, err := auth.NewTokens(key, auth.Issuer, get, time.Now)
+	require.NoError(t, err)
 	cfg := Config{
 		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: notMice{}, Allocator: alloc,
-		Admission: admission.Default(admission.Deps{Get: NewGetter(st, table)})[:1],
+		Admission: admission.Default(admission.Deps{Get: get})[:1],
+		Tokens:    tokens, Reviews: auth.Reviews(tokens, notMice{}, auth.DefaultGrants()),
 		ServiceIP: "10.96.0.1", AdvertiseIP: "192.0.2.1", AdvertisePort: 6443,
 	}
 	if testing.Verbose() {
