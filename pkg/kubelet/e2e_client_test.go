@@ -100,11 +100,15 @@ func (c *cluster) state(name string, ok func(*corev1.ContainerStatus) bool) core
 	return s
 }
 
+// waitUntil polls a condition that the test wants to describe itself when it does not come true.
 func waitUntil(d time.Duration, ok func() bool) bool {
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if ok() {
-			return true
+	late := time.After(d)
+	for tick := time.Tick(10 * time.Millisecond); !ok(); {
+		select {
+		case <-tick:
+		case <-late:
+			return false
 		}
 	}
-	return false
+	return true
 }

@@ -27,12 +27,14 @@ type writer struct {
 	pods map[types.UID]*writing
 }
 
-// writing is one pod's: last is what the API has, as far as known.
+// writing is one pod's: last is what the API has, as far as known. sending is held over a write, so that one that
+// is slow cannot land after the next.
 type writing struct {
-	mu   sync.Mutex
-	last *corev1.PodStatus
-	next *corev1.PodStatus
-	busy bool
+	sending sync.Mutex
+	mu      sync.Mutex
+	last    *corev1.PodStatus
+	next    *corev1.PodStatus
+	busy    bool
 }
 
 func newWriter(client kubernetes.Interface, log *slog.Logger) *writer {
@@ -87,34 +89,46 @@ func (w *writer) set(ctx context.Context, pod *corev1.Pod, s corev1.PodStatus) {
 // retryWrite is the pause after a write that failed.
 const retryWrite = time.Second
 
+// drain writes until nothing waits.
 func (w *writer) drain(ctx context.Context, pod *corev1.Pod, p *writing) {
-	for {
-		p.mu.Lock()
-		next, last := p.next, p.last
-		if next == nil || ctx.Err() != nil {
-			p.busy = false
-			p.mu.Unlock()
-			return
-		}
-		p.mu.Unlock()
-		err := w.patch(ctx, pod, last, next)
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			w.log.Warn("pod status not written; trying again", "pod", pod.Namespace+"/"+pod.Name, "error", err)
-			pause(ctx, retryWrite)
-			continue
-		}
-		p.mu.Lock()
-		p.last = next
-		if p.next == next {
-			p.next = nil
-		}
-		p.mu.Unlock()
+	for w.writeNext(ctx, pod, p) {
 	}
 }
 
-// flush writes a status before it returns.
+// writeNext writes the status that waits, and returns false if there is none.
+func (w *writer) writeNext(ctx context.Context, pod *corev1.Pod, p *writing) bool {
+	p.sending.Lock()
+	p.mu.Lock()
+	next, last := p.next, p.last
+	if next == nil || ctx.Err() != nil {
+		p.busy = false
+		p.mu.Unlock()
+		p.sending.Unlock()
+		return false
+	}
+	p.mu.Unlock()
+	err := w.patch(ctx, pod, last, next)
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		p.sending.Unlock()
+		w.log.Warn("pod status not written; trying again", "pod", pod.Namespace+"/"+pod.Name, "error", err)
+		pause(ctx, retryWrite)
+		return true
+	}
+	p.mu.Lock()
+	p.last = next
+	if p.next == next {
+		p.next = nil
+	}
+	p.mu.Unlock()
+	p.sending.Unlock()
+	return true
+}
+
+// flush writes a status before it returns, and nothing after it that was asked for before.
 func (w *writer) flush(ctx context.Context, pod *corev1.Pod, s corev1.PodStatus) error {
 	p := w.of(pod.UID)
+	p.sending.Lock()
+	defer p.sending.Unlock()
 	p.mu.Lock()
 	last := p.last
 	if last == nil {
