@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
+	kubecli "k8s.io/component-base/cli"
 	kubecmd "k8s.io/kubectl/pkg/cmd"
+	cmdutil "k8s.io/kubectl/pkg/cmd/util"
 )
 
 // kubectlCommand is for the help only: Main takes what begins with kubectl before cobra sees it, because kubectl's flags
@@ -60,9 +62,8 @@ func kubectlMain(args []string, dir string) int {
 		}
 	}
 	os.Args = append([]string{"kubectl"}, args...)
-	cmd := kubecmd.NewDefaultKubectlCommand()
-	if err := cmd.Execute(); err != nil {
-		return 1 // kubectl has said why
+	if err := kubecli.RunNoErrOutput(kubecmd.NewDefaultKubectlCommand()); err != nil {
+		cmdutil.CheckErr(err) // says why in kubectl's way, and ends the program with kubectl's code
 	}
 	return 0
 }

@@ -4,12 +4,15 @@
 //
 // It learns who it is from the environment (POD_NAME, POD_NAMESPACE, NODE_NAME, POD_IP), which a manifest
 // fills through the downward API. Without that it still tells what every container can know by itself: its
-// host name, which is the pod's name, and the namespace of its service account.
+// host name, which is the pod's name, the namespace of its service account, and from that account's token the node:
+// a token says of itself to which pod on which node it was given.
 package main
 
 import (
 	"context"
 	_ "embed"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
@@ -28,7 +31,11 @@ var pageText string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+// What every pod is given with its service account.
+const (
+	namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+	tokenFile     = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+)
 
 // identity is what the answer tells.
 type identity struct {
@@ -91,9 +98,31 @@ func whoAmI() identity {
 		Version:   or(os.Getenv("VERSION"), "unknown"),
 		Pod:       or(os.Getenv("POD_NAME"), host, "unknown"),
 		Namespace: or(os.Getenv("POD_NAMESPACE"), strings.TrimSpace(string(namespace)), "unknown"),
-		Node:      or(os.Getenv("NODE_NAME"), "unknown (set NODE_NAME from spec.nodeName)"),
+		Node:      or(os.Getenv("NODE_NAME"), nodeInToken(tokenFile), "unknown (set NODE_NAME from spec.nodeName)"),
 		IP:        or(os.Getenv("POD_IP"), ownAddress(), "unknown"),
 	}
+}
+
+// nodeInToken reads the node's name from a service account token. Its middle part is JSON that anybody may read; only
+// writing one takes the cluster's key, so a reader who must trust it checks the signature, and this one need not.
+func nodeInToken(file string) string {
+	token, err := os.ReadFile(file)
+	parts := strings.Split(string(token), ".")
+	if err != nil || len(parts) != 3 {
+		return ""
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var claims struct {
+		Kubernetes struct {
+			Node struct {
+				Name string `json:"name"`
+			} `json:"node"`
+		} `json:"kubernetes.io"`
+	}
+	if err != nil || json.Unmarshal(payload, &claims) != nil {
+		return ""
+	}
+	return claims.Kubernetes.Node.Name
 }
 
 // ownAddress is the first address that others can reach.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,5 +33,18 @@ func TestAnswersWithWhoItIs(t *testing.T) {
 				assert.Contains(t, w.Body.String(), want)
 			}
 		})
+	}
+}
+
+func TestTheTokenTellsTheNode(t *testing.T) {
+	payload := base64.RawURLEncoding.EncodeToString([]byte(`{"kubernetes.io":{"namespace":"default","node":{"name":"n1"}}}`))
+	file := filepath.Join(t.TempDir(), "token")
+	for token, want := range map[string]string{"e30." + payload + ".c2ln": "n1", "e30.e30.c2ln": "", "e30.!.c2ln": "", "": ""} {
+		if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := nodeInToken(file); got != want {
+			t.Errorf("the node in %q is %q, want %q", token, got, want)
+		}
 	}
 }

@@ -36,9 +36,6 @@ func run(ctx context.Context, o *component.Options, c controller.Config, rootCA 
 	if c.Client, err = parts.Connect(o.Kubeconfig, o.Name); err != nil {
 		return err
 	}
-	if c.Metadata, err = parts.Metadata(o.Kubeconfig, o.Name); err != nil {
-		return err
-	}
 	c.ClusterCIDR = parts.ClusterCIDR
 	if c.Metadata, err = parts.Metadata(o.Kubeconfig, o.Name); err != nil {
 		return err
