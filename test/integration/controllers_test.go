@@ -73,7 +73,7 @@ func startControllers(t *testing.T) *controlled {
 	require.NoError(t, err)
 	st, err := store.Open(ctx, apiserver.StoreConfig(table, store.Config{Dir: t.TempDir()}))
 	require.NoError(t, err)
-	get := apiserver.Getter{Store: st, Table: table}
+	get := apiserver.NewGetter(st, table)
 	server, err := apiserver.New(apiserver.Config{
 		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: auth.Default(get),
 		Admission: admission.Default(admission.Deps{Get: get}),

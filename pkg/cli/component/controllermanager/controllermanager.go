@@ -37,9 +37,6 @@ func run(ctx context.Context, o *component.Options, c controller.Config, rootCA 
 		return err
 	}
 	c.ClusterCIDR = parts.ClusterCIDR
-	if c.Metadata, err = parts.Metadata(o.Kubeconfig, o.Name); err != nil {
-		return err
-	}
 	c.Informers, c.Logger = parts.Informers(c.Client), o.Logger
 	return controller.Run(ctx, c)
 }
