@@ -45,13 +45,16 @@ func TestWriter(t *testing.T) {
 		}
 		require.Equal(t, "three", w.latest("u").Reason)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		require.Equal(t, []string{"one", "three"}, patches)
 		w.set(t.Context(), pod, corev1.PodStatus{Reason: "three"})
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		require.Len(t, patches, 2)
 		fail = true
 		w.set(t.Context(), pod, corev1.PodStatus{Reason: "four"})
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		require.Equal(t, []string{"one", "three", "four"}, patches)
 		require.NoError(t, w.flush(t.Context(), pod, corev1.PodStatus{Reason: "five"}))
 		require.Equal(t, "five", w.latest("u").Reason)
