@@ -97,7 +97,7 @@ func (c *components) scheduler(client kubernetes.Interface, shared informers.Sha
 func (c *components) kubelet(client kubernetes.Interface, shared informers.SharedInformerFactory) component {
 	cfg := kubelet.Config{
 		Client: client, Informers: shared, NodeName: c.node.name, NodeIPs: []string{c.node.addr.String()},
-		RuntimeEndpoint: c.Dir.Socket(), CgroupRoot: c.Dir.CgroupRoot(), Ledger: inFamilies{}, Logger: c.Logger,
+		RuntimeEndpoint: c.Dir.Socket(), CgroupRoot: c.Dir.CgroupRoot(), Logger: c.Logger,
 	}
 	kubeletpart.Paths(&cfg, string(c.Dir))
 	return component{
@@ -149,10 +149,3 @@ func awaitAPIServer(ctx context.Context, kubeconfig string) error {
 		}
 	}
 }
-
-// inFamilies is the ledger as the kubelet sees it: the machine has recorded all mounts below the data directory and all
-// cgroups of the cluster before the kubelet started, so that there is nothing to add for each.
-type inFamilies struct{}
-
-func (inFamilies) Add(string, string) error    { return nil }
-func (inFamilies) Remove(string, string) error { return nil }

@@ -22,7 +22,8 @@ type Config struct {
 
 	// RuntimeEndpoint is the runtime's socket: a path or a unix:// URL.
 	RuntimeEndpoint string
-	// RootDir holds the pods' volumes, LogsDir their logs.
+	// RootDir holds the pods' volumes, LogsDir their logs. Whoever starts the kubelet has recorded that all mounts below
+	// RootDir and all cgroups below CgroupRoot are to be unmade, so nothing is recorded here.
 	RootDir, LogsDir string
 	// CgroupRoot is the cluster's own cgroup: pods are in CgroupRoot/kubepods.
 	CgroupRoot string
@@ -33,10 +34,6 @@ type Config struct {
 	ServingCert, ServingKey string
 	ClientCA                string
 
-	// OnPodCIDR is called once with the node's pod CIDR, as soon as the node has one: it is to make the network
-	// configuration that the runtime waits for. nil if somebody else does that.
-	OnPodCIDR func(cidr string) error
-
 	ClusterDomain string
 	ClusterDNS    []string
 	// ResolvConf is the node's resolver configuration; "" means the system's.
@@ -44,16 +41,7 @@ type Config struct {
 
 	// MaxPods is how many pods the node takes; 0 means 110.
 	MaxPods int
-	// Ledger notes what is made on the machine, before it is made; nil if somebody else has noted that everything
-	// below RootDir and CgroupRoot is to be unmade.
-	Ledger Ledger
-	Logger *slog.Logger
-}
-
-// Ledger is the record of mounts and cgroups, by which they can be unmade after a crash.
-type Ledger interface {
-	Add(kind, name string) error
-	Remove(kind, name string) error
+	Logger  *slog.Logger
 }
 
 // defaultMaxPods is upstream's.
@@ -64,14 +52,5 @@ func (c Config) withDefaults() Config {
 	if c.MaxPods == 0 {
 		c.MaxPods = defaultMaxPods
 	}
-	if c.Ledger == nil {
-		c.Ledger = noRecord{}
-	}
 	return c
 }
-
-// noRecord is for a machine that keeps its record by itself: of everything below RootDir and CgroupRoot.
-type noRecord struct{}
-
-func (noRecord) Add(string, string) error    { return nil }
-func (noRecord) Remove(string, string) error { return nil }

@@ -64,8 +64,9 @@ func run1(ctx context.Context, c *cluster) error {
 		Client: c, Informers: informers.NewSharedInformerFactory(c, 0), NodeName: "n1", NodeIPs: []string{"10.99.0.1"},
 		RuntimeEndpoint: c.h.socket, RootDir: c.h.dir + "/kubelet", LogsDir: c.h.dir + "/logs", CgroupRoot: "/kt" + c.h.dir[len("/tmp/kt"):],
 		ServerAddr: "127.0.0.1:10250", MaxPods: 110, ClusterDomain: "cluster.local", ClusterDNS: []string{"10.96.0.10"},
-		OnPodCIDR: c.h.network, Ledger: noLedger{}, Logger: logger(c.t),
+		Logger: logger(c.t),
 	}
+	require.NoError(c.t, c.h.network("10.99.1.0/24"))
 	conf.ServingCert, conf.ServingKey, conf.ClientCA = certs(c.t, c.h.dir)
 	return Run(ctx, conf)
 }

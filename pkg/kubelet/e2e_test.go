@@ -172,9 +172,3 @@ func (h *host) network(cidr string) error {
 func logger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
-
-// noLedger records nothing: the test removes what it made.
-type noLedger struct{}
-
-func (noLedger) Add(string, string) error    { return nil }
-func (noLedger) Remove(string, string) error { return nil }

@@ -105,7 +105,7 @@ func build(ctx context.Context, c Config, runtime cri.Runtime, answer *runtimev1
 	}
 	k := &kubelet{Config: c, runtime: runtime, runtimeName: answer.RuntimeName, ctx: ctx, workers: map[types.UID]*worker{}}
 	k.cgroups = cgroup.New(c.CgroupRoot)
-	if err := k.cgroups.Setup(c.Ledger, facts.Capacity.Cpu().MilliValue(), facts.Capacity.Memory().Value()); err != nil {
+	if err := k.cgroups.Setup(facts.Capacity.Cpu().MilliValue(), facts.Capacity.Memory().Value()); err != nil {
 		return nil, facts, fmt.Errorf("set up the pods' cgroups: %w", err)
 	}
 	k.node = k.specNode(facts)
@@ -114,7 +114,7 @@ func build(ctx context.Context, c Config, runtime cri.Runtime, answer *runtimev1
 	k.images = newPuller(k)
 	k.objects = objects.New(ctx, c.Client, k.refresh)
 	k.services = c.Informers.Core().V1().Services().Lister()
-	k.volumes = &volume.Manager{Node: k.node, Objects: k.objects, Tokens: &volume.Tokens{Client: c.Client}, Mounts: volume.KernelMounts{Ledger: c.Ledger}}
+	k.volumes = &volume.Manager{Node: k.node, Objects: k.objects, Tokens: &volume.Tokens{Client: c.Client}, Mounts: volume.KernelMounts{}}
 	k.runner = &probe.Runner{Exec: runtime.ExecSync}
 	k.probes = &probe.Manager{Run: k.runner.Run, Changed: k.wake, Unhealthy: k.unhealthy}
 	return k, facts, nil
@@ -155,7 +155,7 @@ func (k *kubelet) unhealthy(pod *corev1.Pod, container, kind, output string) {
 func (k *kubelet) nodeConfig(facts node.Facts) node.Config {
 	return node.Config{
 		Client: k.Client, Informers: k.Informers, Runtime: k.runtime, Name: k.NodeName, IPs: k.NodeIPs, Labels: k.Labels,
-		Port: port(k.ServerAddr), Version: version.Kubernetes, Facts: facts, OnPodCIDR: k.OnPodCIDR, Events: k.events, Logger: k.Logger,
+		Port: port(k.ServerAddr), Version: version.Kubernetes, Facts: facts, Events: k.events, Logger: k.Logger,
 	}
 }
 

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +20,7 @@ import (
 var commands = map[string]func(){
 	"kubectl":       kubectlCommand,
 	"spread":        inside(spreadCommand),
+	"refused":       inside(refusedCommand),
 	"firstlines":    firstLinesCommand,
 	"killcontainer": killContainerCommand,
 }
@@ -78,6 +81,22 @@ func spreadCommand() {
 	if len(seen) < want {
 		fail("%d pods answered, want %d; last error: %v", len(seen), want, last)
 	}
+}
+
+// refusedCommand: refused ADDRESS connects until it is refused: rules follow the endpoints a moment later.
+func refusedCommand() {
+	var last error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		conn, err := net.DialTimeout("tcp", os.Args[1], 2*time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+		last = err
+	}
+	fail("connecting to %s was never refused; last error: %v", os.Args[1], last)
 }
 
 func whoAnswers(client *http.Client, url string) (string, error) {

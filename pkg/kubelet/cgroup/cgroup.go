@@ -28,12 +28,6 @@ import (
 	"bonsai/pkg/kubelet/spec"
 )
 
-// Recorder notes a group before it is made.
-type Recorder interface {
-	Add(kind, name string) error
-	Remove(kind, name string) error
-}
-
 // Tree is the part of the machine's groups that belongs to one kubelet.
 type Tree struct {
 	root string
@@ -53,10 +47,7 @@ func New(root string) *Tree {
 type limits struct{ shares, quota, memory int64 }
 
 // Setup makes the groups that pods are in. cpu is in millicores, memory in bytes.
-func (t *Tree) Setup(ledger Recorder, cpu, memory int64) error {
-	if err := ledger.Add("cgroup", t.root); err != nil {
-		return fmt.Errorf("record the cgroup %s: %w", t.root, err)
-	}
+func (t *Tree) Setup(cpu, memory int64) error {
 	pods := filepath.Join(t.root, "kubepods")
 	for path, l := range map[string]limits{
 		t.root:                           {},

@@ -5,6 +5,6 @@
 // while the container runtime and the pod network work.
 //
 // A node begins not ready, because its network does: the network needs the node's pod CIDR, which a controller
-// gives it after it has registered. As soon as the CIDR is seen the network is configured, and until the runtime
-// has taken that up it is asked every 50 ms, so that a cluster is ready without waiting for a tick.
+// gives it after it has registered. Somebody else lays the network then (pkg/cluster, or a network add-on); the runtime
+// is asked every 50 ms for a while whether it has one, so that a cluster is ready without waiting for a tick.
 package node

@@ -46,8 +46,6 @@ type Config struct {
 	Port      int32
 	Version   string
 	Facts     Facts
-	// OnPodCIDR configures the network; nil if somebody else does.
-	OnPodCIDR func(string) error
 	Events    record.EventRecorder
 	Logger    *slog.Logger
 }
@@ -55,19 +53,20 @@ type Config struct {
 // Keeper keeps the object.
 type Keeper struct {
 	Config
-	cidr chan string
+	// ranged rings when the node has been given its pod CIDR; cidr is which.
+	ranged chan struct{}
+	cidr   string
 	// last is the object as the API has it, as far as known, and when its status was written.
 	last    *corev1.Node
 	written time.Time
-	// configured is set once the network has its configuration. Until hurry, the runtime is asked often whether it
-	// has taken it up; a network that is not there by then will not be there the sooner for being asked.
-	configured bool
-	hurry      time.Time
+	// Until hurry the runtime is asked often whether it has a network, because whoever lays it does so as soon as the
+	// node has its range; a network that is not there by then will not be there the sooner for being asked.
+	hurry time.Time
 }
 
 // New registers the informer that the keeper needs. The caller starts the factory after that, then calls Run.
 func New(c Config) (*Keeper, error) {
-	k := &Keeper{Config: c, cidr: make(chan string, 1), configured: c.OnPodCIDR == nil}
+	k := &Keeper{Config: c, ranged: make(chan struct{}, 1)}
 	_, err := c.Informers.Core().V1().Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(o any) { k.sawNode(o.(*corev1.Node)) },
 		UpdateFunc: func(_, o any) { k.sawNode(o.(*corev1.Node)) },
@@ -75,13 +74,14 @@ func New(c Config) (*Keeper, error) {
 	return k, err
 }
 
-// sawNode passes the node's pod CIDR on, once it has one.
+// sawNode rings when the node's pod CIDR is a new one. Only the informer's goroutine calls it.
 func (k *Keeper) sawNode(n *corev1.Node) {
-	if n.Name != k.Name || n.Spec.PodCIDR == "" {
+	if n.Name != k.Name || n.Spec.PodCIDR == k.cidr {
 		return
 	}
+	k.cidr = n.Spec.PodCIDR
 	select {
-	case k.cidr <- n.Spec.PodCIDR:
+	case k.ranged <- struct{}{}:
 	default:
 	}
 }
@@ -91,7 +91,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.register(ctx); err != nil {
 		return err
 	}
-	k.hurry = time.Now().Add(hurryFor)
 	go k.lease(ctx, k.last.UID)
 	k.event(corev1.EventTypeNormal, "Starting", "Starting kubelet.")
 	for ctx.Err() == nil {
@@ -104,31 +103,22 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// wait sleeps until the next look: at once when the pod CIDR arrives.
+// wait sleeps until the next look.
 func (k *Keeper) wait(ctx context.Context, ready bool) {
 	pause := checkReady
 	if !ready {
 		pause = checkWaiting
-		if k.configured && time.Now().Before(k.hurry) {
+		if time.Now().Before(k.hurry) {
 			pause = checkStarting
 		}
 	}
 	t := time.NewTimer(pause)
 	defer t.Stop()
-	cidr := k.cidr
-	if k.configured {
-		cidr = nil
-	}
 	select {
 	case <-ctx.Done():
 	case <-t.C:
-	case c := <-cidr:
-		if err := k.OnPodCIDR(c); err != nil {
-			k.Logger.Error("pod network not configured", "cidr", c, "error", err)
-			k.cidr <- c
-			return
-		}
-		k.configured, k.hurry = true, time.Now().Add(hurryFor)
+	case <-k.ranged:
+		k.hurry = time.Now().Add(hurryFor)
 	}
 }
 
