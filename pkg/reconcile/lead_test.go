@@ -56,14 +56,16 @@ func TestLead(t *testing.T) {
 func TestLeadLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
+		var down atomic.Bool
+		client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return down.Load(), nil, errors.New("the API server does not answer")
+		})
 		done := make(chan error, 1)
 		go func() {
 			done <- reconcile.Lead(t.Context(), client, "test", func(ctx context.Context) error { <-ctx.Done(); return nil })
 		}()
 		pass(5 * time.Second)
-		client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return true, nil, errors.New("the API server does not answer")
-		})
+		down.Store(true)
 		pass(time.Minute)
 		select {
 		case err := <-done:

@@ -72,6 +72,16 @@ func (s *server) release() {
 	s.held, s.hold = nil, false
 }
 
+// removeAndHold removes a config map, and lets nobody see what happens afterwards.
+func (s *server) removeAndHold(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	gone := child()
+	gone.Name = name
+	s.emit(watch.Deleted, gone)
+	s.hold = true
+}
+
 // resource writes config maps to the server.
 type resource struct {
 	*server
@@ -126,12 +136,16 @@ func start(t *testing.T, s *server, n int, change func(*reconcile.Loop[int])) *r
 		Kinds:   []reconcile.Resource{resource{s, informer}},
 		Sources: []reconcile.Source{{Informer: informer, Keys: reconcile.Owner("Parent")}},
 		Observe: func(_ context.Context, _ reconcile.Key, last *reconcile.Failure) (int, bool, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			if err := reconcile.FailedTo[*corev1.ConfigMap](last, reconcile.Create); err != nil {
 				r.failures = append(r.failures, err.Error())
 			}
 			return len(informer.GetStore().List()), true, nil
 		},
 		Plan: func(have int, _ time.Time) (p reconcile.Plan) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
 			r.plans++
 			for range n - have {
 				p.Create(child(), "%d wanted, %d exist", n, have)
@@ -184,16 +198,8 @@ func TestWaitsForOwnWrites(t *testing.T) {
 		if r.created != 3 {
 			t.Fatalf("%d created, want 3", r.created)
 		}
-		// From here on the cache is behind.
-		s.hold = true
 		plans := r.plans
-		gone := child()
-		gone.Name = "foreign"
-		if _, err := (resource{s, nil}).Write(t.Context(), reconcile.Action{Verb: reconcile.Delete, Object: gone}); err != nil {
-			t.Fatal(err)
-		}
-		s.watch.Action(s.held[0].Type, s.held[0].Object) // the deletion is seen, what follows is not
-		s.held = nil
+		s.removeAndHold("foreign") // the deletion is seen; from then on the cache is behind
 		pass(time.Second)
 		if r.created != 4 {
 			t.Fatalf("%d created after a deletion, want 4", r.created)
@@ -219,13 +225,13 @@ func TestSlowStartAndBackOff(t *testing.T) {
 		r := start(t, s, 64, nil)
 		r.wake()
 		pass(10 * time.Second)
+		s.mu.Lock()
 		if r.created > 15 {
 			t.Errorf("%d requests in 10s of refusals", r.created)
 		}
 		if len(r.failures) == 0 || r.failures[0] != "refused" {
 			t.Errorf("failures told: %q", r.failures)
 		}
-		s.mu.Lock()
 		s.refuse, s.created = 0, 0
 		s.mu.Unlock()
 		pass(2 * time.Minute)
