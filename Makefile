@@ -10,10 +10,12 @@ export CGO_ENABLED := 0
 BIN     := bin/bonsai
 COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 VERSION := $(shell sed -n 's/^const Kubernetes = "\(.*\)"/\1/p' pkg/version/version.go)
+CONTAINERD := $(shell sed -n 's|.*github.com/containerd/containerd/v2 v\([^ ]*\).*|\1|p' go.mod)
 LDFLAGS := -s -w -X bonsai/pkg/version.Commit=$(COMMIT) \
 	-X k8s.io/component-base/version.gitVersion=$(VERSION) \
 	-X k8s.io/component-base/version.gitCommit=$(COMMIT) \
-	-X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)
+	-X k8s.io/client-go/pkg/version.gitVersion=$(VERSION) \
+	-X github.com/containerd/containerd/v2/version.Version=$(CONTAINERD)
 SUDO    := $(shell [ $$(id -u) -eq 0 ] || echo sudo)
 
 .PHONY: help

@@ -23,7 +23,7 @@ type reporter interface {
 
 func (o *upOptions) reporter() reporter {
 	if o.reportTo > 0 {
-		return &pipe{f: os.NewFile(uintptr(o.reportTo), "report"), enc: json.NewEncoder(os.NewFile(uintptr(o.reportTo), "report"))}
+		return newPipe(os.NewFile(uintptr(o.reportTo), "report"))
 	}
 	return &terminal{show: newShow(os.Stdout), o: o}
 }
@@ -58,6 +58,8 @@ type pipe struct {
 	enc *json.Encoder
 	off bool
 }
+
+func newPipe(f *os.File) *pipe { return &pipe{f: f, enc: json.NewEncoder(f)} }
 
 func (p *pipe) send(r report) {
 	if !p.off {
