@@ -82,7 +82,9 @@ func bound(old *corev1.Pod, b *corev1.Binding, now metav1.Time) (resource.Object
 	return pod, nil
 }
 
-// bindable tells whether pod may still be bound.
+// bindable tells whether pod may still be bound. The texts are upstream's, with their capitals.
+//
+//lint:file-ignore ST1005 clients see these texts
 func bindable(pod *corev1.Pod, b *corev1.Binding) error {
 	switch {
 	case b.UID != "" && b.UID != pod.UID:

@@ -166,7 +166,7 @@ func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error
 	}
 	c := &call{t: t, f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
 	c.user = auth.User{Name: "system:apiserver", Groups: []string{"system:masters"}}
-	c.r = r.WithContext(auth.WithUser(context.WithValue(ctx, callKey{}, c), c.user))
+	c.r = r.WithContext(auth.WithUser(ctx, c.user))
 	return c, nil
 }
 

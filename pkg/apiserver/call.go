@@ -27,11 +27,6 @@ type call struct {
 	warned               map[string]bool
 }
 
-type callKey struct{}
-
-// callFrom returns the request's call. The chain's first step has put it there.
-func callFrom(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
-
 // ctx is the request's context: it ends with the client, the deadline or the server.
 func (c *call) ctx() context.Context { return c.r.Context() }
 

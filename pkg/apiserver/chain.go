@@ -51,14 +51,13 @@ func (s *Server) chained(last handler) http.Handler {
 
 // newCall gives the request its names: an audit id (the client's, if it sent one) and the cause it states.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
-	c := &call{w: &recorder{ResponseWriter: w}, t: parseTarget(r), start: s.now()}
+	c := &call{r: r, w: &recorder{ResponseWriter: w}, t: parseTarget(r), start: s.now()}
 	c.auditID = r.Header.Get("Audit-ID")
 	if c.auditID == "" || len(c.auditID) > 64 {
 		c.auditID = uuid.NewString()
 	}
 	c.traceparent = r.Header.Get("Traceparent")
 	s.resolve(c.t)
-	c.r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
 	h.Set("Cache-Control", "no-cache, private")

@@ -63,7 +63,6 @@ func partialOf(obj resource.Object) *metav1.PartialObjectMetadata {
 // tabler makes the tables that kubectl get prints, one or, in a watch, one for each event.
 type tabler struct {
 	row     *resource.Row
-	as      schema.GroupVersion
 	include metav1.IncludeObjectPolicy
 	// headed is set once the columns have been sent; the later tables of a watch leave them out.
 	headed bool

@@ -100,6 +100,7 @@ func ledgerEntries(dir Dir) ([]Entry, error) {
 // could not be undone for something that held it can be in the next round.
 func cleanUntilNothingIsLeft(ctx context.Context, dir Dir, entries []Entry, progress func(string)) error {
 	told := map[string]bool{}
+	asked := false
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		state, err := observe(ctx, dir, entries)
 		plan := planCleanup(state)
@@ -112,6 +113,10 @@ func cleanUntilNothingIsLeft(ctx context.Context, dir Dir, entries []Entry, prog
 				told[line] = true
 				progress(line)
 			}
+		}
+		if !asked {
+			asked = true
+			askToEnd(ctx, state.Processes)
 		}
 		err = applyAll(ctx, plan)
 		select {
@@ -203,17 +208,12 @@ func thaw(cgroups []string) {
 // waitForEnd waits until killed processes have ended, or a second: they may be in the middle of a slow system
 // call, and the next round asks again.
 func waitForEnd(ctx context.Context, killed []Action) {
-	deadline := time.Now().Add(time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	for _, a := range killed {
-		pid, _ := strconv.Atoi(a.Name)
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			continue
+		if pid, err := strconv.Atoi(a.Name); err == nil {
+			awaitEnd(ctx, pid)
 		}
-		if left := time.Until(deadline).Milliseconds(); ctx.Err() == nil && left > 0 {
-			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left))
-		}
-		unix.Close(fd)
 	}
 }
 

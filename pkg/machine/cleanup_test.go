@@ -25,7 +25,7 @@ func TestPlanCleanup(t *testing.T) {
 		}
 	}
 	state := State{
-		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin"}, {42, "pause", "it is in the cgroup /bonsai-1"}},
+		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin", false}, {42, "pause", "it is in the cgroup /bonsai-1", true}},
 		Mounts:    mounts,
 		Links:     []string{"veth1", testDir.Bridge()},
 		Rules:     []ruleset{findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})},

@@ -37,6 +37,8 @@ type Process struct {
 	PID    int
 	Name   string
 	Reason string
+	// InPod says that it is a pod's, not one of the programs that serve pods.
+	InPod bool
 }
 
 // observe looks at the machine from the network namespace that the thread is in. entries are what the ledger
@@ -215,27 +217,27 @@ type procInfo struct {
 func selectProcesses(dir Dir, all []procInfo, self int) []Process {
 	var found []Process
 	chosen := map[int]bool{self: false}
-	choose := func(p procInfo, reason string) {
+	choose := func(p procInfo, inPod bool, reason string) {
 		if _, known := chosen[p.pid]; !known {
 			chosen[p.pid] = true
-			found = append(found, Process{p.pid, p.name, reason})
+			found = append(found, Process{p.pid, p.name, reason, inPod})
 		}
 	}
 	for _, p := range all {
 		switch {
 		case strings.HasPrefix(p.exe, dir.Bin()+"/"):
-			choose(p, "its program is in "+dir.Bin())
+			choose(p, false, "its program is in "+dir.Bin())
 		case isOwnContainerd(dir, p.args):
-			choose(p, "it is the cluster's containerd")
+			choose(p, false, "it is the cluster's containerd")
 		case inCgroup(p.cgroups, dir.CgroupRoot()):
-			choose(p, "it is in the cgroup "+dir.CgroupRoot())
+			choose(p, true, "it is in the cgroup "+dir.CgroupRoot())
 		}
 	}
 	for before := -1; before != len(found); {
 		before = len(found)
 		for _, p := range all {
 			if chosen[p.parent] {
-				choose(p, fmt.Sprintf("it was started by process %d", p.parent))
+				choose(p, false, fmt.Sprintf("it was started by process %d", p.parent))
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func since(t metav1.Time, now time.Time) string {
 
 // sinceMicro is since for a MicroTime.
 func sinceMicro(t metav1.MicroTime, now time.Time) string {
-	return since(metav1.Time{Time: t.Time}, now)
+	return since(metav1.Time(t), now)
 }
 
 // selectorText is a map of labels as kubectl prints it.

@@ -38,11 +38,6 @@ type mobject struct {
 	value string
 }
 
-func (o mobject) field(name string) string {
-	a, _ := extract("", []byte(o.value))
-	return a.Fields.Get(name)
-}
-
 func (m *model) now() mstate { return m.states[len(m.states)-1] }
 
 // at returns the state at rev, which need not be a revision of this model's keys.
@@ -158,7 +153,7 @@ func (m *model) commit(t *rapid.T, ctx context.Context) {
 	next := mstate{objects: maps.Clone(m.now().objects)}
 	conflict := false
 	for _, key := range rapid.SliceOfNDistinct(m.key(), 1, 3, rapid.ID).Draw(t, "keys") {
-		have, exists := next.objects[key]
+		have := next.objects[key]
 		switch rapid.SampledFrom([]string{"none", "right", "wrong"}).Draw(t, "condition") {
 		case "right":
 			txn.If = append(txn.If, Condition{key, have.rev})
@@ -169,9 +164,6 @@ func (m *model) commit(t *rapid.T, ctx context.Context) {
 		if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
 			txn.Delete = append(txn.Delete, key)
 			delete(next.objects, key)
-			if !exists {
-				continue
-			}
 		} else {
 			value := fmt.Sprintf("app=%s\n.node=%s\nv=%d\n", rapid.SampledFrom([]string{"a", "b"}).Draw(t, "app"),
 				rapid.SampledFrom([]string{"", "n1", "n2"}).Draw(t, "node"), rapid.IntRange(0, 1).Draw(t, "v"))

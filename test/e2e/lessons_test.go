@@ -111,11 +111,6 @@ func (c *testCluster) run(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func (c *testCluster) kubectl(t *testing.T, args ...string) string {
-	t.Helper()
-	return c.run(t, append([]string{"kubectl"}, args...)...)
-}
-
 // loadBusybox gives the cluster the image that lessons use where they need a shell, made from the host's busybox.
 func (c *testCluster) loadBusybox(t *testing.T) {
 	t.Helper()
