@@ -54,15 +54,25 @@ func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
 	path := fmt.Sprintf("/echo?size=%d", c.size)
 	var waits []time.Duration
 	var disk []float64
-	stop := c.profile(ctx, c.api, fmt.Sprintf("create-%d", writers), each)
+	var cpu time.Duration
+	stop := c.profile(ctx, c.api, fmt.Sprintf("create-%d", writers), each*time.Duration(2*times))
 	defer stop()
 	got, err := compare(ctx, times, func(ctx context.Context) (float64, error) {
 		c.round++
 		c.progress("create ×%d: %d of %d", writers, len(disk)+1, times)
+		before, err := usageOf(c.api.pid())
+		if err != nil {
+			return 0, err
+		}
 		l, err := drive(ctx, writers, lasting(each), func(ctx context.Context, i int) error {
 			_, err := c.api.createPod(ctx, fmt.Sprintf("c%d", c.round), i)
 			return err
 		})
+		if err != nil {
+			return 0, err
+		}
+		after, err := usageOf(c.api.pid())
+		cpu += after.cpu - before.cpu
 		waits = append(waits, l.waits...)
 		return l.rate(), err
 	}, func(ctx context.Context) (float64, error) {
@@ -80,15 +90,15 @@ func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.results(writers, got, waits, median(disk)), nil
+	return c.results(writers, got, waits, cpu, median(disk)), nil
 }
 
-func (c *creating) results(writers int, got turns, waits []time.Duration, disk float64) []Result {
+func (c *creating) results(writers int, got turns, waits []time.Duration, cpu time.Duration, disk float64) []Result {
 	name := fmt.Sprintf("create ×%d", writers)
 	figure := Quantity{got.figure, "/s"}
 	echoed := Result{Row: name, Figure: figure}.against(Quantity{got.limit, "/s"}, "echo", got.ratio).
-		detailed("p50 %s ms, p99 %s ms; a pod of %d bytes, answered with %d",
-			digits(milliseconds(median(waits))), digits(milliseconds(quantile(waits, 0.99))), len(pod("c", 0)), c.size)
+		detailed("p50 %s ms, p99 %s ms, %s ms of CPU each; a pod of %d bytes, answered with %d", digits(milliseconds(median(waits))),
+			digits(milliseconds(quantile(waits, 0.99))), digits(milliseconds(cpu)/float64(len(waits))), len(pod("c", 0)), c.size)
 	if writers > 1 {
 		echoed = echoed.aiming(Aim{AtLeast: 1.0 / 3})
 	}
