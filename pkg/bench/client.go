@@ -61,7 +61,7 @@ func (c *client) send(ctx context.Context, h *http.Client, method, path, content
 	}
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
-		r.Header.Set("Accept", contentType)
+		r.Header.Set("Accept", accepted(contentType))
 	}
 	r.Header.Set("User-Agent", "bonsai-bench")
 	resp, err := h.Do(r)
@@ -74,6 +74,14 @@ func (c *client) send(ctx context.Context, h *http.Client, method, path, content
 		return nil, fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, bytes.TrimSpace(text))
 	}
 	return resp, nil
+}
+
+// accepted is what a client that sends one type wants back: the same, but a patched object whole.
+func accepted(contentType string) string {
+	if contentType == patchType {
+		return jsonType
+	}
+	return contentType
 }
 
 // size makes a request, reads the answer, and returns how long that was.
