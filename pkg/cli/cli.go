@@ -82,7 +82,8 @@ func newRoot() *cobra.Command {
 		}
 	}
 	add(groupCluster, upCommand(), downCommand(), statusCommand())
-	add(groupUse, kubectlCommand(), imageCommand())
+	add(groupUse, kubectlCommand(), imageCommand(), benchCommand())
+	root.AddCommand(benchLimitCommand())
 	add(groupParts, apiserver.Command(), scheduler.Command(), controllermanager.Command(), kubelet.Command(), proxy.Command())
 	return root
 }

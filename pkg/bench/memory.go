@@ -1,0 +1,129 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// memory measures what the API server's process, etcd inside it included, grows by for each running pod. Its limit is the pod itself, as
+// it is stored. No garbage collection is forced: what counts is what the machine has to have.
+func memory(ctx context.Context, b *bench) (results []Result, err error) {
+	api, err := b.startAPIServer(ctx, "memory-api")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, api.stop()) }()
+	if err := b.run(ctx, api, "warm", 200); err != nil { // what the first pods cost is not for each
+		return nil, err
+	}
+	before, err := usageOf(api.pid())
+	if err != nil {
+		return nil, err
+	}
+	n := b.scaled(20000, 2000)
+	if err := b.run(ctx, api, "p", n); err != nil {
+		return nil, err
+	}
+	after, err := settled(ctx, api.pid())
+	if err != nil {
+		return nil, err
+	}
+	stored, err := api.get(ctx, podsPath+"?limit=100", protobufType)
+	if err != nil {
+		return nil, err
+	}
+	text, err := api.get(ctx, "/debug/pprof/heap?debug=1", "")
+	if err != nil {
+		return nil, err
+	}
+	heap, err := parseHeap(text)
+	if err != nil {
+		return nil, err
+	}
+	kib := func(bytes int64) Quantity { return Quantity{float64(bytes) / 1024, "KiB"} }
+	return []Result{Result{Row: fmt.Sprintf("memory/pod at %s", grouped(int64(n))), Figure: kib((after.rss - before.rss) / int64(n))}.
+		against(kib(int64(len(stored)/100)), "stored", 0).
+		detailed("RSS %s MiB, of it %s anonymous; heap in use %s MiB, live or not yet collected %s MiB", digits(mebibytes(after.rss)),
+			digits(mebibytes(after.anonymous)), digits(mebibytes(heap.inUse)), digits(mebibytes(heap.allocated)))}, nil
+}
+
+// run makes n pods and lets a kubelet's status say that they run.
+func (b *bench) run(ctx context.Context, api *server, series string, n int) error {
+	status := running()
+	const step = 2000
+	for from := 0; from < n; from += step {
+		b.progress("memory: %s of %s pods", grouped(int64(from)), grouped(int64(n)))
+		_, err := drive(ctx, fillers, pieces(min(step, n-from)), func(ctx context.Context, i int) error {
+			if _, err := api.createPod(ctx, series, from+i); err != nil {
+				return err
+			}
+			_, err := api.size(ctx, http.MethodPatch, podsPath+"/"+podName(series, from+i)+"/status", patchType, status)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settled is what a process takes once that has not changed by a hundredth for a second, or after ten seconds anyway.
+func settled(ctx context.Context, pid int) (usage, error) {
+	last, err := usageOf(pid)
+	for range 10 {
+		if err != nil {
+			return usage{}, err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return usage{}, err
+		}
+		was := last
+		if last, err = usageOf(pid); err == nil && abs(last.rss-was.rss) < was.rss/100 {
+			break
+		}
+	}
+	return last, err
+}
+
+func abs(n int64) int64 { return max(n, -n) }
+
+// pause lets d pass.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// heap is what the Go runtime says of its heap.
+type heap struct{ allocated, inUse int64 }
+
+// parseHeap reads the runtime's figures at the end of /debug/pprof/heap?debug=1.
+func parseHeap(text []byte) (h heap, err error) {
+	fields := map[string]*int64{"# HeapAlloc": &h.allocated, "# HeapInuse": &h.inUse}
+	found := 0
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " = ")
+		if to, ok := fields[name]; ok {
+			if *to, err = strconv.ParseInt(value, 10, 64); err != nil {
+				return h, fmt.Errorf("heap profile: %q is no size", lines.Text())
+			}
+			found++
+		}
+	}
+	if found != len(fields) {
+		return h, errors.New("heap profile: it does not say how large the heap is")
+	}
+	return h, lines.Err()
+}

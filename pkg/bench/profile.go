@@ -1,0 +1,35 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// profile takes a CPU profile of the API server for as long as d, if profiles are wanted. The returned function waits for it.
+func (b *bench) profile(ctx context.Context, api *server, name string, d time.Duration) (wait func()) {
+	if b.ProfileDir == "" {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := b.takeProfile(ctx, api, name, d); err != nil {
+			b.progress("no profile of %s: %v", name, err)
+		}
+	}()
+	return func() { <-done }
+}
+
+func (b *bench) takeProfile(ctx context.Context, api *server, name string, d time.Duration) error {
+	text, err := api.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))), "")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(b.ProfileDir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.ProfileDir, name+".pprof"), text, 0o644)
+}
