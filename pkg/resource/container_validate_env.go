@@ -26,22 +26,21 @@ func (c *podCheck) valueFrom(v *corev1.EnvVar, path *place) field.ErrorList {
 	if s == nil {
 		return nil
 	}
-	all := []choice{
-		choiceOf(s.FieldRef, "fieldRef", path, func(r *corev1.ObjectFieldSelector, path *place) field.ErrorList {
-			return fieldRef(r, envFieldPaths, path)
-		}),
-		choiceOf(s.ResourceFieldRef, "resourceFieldRef", path, func(r *corev1.ResourceFieldSelector, path *place) field.ErrorList {
-			return resourceFieldRef(r, false, path)
-		}),
-		choiceOf(s.ConfigMapKeyRef, "configMapKeyRef", path, func(r *corev1.ConfigMapKeySelector, path *place) field.ErrorList {
-			return keyRef(r.Name, r.Key, path)
-		}),
-		choiceOf(s.SecretKeyRef, "secretKeyRef", path, func(r *corev1.SecretKeySelector, path *place) field.ErrorList {
-			return keyRef(r.Name, r.Key, path)
-		}),
-		choiceOf(s.FileKeyRef, "fileKeyRef", path, c.fileKeyRef),
-	}
-	errs, count := checkSet(all)
+	all := choices{path: path}
+	choose(&all, s.FieldRef, "fieldRef", func(r *corev1.ObjectFieldSelector, path *place) field.ErrorList {
+		return fieldRef(r, envFieldPaths, path)
+	})
+	choose(&all, s.ResourceFieldRef, "resourceFieldRef", func(r *corev1.ResourceFieldSelector, path *place) field.ErrorList {
+		return resourceFieldRef(r, false, path)
+	})
+	choose(&all, s.ConfigMapKeyRef, "configMapKeyRef", func(r *corev1.ConfigMapKeySelector, path *place) field.ErrorList {
+		return keyRef(r.Name, r.Key, path)
+	})
+	choose(&all, s.SecretKeyRef, "secretKeyRef", func(r *corev1.SecretKeySelector, path *place) field.ErrorList {
+		return keyRef(r.Name, r.Key, path)
+	})
+	choose(&all, s.FileKeyRef, "fileKeyRef", c.fileKeyRef)
+	errs, count := all.errs, all.count
 	switch {
 	case count == 0:
 		return append(errs, invalidAt(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"))
@@ -81,17 +80,16 @@ func envFrom(sources []corev1.EnvFromSource, path *place) field.ErrorList {
 		if s.Prefix != "" {
 			errs = invalid(at.Child("prefix"), s.Prefix, validation.IsRelaxedEnvVarName(s.Prefix))
 		}
-		more, count := checkSet([]choice{
-			choiceOf(s.ConfigMapRef, "configMapRef", at, func(r *corev1.ConfigMapEnvSource, at *place) field.ErrorList {
-				return nameRef(r.Name, at.Child("name"))
-			}),
-			choiceOf(s.SecretRef, "secretRef", at, func(r *corev1.SecretEnvSource, at *place) field.ErrorList {
-				return nameRef(r.Name, at.Child("name"))
-			}),
+		all := choices{path: at}
+		choose(&all, s.ConfigMapRef, "configMapRef", func(r *corev1.ConfigMapEnvSource, at *place) field.ErrorList {
+			return nameRef(r.Name, at.Child("name"))
 		})
-		return join(errs, more,
-			when(count == 0, invalidAt(path, "", "must specify one of: `configMapRef` or `secretRef`")),
-			when(count > 1, invalidAt(path, "", "may not have more than one field specified at a time")))
+		choose(&all, s.SecretRef, "secretRef", func(r *corev1.SecretEnvSource, at *place) field.ErrorList {
+			return nameRef(r.Name, at.Child("name"))
+		})
+		return join(errs, all.errs,
+			when(all.count == 0, invalidAt(path, "", "must specify one of: `configMapRef` or `secretRef`")),
+			when(all.count > 1, invalidAt(path, "", "may not have more than one field specified at a time")))
 	})
 }
 

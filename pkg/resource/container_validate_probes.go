@@ -61,19 +61,17 @@ type handler struct {
 }
 
 func (c *podCheck) handler(h handler, path *place) field.ErrorList {
-	all := []choice{
-		choiceOf(h.exec, "exec", path, execAction),
-		choiceOf(h.http, "httpGet", path, httpAction),
-		choiceOf(h.tcp, "tcpSocket", path, func(t *corev1.TCPSocketAction, path *place) field.ErrorList {
-			return portNumberOrName(t.Port, path.Child("port"))
-		}),
-		choiceOf(h.grpc, "grpc", path, func(g *corev1.GRPCAction, path *place) field.ErrorList {
-			return portNumberOrName(intstr.FromInt32(g.Port), path.Child("port"))
-		}),
-		choiceOf(h.sleep, "sleep", path, c.sleep),
-	}
-	errs, count := onlyOne(all, path, "may not specify more than 1 handler type")
-	return append(errs, when(count == 0, requiredAt(path, "must specify a handler type"))...)
+	all := choices{path: path, refusal: "may not specify more than 1 handler type"}
+	choose(&all, h.exec, "exec", execAction)
+	choose(&all, h.http, "httpGet", httpAction)
+	choose(&all, h.tcp, "tcpSocket", func(t *corev1.TCPSocketAction, path *place) field.ErrorList {
+		return portNumberOrName(t.Port, path.Child("port"))
+	})
+	choose(&all, h.grpc, "grpc", func(g *corev1.GRPCAction, path *place) field.ErrorList {
+		return portNumberOrName(intstr.FromInt32(g.Port), path.Child("port"))
+	})
+	choose(&all, h.sleep, "sleep", c.sleep)
+	return append(all.errs, when(all.count == 0, requiredAt(path, "must specify a handler type"))...)
 }
 
 func execAction(e *corev1.ExecAction, path *place) field.ErrorList {

@@ -61,7 +61,7 @@ func orPtr[T any](p **T, value T) {
 }
 
 // invalid turns the messages of one of apimachinery's checks of a value into errors.
-func invalid(path *place, value any, messages []string) field.ErrorList {
+func invalid[T any](path *place, value T, messages []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, m := range messages {
 		errs = append(errs, invalidAt(path, value, m))

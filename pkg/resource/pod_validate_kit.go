@@ -117,41 +117,25 @@ func (t taken) claim(name string) bool {
 	return true
 }
 
-// choice is one of several fields of which a client sets one, such as the sources of a volume.
-type choice struct {
-	name  string
-	set   bool
-	check func() field.ErrorList
+// choices are fields of the struct at path of which a client sets one, such as the sources of a volume. choose goes
+// through them, counts those that are set, and checks them: all, or, if there is a refusal, the first, and refuses the others.
+type choices struct {
+	path    *place
+	refusal string
+	count   int
+	errs    field.ErrorList
 }
 
-// choiceOf is the choice of p, by the name that it has in path.
-func choiceOf[T any](p *T, name string, path *place, check func(*T, *place) field.ErrorList) choice {
-	return choice{name, p != nil, func() field.ErrorList { return check(p, path.Child(name)) }}
-}
-
-// onlyOne checks the first choice that is set, refuses any further, and counts them.
-func onlyOne(all []choice, path *place, refusal string) (errs field.ErrorList, count int) {
-	for _, s := range all {
-		switch {
-		case !s.set:
-			continue
-		case count == 0:
-			errs = append(errs, s.check()...)
-		default:
-			errs = append(errs, forbiddenAt(path.Child(s.name), refusal))
-		}
-		count++
+// choose is one of the choices, by the name that it has in their path.
+func choose[T any](c *choices, p *T, name string, check func(*T, *place) field.ErrorList) {
+	if p == nil {
+		return
 	}
-	return errs, count
-}
-
-// checkSet checks all choices that are set, and counts them.
-func checkSet(all []choice) (errs field.ErrorList, count int) {
-	for _, s := range all {
-		if s.set {
-			count++
-			errs = append(errs, s.check()...)
-		}
+	switch at := c.path.Child(name); {
+	case c.count > 0 && c.refusal != "":
+		c.errs = append(c.errs, forbiddenAt(at, c.refusal))
+	default:
+		c.errs = append(c.errs, check(p, at)...)
 	}
-	return errs, count
+	c.count++
 }

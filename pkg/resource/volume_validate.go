@@ -45,30 +45,29 @@ func (c *podCheck) claimsMade() taken {
 
 // volumeSource wants exactly one source.
 func (c *podCheck) volumeSource(v *corev1.Volume, path *place) field.ErrorList {
-	all := append(c.commonSources(v, path), rareSources(v, path)...)
-	errs, count := onlyOne(all, path, "may not specify more than 1 volume type")
-	return append(errs, when(count == 0, requiredAt(path, "must specify a volume type"))...)
+	all := choices{path: path, refusal: "may not specify more than 1 volume type"}
+	c.commonSources(&all, v)
+	rareSources(&all, v)
+	return append(all.errs, when(all.count == 0, requiredAt(path, "must specify a volume type"))...)
 }
 
 // commonSources are those that every cluster has.
-func (c *podCheck) commonSources(v *corev1.Volume, path *place) []choice {
+func (c *podCheck) commonSources(all *choices, v *corev1.Volume) {
 	s := &v.VolumeSource
-	return []choice{
-		choiceOf(s.EmptyDir, "emptyDir", path, emptyDirVolume),
-		choiceOf(s.HostPath, "hostPath", path, hostPathVolume),
-		choiceOf(s.GitRepo, "gitRepo", path, gitRepoVolume),
-		choiceOf(s.Secret, "secret", path, secretVolume),
-		choiceOf(s.NFS, "nfs", path, nfsVolume),
-		choiceOf(s.PersistentVolumeClaim, "persistentVolumeClaim", path, claimVolume),
-		choiceOf(s.DownwardAPI, "downwardAPI", path, downwardVolume),
-		choiceOf(s.ConfigMap, "configMap", path, configMapVolume),
-		choiceOf(s.Projected, "projected", path, projectedVolume),
-		choiceOf(s.CSI, "csi", path, csiVolume),
-		choiceOf(s.Ephemeral, "ephemeral", path, func(e *corev1.EphemeralVolumeSource, at *place) field.ErrorList {
-			return join(ephemeralVolume(e, at), c.ephemeralName(v.Name, path.Child("name")))
-		}),
-		choiceOf(s.Image, "image", path, c.imageVolume),
-	}
+	choose(all, s.EmptyDir, "emptyDir", emptyDirVolume)
+	choose(all, s.HostPath, "hostPath", hostPathVolume)
+	choose(all, s.GitRepo, "gitRepo", gitRepoVolume)
+	choose(all, s.Secret, "secret", secretVolume)
+	choose(all, s.NFS, "nfs", nfsVolume)
+	choose(all, s.PersistentVolumeClaim, "persistentVolumeClaim", claimVolume)
+	choose(all, s.DownwardAPI, "downwardAPI", downwardVolume)
+	choose(all, s.ConfigMap, "configMap", configMapVolume)
+	choose(all, s.Projected, "projected", projectedVolume)
+	choose(all, s.CSI, "csi", csiVolume)
+	choose(all, s.Ephemeral, "ephemeral", func(e *corev1.EphemeralVolumeSource, at *place) field.ErrorList {
+		return join(ephemeralVolume(e, at), c.ephemeralName(v.Name, all.path.Child("name")))
+	})
+	choose(all, s.Image, "image", c.imageVolume)
 }
 
 func emptyDirVolume(e *corev1.EmptyDirVolumeSource, path *place) field.ErrorList {

@@ -109,20 +109,18 @@ func (p *projectedPaths) add(file, value string) field.ErrorList {
 }
 
 func (p *projectedPaths) source(s *corev1.VolumeProjection, at *place) field.ErrorList {
-	all := []choice{
-		choiceOf(s.Secret, "secret", at, func(s *corev1.SecretProjection, at *place) field.ErrorList {
-			return p.keys(s.Name, s.Items, at)
-		}),
-		choiceOf(s.ConfigMap, "configMap", at, func(c *corev1.ConfigMapProjection, at *place) field.ErrorList {
-			return p.keys(c.Name, c.Items, at)
-		}),
-		choiceOf(s.DownwardAPI, "downwardAPI", at, p.downward),
-		choiceOf(s.ServiceAccountToken, "serviceAccountToken", at, p.token),
-		choiceOf(s.ClusterTrustBundle, "clusterTrustBundle", at, p.trustBundle),
-		choiceOf(s.PodCertificate, "podCertificate", at, p.certificate),
-	}
-	errs, count := checkSet(all)
-	return append(errs, when(count > 1, forbiddenAt(at, "may not specify more than 1 volume type per source"))...)
+	all := choices{path: at}
+	choose(&all, s.Secret, "secret", func(s *corev1.SecretProjection, at *place) field.ErrorList {
+		return p.keys(s.Name, s.Items, at)
+	})
+	choose(&all, s.ConfigMap, "configMap", func(c *corev1.ConfigMapProjection, at *place) field.ErrorList {
+		return p.keys(c.Name, c.Items, at)
+	})
+	choose(&all, s.DownwardAPI, "downwardAPI", p.downward)
+	choose(&all, s.ServiceAccountToken, "serviceAccountToken", p.token)
+	choose(&all, s.ClusterTrustBundle, "clusterTrustBundle", p.trustBundle)
+	choose(&all, s.PodCertificate, "podCertificate", p.certificate)
+	return append(all.errs, when(all.count > 1, forbiddenAt(at, "may not specify more than 1 volume type per source"))...)
 }
 
 func (p *projectedPaths) keys(name string, items []corev1.KeyToPath, at *place) field.ErrorList {

@@ -43,59 +43,57 @@ func driverName(name string, at *place) field.ErrorList {
 }
 
 // rareSources are those that need a system outside the cluster.
-func rareSources(v *corev1.Volume, at *place) []choice {
-	s := &v.VolumeSource
+func rareSources(all *choices, v *corev1.Volume) {
+	s, at := &v.VolumeSource, all.path
 	secret := func(r *corev1.LocalObjectReference, at *place) field.ErrorList {
 		return present(r.Name, at.Child("name"))
 	}
-	return []choice{
-		choiceOf(s.GCEPersistentDisk, "gcePersistentDisk", at, func(d *corev1.GCEPersistentDiskVolumeSource, at *place) field.ErrorList {
-			return join(present(d.PDName, at.Child("pdName")), partition(d.Partition, at.Child("partition")))
-		}),
-		choiceOf(s.AWSElasticBlockStore, "awsElasticBlockStore", at, func(d *corev1.AWSElasticBlockStoreVolumeSource, at *place) field.ErrorList {
-			return join(present(d.VolumeID, at.Child("volumeID")), partition(d.Partition, at.Child("partition")))
-		}),
-		choiceOf(s.ISCSI, "iscsi", at, func(i *corev1.ISCSIVolumeSource, own *place) field.ErrorList {
-			tooLong := i.InitiatorName != nil && len(v.Name+":"+i.TargetPortal) > 64
-			return join(iscsiVolume(i, own), when(tooLong, invalidAt(at.Child("name"), v.Name,
-				"Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.")))
-		}),
-		choiceOf(s.Glusterfs, "glusterfs", at, func(g *corev1.GlusterfsVolumeSource, at *place) field.ErrorList {
-			return join(present(g.EndpointsName, at.Child("endpoints")), present(g.Path, at.Child("path")))
-		}),
-		choiceOf(s.Flocker, "flocker", at, flockerVolume),
-		choiceOf(s.RBD, "rbd", at, func(r *corev1.RBDVolumeSource, at *place) field.ErrorList {
-			return join(when(len(r.CephMonitors) == 0, requiredAt(at.Child("monitors"), "")), present(r.RBDImage, at.Child("image")))
-		}),
-		choiceOf(s.Cinder, "cinder", at, func(c *corev1.CinderVolumeSource, at *place) field.ErrorList {
-			return join(present(c.VolumeID, at.Child("volumeID")), given(c.SecretRef, at.Child("secretRef"), secret))
-		}),
-		choiceOf(s.CephFS, "cephfs", at, func(c *corev1.CephFSVolumeSource, at *place) field.ErrorList {
-			return when(len(c.Monitors) == 0, requiredAt(at.Child("monitors"), ""))
-		}),
-		choiceOf(s.Quobyte, "quobyte", at, quobyteVolume),
-		choiceOf(s.FC, "fc", at, fcVolume),
-		choiceOf(s.FlexVolume, "flexVolume", at, flexVolume),
-		choiceOf(s.AzureFile, "azureFile", at, func(a *corev1.AzureFileVolumeSource, at *place) field.ErrorList {
-			return join(present(a.SecretName, at.Child("secretName")), present(a.ShareName, at.Child("shareName")))
-		}),
-		choiceOf(s.VsphereVolume, "vsphereVolume", at, func(s *corev1.VsphereVirtualDiskVolumeSource, at *place) field.ErrorList {
-			return present(s.VolumePath, at.Child("volumePath"))
-		}),
-		choiceOf(s.PhotonPersistentDisk, "photonPersistentDisk", at, func(d *corev1.PhotonPersistentDiskVolumeSource, at *place) field.ErrorList {
-			return present(d.PdID, at.Child("pdID"))
-		}),
-		choiceOf(s.PortworxVolume, "portworxVolume", at, func(p *corev1.PortworxVolumeSource, at *place) field.ErrorList {
-			return present(p.VolumeID, at.Child("volumeID"))
-		}),
-		choiceOf(s.AzureDisk, "azureDisk", at, azureDiskVolume),
-		choiceOf(s.StorageOS, "storageos", at, func(s *corev1.StorageOSVolumeSource, at *place) field.ErrorList {
-			return join(present(s.VolumeName, at.Child("volumeName")), given(s.SecretRef, at.Child("secretRef"), secret))
-		}),
-		choiceOf(s.ScaleIO, "scaleIO", at, func(s *corev1.ScaleIOVolumeSource, at *place) field.ErrorList {
-			return join(present(s.Gateway, at.Child("gateway")), present(s.System, at.Child("system")), present(s.VolumeName, at.Child("volumeName")))
-		}),
-	}
+	choose(all, s.GCEPersistentDisk, "gcePersistentDisk", func(d *corev1.GCEPersistentDiskVolumeSource, at *place) field.ErrorList {
+		return join(present(d.PDName, at.Child("pdName")), partition(d.Partition, at.Child("partition")))
+	})
+	choose(all, s.AWSElasticBlockStore, "awsElasticBlockStore", func(d *corev1.AWSElasticBlockStoreVolumeSource, at *place) field.ErrorList {
+		return join(present(d.VolumeID, at.Child("volumeID")), partition(d.Partition, at.Child("partition")))
+	})
+	choose(all, s.ISCSI, "iscsi", func(i *corev1.ISCSIVolumeSource, own *place) field.ErrorList {
+		tooLong := i.InitiatorName != nil && len(v.Name+":"+i.TargetPortal) > 64
+		return join(iscsiVolume(i, own), when(tooLong, invalidAt(at.Child("name"), v.Name,
+			"Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.")))
+	})
+	choose(all, s.Glusterfs, "glusterfs", func(g *corev1.GlusterfsVolumeSource, at *place) field.ErrorList {
+		return join(present(g.EndpointsName, at.Child("endpoints")), present(g.Path, at.Child("path")))
+	})
+	choose(all, s.Flocker, "flocker", flockerVolume)
+	choose(all, s.RBD, "rbd", func(r *corev1.RBDVolumeSource, at *place) field.ErrorList {
+		return join(when(len(r.CephMonitors) == 0, requiredAt(at.Child("monitors"), "")), present(r.RBDImage, at.Child("image")))
+	})
+	choose(all, s.Cinder, "cinder", func(c *corev1.CinderVolumeSource, at *place) field.ErrorList {
+		return join(present(c.VolumeID, at.Child("volumeID")), given(c.SecretRef, at.Child("secretRef"), secret))
+	})
+	choose(all, s.CephFS, "cephfs", func(c *corev1.CephFSVolumeSource, at *place) field.ErrorList {
+		return when(len(c.Monitors) == 0, requiredAt(at.Child("monitors"), ""))
+	})
+	choose(all, s.Quobyte, "quobyte", quobyteVolume)
+	choose(all, s.FC, "fc", fcVolume)
+	choose(all, s.FlexVolume, "flexVolume", flexVolume)
+	choose(all, s.AzureFile, "azureFile", func(a *corev1.AzureFileVolumeSource, at *place) field.ErrorList {
+		return join(present(a.SecretName, at.Child("secretName")), present(a.ShareName, at.Child("shareName")))
+	})
+	choose(all, s.VsphereVolume, "vsphereVolume", func(s *corev1.VsphereVirtualDiskVolumeSource, at *place) field.ErrorList {
+		return present(s.VolumePath, at.Child("volumePath"))
+	})
+	choose(all, s.PhotonPersistentDisk, "photonPersistentDisk", func(d *corev1.PhotonPersistentDiskVolumeSource, at *place) field.ErrorList {
+		return present(d.PdID, at.Child("pdID"))
+	})
+	choose(all, s.PortworxVolume, "portworxVolume", func(p *corev1.PortworxVolumeSource, at *place) field.ErrorList {
+		return present(p.VolumeID, at.Child("volumeID"))
+	})
+	choose(all, s.AzureDisk, "azureDisk", azureDiskVolume)
+	choose(all, s.StorageOS, "storageos", func(s *corev1.StorageOSVolumeSource, at *place) field.ErrorList {
+		return join(present(s.VolumeName, at.Child("volumeName")), given(s.SecretRef, at.Child("secretRef"), secret))
+	})
+	choose(all, s.ScaleIO, "scaleIO", func(s *corev1.ScaleIOVolumeSource, at *place) field.ErrorList {
+		return join(present(s.Gateway, at.Child("gateway")), present(s.System, at.Child("system")), present(s.VolumeName, at.Child("volumeName")))
+	})
 }
 
 func partition(n int32, at *place) field.ErrorList {
