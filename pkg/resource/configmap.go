@@ -31,19 +31,19 @@ func validateConfigMap(c *corev1.ConfigMap) field.ErrorList {
 	errs := validateMeta(c, true, subdomainName)
 	size := 0
 	for key, value := range sorted(c.Data) {
-		path := field.NewPath("data").Key(key)
+		path := newPlace("data").Key(key)
 		errs = append(errs, dataKey(key, path)...)
 		if _, twice := c.BinaryData[key]; twice {
-			errs = append(errs, field.Invalid(path, key, "duplicate of key present in binaryData"))
+			errs = append(errs, invalidAt(path, key, "duplicate of key present in binaryData"))
 		}
 		size += len(value)
 	}
 	for key, value := range sorted(c.BinaryData) {
-		errs = append(errs, dataKey(key, field.NewPath("binaryData").Key(key))...)
+		errs = append(errs, dataKey(key, newPlace("binaryData").Key(key))...)
 		size += len(value)
 	}
 	if size > corev1.MaxSecretSize {
-		errs = append(errs, field.TooLong(field.NewPath(""), "", corev1.MaxSecretSize))
+		errs = append(errs, tooLongAt(newPlace(""), "", corev1.MaxSecretSize))
 	}
 	return errs
 }
@@ -66,10 +66,10 @@ func validateConfigMapUpdate(next, old *corev1.ConfigMap) field.ErrorList {
 
 // fixedByImmutable is the refusal of a change to a ConfigMap or Secret that its owner has frozen.
 func fixedByImmutable(name string) *field.Error {
-	return field.Forbidden(field.NewPath(name), "field is immutable when `immutable` is set")
+	return forbiddenAt(newPlace(name), "field is immutable when `immutable` is set")
 }
 
 // dataKey validates one key of a ConfigMap or Secret; it becomes the name of a file.
-func dataKey(key string, path *field.Path) field.ErrorList {
+func dataKey(key string, path *place) field.ErrorList {
 	return invalid(path, key, validation.IsConfigMapKey(key))
 }

@@ -9,17 +9,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func (c *podCheck) validateContainers(path *field.Path) field.ErrorList {
+func (c *podCheck) validateContainers(path *place) field.ErrorList {
 	list := c.spec.Containers
 	if len(list) == 0 {
-		return field.ErrorList{field.Required(path, "")}
+		return field.ErrorList{requiredAt(path, "")}
 	}
 	var all field.ErrorList
 	names := taken{}
 	for i := range list {
 		ctr, path := &list[i], path.Index(i)
 		all = join(all, c.container(ctr, path),
-			when(!names.claim(ctr.Name), field.Duplicate(path.Child("name"), ctr.Name)),
+			when(!names.claim(ctr.Name), duplicateAt(path.Child("name"), ctr.Name)),
 			c.lifecycleAndProbes(ctr, path),
 			restartRules(ctr, path))
 	}
@@ -27,7 +27,7 @@ func (c *podCheck) validateContainers(path *field.Path) field.ErrorList {
 }
 
 // validateInitContainers: one that does not stay, as a sidecar does, has nothing to probe and no lifecycle.
-func (c *podCheck) validateInitContainers(path *field.Path) field.ErrorList {
+func (c *podCheck) validateInitContainers(path *place) field.ErrorList {
 	names := taken{}
 	for _, ctr := range c.spec.Containers {
 		names.claim(ctr.Name)
@@ -36,7 +36,7 @@ func (c *podCheck) validateInitContainers(path *field.Path) field.ErrorList {
 	for i := range c.spec.InitContainers {
 		ctr, at := &c.spec.InitContainers[i], path.Index(i)
 		all = join(all, c.container(ctr, at), restartRules(ctr, at),
-			when(names[ctr.Name], field.Duplicate(at.Child("name"), ctr.Name)),
+			when(names[ctr.Name], duplicateAt(at.Child("name"), ctr.Name)),
 			hostPortConflicts(c.spec.InitContainers[i:i+1], path))
 		if ctr.Name != "" {
 			names.claim(ctr.Name)
@@ -50,13 +50,13 @@ func (c *podCheck) validateInitContainers(path *field.Path) field.ErrorList {
 	return all
 }
 
-func sidecarsOnly(ctr *corev1.Container, path *field.Path) field.ErrorList {
+func sidecarsOnly(ctr *corev1.Container, path *place) field.ErrorList {
 	const detail = "may not be set for init containers without restartPolicy=Always"
 	return join(
-		when(ctr.Lifecycle != nil, field.Forbidden(path.Child("lifecycle"), detail)),
-		when(ctr.LivenessProbe != nil, field.Forbidden(path.Child("livenessProbe"), detail)),
-		when(ctr.ReadinessProbe != nil, field.Forbidden(path.Child("readinessProbe"), detail)),
-		when(ctr.StartupProbe != nil, field.Forbidden(path.Child("startupProbe"), detail)),
+		when(ctr.Lifecycle != nil, forbiddenAt(path.Child("lifecycle"), detail)),
+		when(ctr.LivenessProbe != nil, forbiddenAt(path.Child("livenessProbe"), detail)),
+		when(ctr.ReadinessProbe != nil, forbiddenAt(path.Child("readinessProbe"), detail)),
+		when(ctr.StartupProbe != nil, forbiddenAt(path.Child("startupProbe"), detail)),
 	)
 }
 
@@ -65,7 +65,7 @@ func isSidecar(c *corev1.Container) bool {
 }
 
 // validateEphemeralContainers: what joins a running pod to look at it must not become part of how it works.
-func (c *podCheck) validateEphemeralContainers(path *field.Path) field.ErrorList {
+func (c *podCheck) validateEphemeralContainers(path *place) field.ErrorList {
 	names, targets := taken{}, taken{}
 	for _, list := range [][]corev1.Container{c.spec.Containers, c.spec.InitContainers} {
 		for _, ctr := range list {
@@ -78,8 +78,8 @@ func (c *podCheck) validateEphemeralContainers(path *field.Path) field.ErrorList
 		e, path := &c.spec.EphemeralContainers[i], path.Index(i)
 		ctr := (*corev1.Container)(&e.EphemeralContainerCommon)
 		all = join(all, c.container(ctr, path), untrimmedImage(ctr, path),
-			when(!names.claim(e.Name), field.Duplicate(path.Child("name"), e.Name)),
-			when(e.TargetContainerName != "" && !targets[e.TargetContainerName], field.NotFound(path.Child("targetContainerName"), e.TargetContainerName)),
+			when(!names.claim(e.Name), duplicateAt(path.Child("name"), e.Name)),
+			when(e.TargetContainerName != "" && !targets[e.TargetContainerName], notFoundAt(path.Child("targetContainerName"), e.TargetContainerName)),
 			onlyFields(e.EphemeralContainerCommon, notEphemeral, path, ephemeralFields...),
 			each(e.VolumeMounts, path.Child("volumeMounts"), noSubPath))
 	}
@@ -93,15 +93,15 @@ var ephemeralFields = []string{
 	"TerminationMessagePath", "TerminationMessagePolicy", "ImagePullPolicy", "SecurityContext", "Stdin", "StdinOnce", "TTY",
 }
 
-func noSubPath(m *corev1.VolumeMount, path *field.Path) field.ErrorList {
+func noSubPath(m *corev1.VolumeMount, path *place) field.ErrorList {
 	return join(
-		when(m.SubPath != "", field.Forbidden(path.Child("subPath"), notEphemeral)),
-		when(m.SubPathExpr != "", field.Forbidden(path.Child("subPathExpr"), notEphemeral)),
+		when(m.SubPath != "", forbiddenAt(path.Child("subPath"), notEphemeral)),
+		when(m.SubPathExpr != "", forbiddenAt(path.Child("subPathExpr"), notEphemeral)),
 	)
 }
 
 // container validates what all containers have in common.
-func (c *podCheck) container(ctr *corev1.Container, path *field.Path) field.ErrorList {
+func (c *podCheck) container(ctr *corev1.Container, path *place) field.ErrorList {
 	name := present(ctr.Name, path.Child("name"))
 	if ctr.Name != "" {
 		name = dnsLabel(ctr.Name, path.Child("name"))
@@ -124,26 +124,26 @@ func (c *podCheck) container(ctr *corev1.Container, path *field.Path) field.Erro
 }
 
 // untrimmedImage is refused in pods only: older templates use a blank image to mean "to be filled in".
-func untrimmedImage(ctr *corev1.Container, path *field.Path) field.ErrorList {
-	return when(strings.TrimSpace(ctr.Image) != ctr.Image, field.Invalid(path.Child("image"), ctr.Image, "must not have leading or trailing whitespace"))
+func untrimmedImage(ctr *corev1.Container, path *place) field.ErrorList {
+	return when(strings.TrimSpace(ctr.Image) != ctr.Image, invalidAt(path.Child("image"), ctr.Image, "must not have leading or trailing whitespace"))
 }
 
-func pullPolicy(p corev1.PullPolicy, path *field.Path) field.ErrorList {
+func pullPolicy(p corev1.PullPolicy, path *place) field.ErrorList {
 	return presentOneOf(p, path, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
 }
 
-func containerPorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorList {
+func containerPorts(ports []corev1.ContainerPort, path *place) field.ErrorList {
 	names := taken{}
-	return each(ports, path, func(p *corev1.ContainerPort, path *field.Path) field.ErrorList {
+	return each(ports, path, func(p *corev1.ContainerPort, path *place) field.ErrorList {
 		var errs field.ErrorList
 		if p.Name != "" {
 			errs = invalid(path.Child("name"), p.Name, validation.IsValidPortName(p.Name))
 			if len(errs) == 0 {
-				errs = when(!names.claim(p.Name), field.Duplicate(path.Child("name"), p.Name))
+				errs = when(!names.claim(p.Name), duplicateAt(path.Child("name"), p.Name))
 			}
 		}
 		if p.ContainerPort == 0 {
-			errs = append(errs, field.Required(path.Child("containerPort"), ""))
+			errs = append(errs, requiredAt(path.Child("containerPort"), ""))
 		} else {
 			errs = append(errs, invalid(path.Child("containerPort"), p.ContainerPort, validation.IsValidPortNum(int(p.ContainerPort)))...)
 		}
@@ -155,53 +155,53 @@ func containerPorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorL
 }
 
 // hostPortConflicts finds ports of the node that two containers want.
-func hostPortConflicts(list []corev1.Container, path *field.Path) field.ErrorList {
+func hostPortConflicts(list []corev1.Container, path *place) field.ErrorList {
 	ports := taken{}
-	return each(list, path, func(ctr *corev1.Container, path *field.Path) field.ErrorList {
-		return each(ctr.Ports, path.Child("ports"), func(p *corev1.ContainerPort, path *field.Path) field.ErrorList {
+	return each(list, path, func(ctr *corev1.Container, path *place) field.ErrorList {
+		return each(ctr.Ports, path.Child("ports"), func(p *corev1.ContainerPort, path *place) field.ErrorList {
 			where := fmt.Sprintf("%s/%s/%d", p.Protocol, p.HostIP, p.HostPort)
-			return when(p.HostPort != 0 && !ports.claim(where), field.Duplicate(path.Child("hostPort"), where))
+			return when(p.HostPort != 0 && !ports.claim(where), duplicateAt(path.Child("hostPort"), where))
 		})
 	})
 }
 
-func (c *podCheck) resizePolicy(ctr *corev1.Container, path *field.Path) field.ErrorList {
+func (c *podCheck) resizePolicy(ctr *corev1.Container, path *place) field.ErrorList {
 	seen := taken{}
 	var errs field.ErrorList
 	for i, p := range ctr.ResizePolicy {
 		once := c.spec.RestartPolicy == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired
 		errs = join(errs,
-			when(!seen.claim(string(p.ResourceName)), field.Duplicate(path.Index(i), p.ResourceName)),
+			when(!seen.claim(string(p.ResourceName)), duplicateAt(path.Index(i), p.ResourceName)),
 			presentOneOf(p.ResourceName, path, corev1.ResourceCPU, corev1.ResourceMemory),
 			presentOneOf(p.RestartPolicy, path, corev1.NotRequired, corev1.RestartContainer),
-			when(once, field.Invalid(path, p.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'")))
+			when(once, invalidAt(path, p.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'")))
 	}
 	return errs
 }
 
 // restartRules validates a container's own restart policy, and its exceptions by exit code.
-func restartRules(ctr *corev1.Container, path *field.Path) field.ErrorList {
+func restartRules(ctr *corev1.Container, path *place) field.ErrorList {
 	rules := path.Child("restartPolicyRules")
 	if ctr.RestartPolicy == nil {
-		return when(len(ctr.RestartPolicyRules) > 0, field.Required(path.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
+		return when(len(ctr.RestartPolicyRules) > 0, requiredAt(path.Child("restartPolicy"), "must specify restartPolicy when restart rules are used"))
 	}
 	return join(
 		oneOf(*ctr.RestartPolicy, path.Child("restartPolicy"),
 			corev1.ContainerRestartPolicyAlways, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure),
-		when(len(ctr.RestartPolicyRules) > 20, field.TooMany(rules, len(ctr.RestartPolicyRules), 20)),
+		when(len(ctr.RestartPolicyRules) > 20, tooManyAt(rules, len(ctr.RestartPolicyRules), 20)),
 		each(ctr.RestartPolicyRules, rules, restartRule),
 	)
 }
 
-func restartRule(r *corev1.ContainerRestartRule, path *field.Path) field.ErrorList {
+func restartRule(r *corev1.ContainerRestartRule, path *place) field.ErrorList {
 	errs := oneOf(r.Action, path.Child("action"),
 		corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)
 	codes := path.Child("exitCodes")
 	if r.ExitCodes == nil {
-		return append(errs, field.Required(codes, "must be specified"))
+		return append(errs, requiredAt(codes, "must be specified"))
 	}
 	return join(errs,
 		oneOf(r.ExitCodes.Operator, codes.Child("operator"),
 			corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn),
-		when(len(r.ExitCodes.Values) > 255, field.TooMany(codes.Child("values"), len(r.ExitCodes.Values), 255)))
+		when(len(r.ExitCodes.Values) > 255, tooManyAt(codes.Child("values"), len(r.ExitCodes.Values), 255)))
 }

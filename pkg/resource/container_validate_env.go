@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func (c *podCheck) env(vars []corev1.EnvVar, path *field.Path) field.ErrorList {
-	return each(vars, path, func(v *corev1.EnvVar, path *field.Path) field.ErrorList {
+func (c *podCheck) env(vars []corev1.EnvVar, path *place) field.ErrorList {
+	return each(vars, path, func(v *corev1.EnvVar, path *place) field.ErrorList {
 		errs := present(v.Name, path.Child("name"))
 		if v.Name != "" {
 			errs = invalid(path.Child("name"), v.Name, validation.IsRelaxedEnvVarName(v.Name))
@@ -21,48 +21,47 @@ func (c *podCheck) env(vars []corev1.EnvVar, path *field.Path) field.ErrorList {
 	})
 }
 
-func (c *podCheck) valueFrom(v *corev1.EnvVar, path *field.Path) field.ErrorList {
+func (c *podCheck) valueFrom(v *corev1.EnvVar, path *place) field.ErrorList {
 	s := v.ValueFrom
 	if s == nil {
 		return nil
 	}
-	all := []choice{
-		choiceOf(s.FieldRef, "fieldRef", path, func(r *corev1.ObjectFieldSelector, path *field.Path) field.ErrorList {
-			return fieldRef(r, envFieldPaths, path)
-		}),
-		choiceOf(s.ResourceFieldRef, "resourceFieldRef", path, func(r *corev1.ResourceFieldSelector, path *field.Path) field.ErrorList {
-			return resourceFieldRef(r, false, path)
-		}),
-		choiceOf(s.ConfigMapKeyRef, "configMapKeyRef", path, func(r *corev1.ConfigMapKeySelector, path *field.Path) field.ErrorList {
-			return keyRef(r.Name, r.Key, path)
-		}),
-		choiceOf(s.SecretKeyRef, "secretKeyRef", path, func(r *corev1.SecretKeySelector, path *field.Path) field.ErrorList {
-			return keyRef(r.Name, r.Key, path)
-		}),
-		choiceOf(s.FileKeyRef, "fileKeyRef", path, c.fileKeyRef),
-	}
-	errs, count := checkSet(all)
+	all := choices{path: path}
+	choose(&all, s.FieldRef, "fieldRef", func(r *corev1.ObjectFieldSelector, path *place) field.ErrorList {
+		return fieldRef(r, envFieldPaths, path)
+	})
+	choose(&all, s.ResourceFieldRef, "resourceFieldRef", func(r *corev1.ResourceFieldSelector, path *place) field.ErrorList {
+		return resourceFieldRef(r, false, path)
+	})
+	choose(&all, s.ConfigMapKeyRef, "configMapKeyRef", func(r *corev1.ConfigMapKeySelector, path *place) field.ErrorList {
+		return keyRef(r.Name, r.Key, path)
+	})
+	choose(&all, s.SecretKeyRef, "secretKeyRef", func(r *corev1.SecretKeySelector, path *place) field.ErrorList {
+		return keyRef(r.Name, r.Key, path)
+	})
+	choose(&all, s.FileKeyRef, "fileKeyRef", c.fileKeyRef)
+	errs, count := all.errs, all.count
 	switch {
 	case count == 0:
-		return append(errs, field.Invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"))
+		return append(errs, invalidAt(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"))
 	case v.Value != "":
-		return append(errs, field.Invalid(path, "", "may not be specified when `value` is not empty"))
+		return append(errs, invalidAt(path, "", "may not be specified when `value` is not empty"))
 	case count > 1:
-		return append(errs, field.Invalid(path, "", "may not have more than one field specified at a time"))
+		return append(errs, invalidAt(path, "", "may not have more than one field specified at a time"))
 	}
 	return errs
 }
 
-func keyRef(name, key string, path *field.Path) field.ErrorList {
+func keyRef(name, key string, path *place) field.ErrorList {
 	errs := invalid(path.Child("name"), name, subdomainName(name, false))
 	if key == "" {
-		return append(errs, field.Required(path.Child("key"), ""))
+		return append(errs, requiredAt(path.Child("key"), ""))
 	}
 	return append(errs, invalid(path.Child("key"), key, validation.IsConfigMapKey(key))...)
 }
 
 // fileKeyRef wants a key of a file in a volume of the pod.
-func (c *podCheck) fileKeyRef(r *corev1.FileKeySelector, path *field.Path) field.ErrorList {
+func (c *podCheck) fileKeyRef(r *corev1.FileKeySelector, path *place) field.ErrorList {
 	errs := present(r.Key, path.Child("key"))
 	if r.Key != "" {
 		errs = invalid(path.Child("key"), r.Key, validation.IsRelaxedEnvVarName(r.Key))
@@ -70,34 +69,33 @@ func (c *podCheck) fileKeyRef(r *corev1.FileKeySelector, path *field.Path) field
 	_, known := c.volumes[r.VolumeName]
 	return join(errs,
 		present(r.VolumeName, path.Child("volumeName")),
-		when(r.VolumeName != "" && !known, field.NotFound(path.Child("volumeName"), r.VolumeName)),
+		when(r.VolumeName != "" && !known, notFoundAt(path.Child("volumeName"), r.VolumeName)),
 		present(r.Path, path.Child("path")),
 		filePath(r.Path, path.Child("path")))
 }
 
-func envFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
-	return each(sources, path, func(s *corev1.EnvFromSource, at *field.Path) field.ErrorList {
+func envFrom(sources []corev1.EnvFromSource, path *place) field.ErrorList {
+	return each(sources, path, func(s *corev1.EnvFromSource, at *place) field.ErrorList {
 		var errs field.ErrorList
 		if s.Prefix != "" {
 			errs = invalid(at.Child("prefix"), s.Prefix, validation.IsRelaxedEnvVarName(s.Prefix))
 		}
-		more, count := checkSet([]choice{
-			choiceOf(s.ConfigMapRef, "configMapRef", at, func(r *corev1.ConfigMapEnvSource, at *field.Path) field.ErrorList {
-				return nameRef(r.Name, at.Child("name"))
-			}),
-			choiceOf(s.SecretRef, "secretRef", at, func(r *corev1.SecretEnvSource, at *field.Path) field.ErrorList {
-				return nameRef(r.Name, at.Child("name"))
-			}),
+		all := choices{path: at}
+		choose(&all, s.ConfigMapRef, "configMapRef", func(r *corev1.ConfigMapEnvSource, at *place) field.ErrorList {
+			return nameRef(r.Name, at.Child("name"))
 		})
-		return join(errs, more,
-			when(count == 0, field.Invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")),
-			when(count > 1, field.Invalid(path, "", "may not have more than one field specified at a time")))
+		choose(&all, s.SecretRef, "secretRef", func(r *corev1.SecretEnvSource, at *place) field.ErrorList {
+			return nameRef(r.Name, at.Child("name"))
+		})
+		return join(errs, all.errs,
+			when(all.count == 0, invalidAt(path, "", "must specify one of: `configMapRef` or `secretRef`")),
+			when(all.count > 1, invalidAt(path, "", "may not have more than one field specified at a time")))
 	})
 }
 
-func nameRef(name string, path *field.Path) field.ErrorList {
+func nameRef(name string, path *place) field.ErrorList {
 	if name == "" {
-		return field.ErrorList{field.Required(path, "")}
+		return field.ErrorList{requiredAt(path, "")}
 	}
 	return invalid(path, name, subdomainName(name, true))
 }
@@ -113,16 +111,16 @@ var (
 	knownFieldPaths = append([]string{"metadata.annotations", "metadata.labels", "spec.host", "spec.restartPolicy", "spec.schedulerName", "status.phase"}, envFieldPaths...)
 )
 
-func fieldRef(r *corev1.ObjectFieldSelector, allowed []string, path *field.Path) field.ErrorList {
+func fieldRef(r *corev1.ObjectFieldSelector, allowed []string, path *place) field.ErrorList {
 	switch {
 	case r.APIVersion == "":
-		return field.ErrorList{field.Required(path.Child("apiVersion"), "")}
+		return field.ErrorList{requiredAt(path.Child("apiVersion"), "")}
 	case r.FieldPath == "":
-		return field.ErrorList{field.Required(path.Child("fieldPath"), "")}
+		return field.ErrorList{requiredAt(path.Child("fieldPath"), "")}
 	}
 	base, key, subscripted := splitSubscript(r.FieldPath)
 	if problem := unknownFieldPath(r.APIVersion, r.FieldPath, base, subscripted); problem != "" {
-		return field.ErrorList{field.Invalid(path.Child("fieldPath"), r.FieldPath, "error converting fieldPath: "+problem)}
+		return field.ErrorList{invalidAt(path.Child("fieldPath"), r.FieldPath, "error converting fieldPath: "+problem)}
 	}
 	switch {
 	case subscripted && base == "metadata.annotations":
@@ -132,7 +130,7 @@ func fieldRef(r *corev1.ObjectFieldSelector, allowed []string, path *field.Path)
 	case base == "spec.host":
 		base = "spec.nodeName"
 	}
-	return when(!slices.Contains(allowed, base), field.NotSupported(path.Child("fieldPath"), base, allowed))
+	return when(!slices.Contains(allowed, base), notSupportedAt(path.Child("fieldPath"), base, allowed))
 }
 
 func unknownFieldPath(version, full, base string, subscripted bool) string {
@@ -162,23 +160,23 @@ var resourceFields = []string{
 	"limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory",
 }
 
-func resourceFieldRef(r *corev1.ResourceFieldSelector, inVolume bool, path *field.Path) field.ErrorList {
+func resourceFieldRef(r *corev1.ResourceFieldSelector, inVolume bool, path *place) field.ErrorList {
 	hugePages := strings.HasPrefix(r.Resource, "requests.hugepages-") || strings.HasPrefix(r.Resource, "limits.hugepages-")
 	var errs field.ErrorList
 	switch {
 	case inVolume && r.ContainerName == "":
-		errs = append(errs, field.Required(path.Child("containerName"), ""))
+		errs = append(errs, requiredAt(path.Child("containerName"), ""))
 	case r.Resource == "":
-		errs = append(errs, field.Required(path.Child("resource"), ""))
+		errs = append(errs, requiredAt(path.Child("resource"), ""))
 	case !hugePages && !slices.Contains(resourceFields, r.Resource):
-		errs = append(errs, field.NotSupported(path.Child("resource"), r.Resource, resourceFields))
+		errs = append(errs, notSupportedAt(path.Child("resource"), r.Resource, resourceFields))
 	}
 	return append(errs, divisor(r, path.Child("divisor"))...)
 }
 
 var byteDivisors = []string{"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}
 
-func divisor(r *corev1.ResourceFieldSelector, path *field.Path) field.ErrorList {
+func divisor(r *corev1.ResourceFieldSelector, path *place) field.ErrorList {
 	if r.Divisor.Cmp(resource.Quantity{}) == 0 {
 		return nil
 	}
@@ -196,5 +194,5 @@ func divisor(r *corev1.ResourceFieldSelector, path *field.Path) field.ErrorList 
 		return nil
 	}
 	return when(!slices.Contains(allowed, r.Divisor.String()),
-		field.Invalid(path, r.Resource, fmt.Sprintf("only divisor's values %s are supported with the %s resource", values, what)))
+		invalidAt(path, r.Resource, fmt.Sprintf("only divisor's values %s are supported with the %s resource", values, what)))
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // lifecycleAndProbes validates what a container that stays may have.
-func (c *podCheck) lifecycleAndProbes(ctr *corev1.Container, path *field.Path) field.ErrorList {
+func (c *podCheck) lifecycleAndProbes(ctr *corev1.Container, path *place) field.ErrorList {
 	return join(
 		given(ctr.Lifecycle, path.Child("lifecycle"), c.lifecycle),
 		given(ctr.LivenessProbe, path.Child("livenessProbe"), c.restartingProbe),
@@ -19,24 +19,24 @@ func (c *podCheck) lifecycleAndProbes(ctr *corev1.Container, path *field.Path) f
 	)
 }
 
-func (c *podCheck) lifecycle(l *corev1.Lifecycle, path *field.Path) field.ErrorList {
-	hook := func(h *corev1.LifecycleHandler, path *field.Path) field.ErrorList {
+func (c *podCheck) lifecycle(l *corev1.Lifecycle, path *place) field.ErrorList {
+	hook := func(h *corev1.LifecycleHandler, path *place) field.ErrorList {
 		return c.handler(handler{h.Exec, h.HTTPGet, h.TCPSocket, nil, h.Sleep}, path)
 	}
 	return join(given(l.PostStart, path.Child("postStart"), hook), given(l.PreStop, path.Child("preStop"), hook))
 }
 
 // restartingProbe is one whose failure ends the container: a single success must be enough.
-func (c *podCheck) restartingProbe(p *corev1.Probe, path *field.Path) field.ErrorList {
-	return append(c.probe(p, path), when(p.SuccessThreshold != 1, field.Invalid(path.Child("successThreshold"), p.SuccessThreshold, "must be 1"))...)
+func (c *podCheck) restartingProbe(p *corev1.Probe, path *place) field.ErrorList {
+	return append(c.probe(p, path), when(p.SuccessThreshold != 1, invalidAt(path.Child("successThreshold"), p.SuccessThreshold, "must be 1"))...)
 }
 
-func (c *podCheck) readinessProbe(p *corev1.Probe, path *field.Path) field.ErrorList {
+func (c *podCheck) readinessProbe(p *corev1.Probe, path *place) field.ErrorList {
 	return append(c.probe(p, path), when(p.TerminationGracePeriodSeconds != nil,
-		field.Invalid(path.Child("terminationGracePeriodSeconds"), p.TerminationGracePeriodSeconds, "must not be set for readinessProbes"))...)
+		invalidAt(path.Child("terminationGracePeriodSeconds"), p.TerminationGracePeriodSeconds, "must not be set for readinessProbes"))...)
 }
 
-func (c *podCheck) probe(p *corev1.Probe, path *field.Path) field.ErrorList {
+func (c *podCheck) probe(p *corev1.Probe, path *place) field.ErrorList {
 	errs := join(
 		c.handler(handler{p.Exec, p.HTTPGet, p.TCPSocket, p.GRPC, nil}, path),
 		nonNegative(int64(p.InitialDelaySeconds), path.Child("initialDelaySeconds")),
@@ -46,7 +46,7 @@ func (c *podCheck) probe(p *corev1.Probe, path *field.Path) field.ErrorList {
 		nonNegative(int64(p.FailureThreshold), path.Child("failureThreshold")),
 	)
 	if g := p.TerminationGracePeriodSeconds; g != nil && *g <= 0 {
-		errs = append(errs, field.Invalid(path.Child("terminationGracePeriodSeconds"), *g, "must be greater than 0"))
+		errs = append(errs, invalidAt(path.Child("terminationGracePeriodSeconds"), *g, "must be greater than 0"))
 	}
 	return errs
 }
@@ -60,27 +60,25 @@ type handler struct {
 	sleep *corev1.SleepAction
 }
 
-func (c *podCheck) handler(h handler, path *field.Path) field.ErrorList {
-	all := []choice{
-		choiceOf(h.exec, "exec", path, execAction),
-		choiceOf(h.http, "httpGet", path, httpAction),
-		choiceOf(h.tcp, "tcpSocket", path, func(t *corev1.TCPSocketAction, path *field.Path) field.ErrorList {
-			return portNumberOrName(t.Port, path.Child("port"))
-		}),
-		choiceOf(h.grpc, "grpc", path, func(g *corev1.GRPCAction, path *field.Path) field.ErrorList {
-			return portNumberOrName(intstr.FromInt32(g.Port), path.Child("port"))
-		}),
-		choiceOf(h.sleep, "sleep", path, c.sleep),
-	}
-	errs, count := onlyOne(all, path, "may not specify more than 1 handler type")
-	return append(errs, when(count == 0, field.Required(path, "must specify a handler type"))...)
+func (c *podCheck) handler(h handler, path *place) field.ErrorList {
+	all := choices{path: path, refusal: "may not specify more than 1 handler type"}
+	choose(&all, h.exec, "exec", execAction)
+	choose(&all, h.http, "httpGet", httpAction)
+	choose(&all, h.tcp, "tcpSocket", func(t *corev1.TCPSocketAction, path *place) field.ErrorList {
+		return portNumberOrName(t.Port, path.Child("port"))
+	})
+	choose(&all, h.grpc, "grpc", func(g *corev1.GRPCAction, path *place) field.ErrorList {
+		return portNumberOrName(intstr.FromInt32(g.Port), path.Child("port"))
+	})
+	choose(&all, h.sleep, "sleep", c.sleep)
+	return append(all.errs, when(all.count == 0, requiredAt(path, "must specify a handler type"))...)
 }
 
-func execAction(e *corev1.ExecAction, path *field.Path) field.ErrorList {
-	return when(len(e.Command) == 0, field.Required(path.Child("command"), ""))
+func execAction(e *corev1.ExecAction, path *place) field.ErrorList {
+	return when(len(e.Command) == 0, requiredAt(path.Child("command"), ""))
 }
 
-func httpAction(h *corev1.HTTPGetAction, path *field.Path) field.ErrorList {
+func httpAction(h *corev1.HTTPGetAction, path *place) field.ErrorList {
 	errs := join(
 		present(h.Path, path.Child("path")),
 		portNumberOrName(h.Port, path.Child("port")),
@@ -91,7 +89,7 @@ func httpAction(h *corev1.HTTPGetAction, path *field.Path) field.ErrorList {
 	return errs
 }
 
-func portNumberOrName(p intstr.IntOrString, path *field.Path) field.ErrorList {
+func portNumberOrName(p intstr.IntOrString, path *place) field.ErrorList {
 	if p.Type == intstr.String {
 		return invalid(path, p.StrVal, validation.IsValidPortName(p.StrVal))
 	}
@@ -99,10 +97,10 @@ func portNumberOrName(p intstr.IntOrString, path *field.Path) field.ErrorList {
 }
 
 // sleep must end before the pod's grace does.
-func (c *podCheck) sleep(s *corev1.SleepAction, path *field.Path) field.ErrorList {
+func (c *podCheck) sleep(s *corev1.SleepAction, path *place) field.ErrorList {
 	grace := c.spec.TerminationGracePeriodSeconds
 	if grace == nil || (s.Seconds >= 0 && s.Seconds <= *grace) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, s.Seconds, fmt.Sprintf("must be non-negative and less than terminationGracePeriodSeconds (%d)", *grace))}
+	return field.ErrorList{invalidAt(path, s.Seconds, fmt.Sprintf("must be non-negative and less than terminationGracePeriodSeconds (%d)", *grace))}
 }

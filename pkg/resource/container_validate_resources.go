@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,41 +41,41 @@ func isExtended(name corev1.ResourceName) bool {
 
 func mayOvercommit(name corev1.ResourceName) bool { return isNative(name) && !isHugePages(name) }
 
-func resourceName(name corev1.ResourceName, path *field.Path) field.ErrorList {
+func resourceName(name corev1.ResourceName, path *place) field.ErrorList {
 	if errs := invalid(path, name, validation.IsQualifiedName(string(name))); len(errs) > 0 {
 		return errs
 	}
 	quota := strings.HasPrefix(string(name), corev1.ResourceRequestsHugePagesPrefix)
 	known := strings.Contains(string(name), "/") || isHugePages(name) || quota || slices.Contains(standardResources, name)
-	return when(!known, field.Invalid(path, name, "must be a standard resource type or fully qualified"))
+	return when(!known, invalidAt(path, name, "must be a standard resource type or fully qualified"))
 }
 
-func containerResourceName(name corev1.ResourceName, path *field.Path) field.ErrorList {
+func containerResourceName(name corev1.ResourceName, path *place) field.ErrorList {
 	errs := resourceName(name, path)
 	switch {
 	case !strings.Contains(string(name), "/"):
 		return append(errs, when(!isHugePages(name) && !slices.Contains(containerResources, name),
-			field.Invalid(path, name, "must be a standard resource for containers"))...)
+			invalidAt(path, name, "must be a standard resource for containers"))...)
 	case !isNative(name) && !isExtended(name):
-		return append(errs, field.Invalid(path, name, "doesn't follow extended resource name standard"))
+		return append(errs, invalidAt(path, name, "doesn't follow extended resource name standard"))
 	}
 	return errs
 }
 
-func podResourceName(name corev1.ResourceName, path *field.Path) field.ErrorList {
+func podResourceName(name corev1.ResourceName, path *place) field.ErrorList {
 	if errs := resourceName(name, path); len(errs) > 0 {
 		return errs
 	}
 	return when(!resourcehelper.IsSupportedPodLevelResource(name),
-		field.NotSupported(path, name, []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceHugePagesPrefix, corev1.ResourceMemory}))
+		notSupportedAt(path, name, []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceHugePagesPrefix, corev1.ResourceMemory}))
 }
 
 // quantityFor validates an amount: not negative, and whole where the resource cannot be split.
-func quantityFor(name corev1.ResourceName, q resource.Quantity, path *field.Path) field.ErrorList {
+func quantityFor(name corev1.ResourceName, q resource.Quantity, path *place) field.ErrorList {
 	whole := isExtended(name) || (slices.Contains(standardResources, name) && countsObjects(name))
 	return join(
-		when(q.Cmp(resource.Quantity{}) < 0, field.Invalid(path, q.String(), "must be greater than or equal to 0")),
-		when(whole && q.MilliValue()%1000 != 0, field.Invalid(path, q, "must be an integer")))
+		when(q.Cmp(resource.Quantity{}) < 0, invalidAt(path, q.String(), "must be greater than or equal to 0")),
+		when(whole && q.MilliValue()%1000 != 0, invalidAt(path, q, "must be an integer")))
 }
 
 func countsObjects(name corev1.ResourceName) bool {
@@ -87,17 +88,17 @@ func countsObjects(name corev1.ResourceName) bool {
 }
 
 // wholePages wants a multiple of the page size that is in the name: hugepages-2Mi.
-func wholePages(name corev1.ResourceName, q resource.Quantity, path *field.Path) field.ErrorList {
+func wholePages(name corev1.ResourceName, q resource.Quantity, path *place) field.ErrorList {
 	if !isHugePages(name) {
 		return nil
 	}
 	size, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
 	whole := err == nil && size.Sign() > 0 && size.MilliValue()%1000 == 0 && q.Value()%size.Value() == 0
-	return when(!whole, field.Invalid(path, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), name)))
+	return when(!whole, invalidAt(path, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), name)))
 }
 
 // resources validates requests and limits; name validates their names, which differ for containers and pods.
-func (c *podCheck) resources(r *corev1.ResourceRequirements, name func(corev1.ResourceName, *field.Path) field.ErrorList, path *field.Path) field.ErrorList {
+func (c *podCheck) resources(r *corev1.ResourceRequirements, name func(corev1.ResourceName, *place) field.ErrorList, path *place) field.ErrorList {
 	limits, requests := path.Child("limits"), path.Child("requests")
 	var errs field.ErrorList
 	for n, q := range sorted(r.Limits) {
@@ -109,22 +110,22 @@ func (c *podCheck) resources(r *corev1.ResourceRequirements, name func(corev1.Re
 		errs = join(errs, name(n, at), quantityFor(n, q, at), withinLimit(r, n, path), wholePages(n, q, at))
 	}
 	return join(errs,
-		when(hasHugePages(r) && !hasCompute(r), field.Forbidden(path, "HugePages require cpu or memory")),
+		when(hasHugePages(r) && !hasCompute(r), forbiddenAt(path, "HugePages require cpu or memory")),
 		c.resourceClaims(r.Claims, path.Child("claims")))
 }
 
 // withinLimit wants a request not to exceed its limit, and to equal it where nodes may not overcommit.
-func withinLimit(r *corev1.ResourceRequirements, name corev1.ResourceName, path *field.Path) field.ErrorList {
+func withinLimit(r *corev1.ResourceRequirements, name corev1.ResourceName, path *place) field.ErrorList {
 	request := r.Requests[name]
 	limit, limited := r.Limits[name]
 	at := path.Child("requests")
 	switch {
 	case !limited:
-		return when(!mayOvercommit(name), field.Required(path.Child("limits"), "Limit must be set for non overcommitable resources"))
+		return when(!mayOvercommit(name), requiredAt(path.Child("limits"), "Limit must be set for non overcommitable resources"))
 	case !mayOvercommit(name) && request.Cmp(limit) != 0:
-		return field.ErrorList{field.Invalid(at, request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String()))}
+		return field.ErrorList{invalidAt(at, request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String()))}
 	}
-	return when(request.Cmp(limit) > 0, field.Invalid(at, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+	return when(request.Cmp(limit) > 0, invalidAt(at, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
 }
 
 func hasHugePages(r *corev1.ResourceRequirements) bool { return anyResource(r, isHugePages) }
@@ -145,11 +146,11 @@ func anyResource(r *corev1.ResourceRequirements, is func(corev1.ResourceName) bo
 }
 
 // resourceClaims wants each claim, or each request of it, named once, and known to the pod.
-func (c *podCheck) resourceClaims(claims []corev1.ResourceClaim, path *field.Path) field.ErrorList {
+func (c *podCheck) resourceClaims(claims []corev1.ResourceClaim, path *place) field.ErrorList {
 	seen, named := taken{}, taken{}
-	return each(claims, path, func(r *corev1.ResourceClaim, path *field.Path) field.ErrorList {
+	return each(claims, path, func(r *corev1.ResourceClaim, path *place) field.ErrorList {
 		if r.Name == "" {
-			return field.ErrorList{field.Required(path, "")}
+			return field.ErrorList{requiredAt(path, "")}
 		}
 		key := r.Name
 		var errs field.ErrorList
@@ -162,35 +163,35 @@ func (c *podCheck) resourceClaims(claims []corev1.ResourceClaim, path *field.Pat
 		first := named.claim(r.Name)
 		switch {
 		case whole || (r.Request == "" && !first):
-			errs = append(errs, field.Duplicate(path, r.Name))
+			errs = append(errs, duplicateAt(path, r.Name))
 		case again:
-			errs = append(errs, field.Duplicate(path, key))
+			errs = append(errs, duplicateAt(path, key))
 		}
-		return append(errs, when(!c.claims[r.Name], c.unknownClaim(r.Name, path))...)
+		return append(errs, c.knownClaim(r.Name, path)...)
 	})
 }
 
-func (c *podCheck) unknownClaim(name string, path *field.Path) *field.Error {
-	e := field.NotFound(path, name)
-	e.Detail = "must be one of the names in pod.spec.resourceClaims which is empty"
-	if len(c.claims) > 0 {
-		var names []string
-		for n := range sorted(c.claims) {
-			names = append(names, n)
-		}
-		e.Detail = "must be one of the names in pod.spec.resourceClaims: " + strings.Join(names, ", ")
+func (c *podCheck) knownClaim(name string, path *place) field.ErrorList {
+	if c.claims[name] {
+		return nil
 	}
-	return e
+	among := " which is empty"
+	if len(c.claims) > 0 {
+		among = ": " + strings.Join(slices.Sorted(maps.Keys(c.claims)), ", ")
+	}
+	e := *notFoundAt(path, name)
+	e.Detail = "must be one of the names in pod.spec.resourceClaims" + among
+	return field.ErrorList{&e}
 }
 
 // validatePodResources validates resources of the pod as a whole: the containers must fit into them.
-func (c *podCheck) validatePodResources(r *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
-	errs := when(r.Claims != nil, field.Forbidden(path.Child("claims"), "claims cannot be set for Resources at pod-level"))
+func (c *podCheck) validatePodResources(r *corev1.ResourceRequirements, path *place) field.ErrorList {
+	errs := when(r.Claims != nil, forbiddenAt(path.Child("claims"), "claims cannot be set for Resources at pod-level"))
 	errs = append(errs, c.resources(r, podResourceName, path)...)
 	sum := resourcehelper.AggregateContainerRequests(&corev1.Pod{Spec: *c.spec}, resourcehelper.PodResourcesOptions{})
 	for name, q := range sorted(sum) {
 		if have := r.Requests[name]; resourcehelper.IsSupportedPodLevelResource(name) && q.Cmp(have) > 0 {
-			errs = append(errs, field.Invalid(path.Child("requests").Key(string(name)), have.String(),
+			errs = append(errs, invalidAt(path.Child("requests").Key(string(name)), have.String(),
 				"must be greater than or equal to aggregate container requests of "+q.String()))
 		}
 	}
@@ -198,7 +199,7 @@ func (c *podCheck) validatePodResources(r *corev1.ResourceRequirements, path *fi
 		for name, q := range sorted(c.spec.Containers[i].Resources.Limits) {
 			if limit, limited := r.Limits[name]; limited && q.Cmp(limit) > 0 {
 				at := path.Child("containers").Index(i).Key(string(name)).Child("limits")
-				errs = append(errs, field.Invalid(at, q.String(), "must be less than or equal to pod limits of "+limit.String()))
+				errs = append(errs, invalidAt(at, q.String(), "must be less than or equal to pod limits of "+limit.String()))
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"k8s.io/component-helpers/node/util/sysctl"
 )
 
-func (c *podCheck) securityContext(s *corev1.SecurityContext, path *field.Path) field.ErrorList {
+func (c *podCheck) securityContext(s *corev1.SecurityContext, path *place) field.ErrorList {
 	if s == nil {
 		return nil
 	}
@@ -19,7 +19,7 @@ func (c *podCheck) securityContext(s *corev1.SecurityContext, path *field.Path) 
 	if m := s.ProcMount; m != nil {
 		at := path.Child("procMount")
 		errs = join(errs, oneOf(*m, at, corev1.DefaultProcMount, corev1.UnmaskedProcMount),
-			when(c.hostUsers && *m == corev1.UnmaskedProcMount, field.Invalid(at, m, "`hostUsers` must be false to use `Unmasked`")))
+			when(c.hostUsers && *m == corev1.UnmaskedProcMount, invalidAt(at, m, "`hostUsers` must be false to use `Unmasked`")))
 	}
 	return join(errs,
 		given(s.SeccompProfile, path.Child("seccompProfile"), seccompProfile),
@@ -29,39 +29,39 @@ func (c *podCheck) securityContext(s *corev1.SecurityContext, path *field.Path) 
 }
 
 // escalation finds a context that forbids to gain privileges and grants them at once.
-func escalation(s *corev1.SecurityContext, path *field.Path) field.ErrorList {
+func escalation(s *corev1.SecurityContext, path *place) field.ErrorList {
 	if s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation {
 		return nil
 	}
-	errs := when(isTrue(s.Privileged), field.Invalid(path, s, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+	errs := when(isTrue(s.Privileged), invalidAt(path, s, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
 	if s.Capabilities != nil {
 		for _, added := range s.Capabilities.Add {
-			errs = append(errs, when(added == "CAP_SYS_ADMIN", field.Invalid(path, s, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))...)
+			errs = append(errs, when(added == "CAP_SYS_ADMIN", invalidAt(path, s, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))...)
 		}
 	}
 	return errs
 }
 
-func userID(id *int64, path *field.Path) field.ErrorList {
-	return given(id, path, func(id *int64, path *field.Path) field.ErrorList {
+func userID(id *int64, path *place) field.ErrorList {
+	return given(id, path, func(id *int64, path *place) field.ErrorList {
 		return invalid(path, *id, validation.IsValidUserID(*id))
 	})
 }
 
-func groupID(id *int64, path *field.Path) field.ErrorList {
-	return given(id, path, func(id *int64, path *field.Path) field.ErrorList {
+func groupID(id *int64, path *place) field.ErrorList {
+	return given(id, path, func(id *int64, path *place) field.ErrorList {
 		return invalid(path, *id, validation.IsValidGroupID(*id))
 	})
 }
 
-func (c *podCheck) validatePodSecurityContext(s *corev1.PodSecurityContext, path *field.Path) field.ErrorList {
+func (c *podCheck) validatePodSecurityContext(s *corev1.PodSecurityContext, path *place) field.ErrorList {
 	share := isTrue(c.spec.ShareProcessNamespace) && c.spec.HostPID
 	errs := join(
 		groupID(s.FSGroup, path.Child("fsGroup")),
 		userID(s.RunAsUser, path.Child("runAsUser")),
 		groupID(s.RunAsGroup, path.Child("runAsGroup")),
 		each(s.SupplementalGroups, path.Child("supplementalGroups"), groupID),
-		when(share, field.Invalid(path.Child("shareProcessNamespace"), true, "ShareProcessNamespace and HostPID cannot both be enabled")),
+		when(share, invalidAt(path.Child("shareProcessNamespace"), true, "ShareProcessNamespace and HostPID cannot both be enabled")),
 		c.sysctls(s.Sysctls, path.Child("sysctls")))
 	if p := s.FSGroupChangePolicy; p != nil {
 		errs = append(errs, oneOf(*p, path.Child("fsGroupChangePolicy"), corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
@@ -82,60 +82,60 @@ func (c *podCheck) validatePodSecurityContext(s *corev1.PodSecurityContext, path
 var sysctlName = regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
 
 // sysctls of a kernel namespace that the pod shares with the host would change the host.
-func (c *podCheck) sysctls(list []corev1.Sysctl, path *field.Path) field.ErrorList {
+func (c *podCheck) sysctls(list []corev1.Sysctl, path *place) field.ErrorList {
 	names := taken{}
-	return each(list, path, func(s *corev1.Sysctl, path *field.Path) field.ErrorList {
+	return each(list, path, func(s *corev1.Sysctl, path *place) field.ErrorList {
 		at := path.Child("name")
 		var errs field.ErrorList
 		switch {
 		case s.Name == "":
-			errs = append(errs, field.Required(at, ""))
+			errs = append(errs, requiredAt(at, ""))
 		case len(s.Name) > 253 || !sysctlName.MatchString(s.Name):
-			errs = append(errs, field.Invalid(at, s.Name, fmt.Sprintf("must have at most 253 characters and match regex %s", sysctlName)))
+			errs = append(errs, invalidAt(at, s.Name, fmt.Sprintf("must have at most 253 characters and match regex %s", sysctlName)))
 		case names[s.Name]:
-			errs = append(errs, field.Duplicate(at, s.Name))
+			errs = append(errs, duplicateAt(at, s.Name))
 		}
 		names.claim(s.Name)
 		namespace, _, _ := sysctl.GetNamespace(s.Name)
 		return join(errs,
-			when(c.spec.HostNetwork && namespace == sysctl.NetNamespace, field.Invalid(at, s.Name, "may not be specified when 'hostNetwork' is true")),
-			when(c.spec.HostIPC && namespace == sysctl.IPCNamespace, field.Invalid(at, s.Name, "may not be specified when 'hostIPC' is true")))
+			when(c.spec.HostNetwork && namespace == sysctl.NetNamespace, invalidAt(at, s.Name, "may not be specified when 'hostNetwork' is true")),
+			when(c.spec.HostIPC && namespace == sysctl.IPCNamespace, invalidAt(at, s.Name, "may not be specified when 'hostIPC' is true")))
 	})
 }
 
-func seccompProfile(p *corev1.SeccompProfile, path *field.Path) field.ErrorList {
+func seccompProfile(p *corev1.SeccompProfile, path *place) field.ErrorList {
 	at, local := path.Child("type"), path.Child("localhostProfile")
-	errs := when(p.Type == "", field.Required(at, "type is required when seccompProfile is set"))
+	errs := when(p.Type == "", requiredAt(at, "type is required when seccompProfile is set"))
 	if p.Type != "" {
 		errs = oneOf(p.Type, at, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
 	}
 	switch {
 	case p.Type != corev1.SeccompProfileTypeLocalhost:
-		return append(errs, when(p.LocalhostProfile != nil, field.Invalid(local, p, "can only be set when seccomp type is Localhost"))...)
+		return append(errs, when(p.LocalhostProfile != nil, invalidAt(local, p, "can only be set when seccomp type is Localhost"))...)
 	case p.LocalhostProfile == nil:
-		return append(errs, field.Required(local, "must be set when seccomp type is Localhost"))
+		return append(errs, requiredAt(local, "must be set when seccomp type is Localhost"))
 	}
 	return append(errs, descendingPath(*p.LocalhostProfile, local)...)
 }
 
-func appArmorProfile(p *corev1.AppArmorProfile, path *field.Path) field.ErrorList {
+func appArmorProfile(p *corev1.AppArmorProfile, path *place) field.ErrorList {
 	const missing = "must be set when AppArmor type is Localhost"
 	local := path.Child("localhostProfile")
 	switch p.Type {
 	case corev1.AppArmorProfileTypeLocalhost:
 		if p.LocalhostProfile == nil {
-			return field.ErrorList{field.Required(local, missing)}
+			return field.ErrorList{requiredAt(local, missing)}
 		}
 		name := *p.LocalhostProfile
 		padded := strings.TrimSpace(name) != name
 		return join(
-			when(padded, field.Invalid(local, name, "must not be padded with whitespace")),
-			when(name == "", field.Required(local, missing)),
-			when(len(name) > 4095, field.TooLong(local, "", 4095)))
+			when(padded, invalidAt(local, name, "must not be padded with whitespace")),
+			when(name == "", requiredAt(local, missing)),
+			when(len(name) > 4095, tooLongAt(local, "", 4095)))
 	case corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined:
-		return when(p.LocalhostProfile != nil, field.Invalid(local, p.LocalhostProfile, "can only be set when AppArmor type is Localhost"))
+		return when(p.LocalhostProfile != nil, invalidAt(local, p.LocalhostProfile, "can only be set when AppArmor type is Localhost"))
 	case "":
-		return field.ErrorList{field.Required(path.Child("type"), "type is required when appArmorProfile is set")}
+		return field.ErrorList{requiredAt(path.Child("type"), "type is required when appArmorProfile is set")}
 	}
 	return oneOf(p.Type, path.Child("type"),
 		corev1.AppArmorProfileTypeLocalhost, corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)
@@ -143,7 +143,7 @@ func appArmorProfile(p *corev1.AppArmorProfile, path *field.Path) field.ErrorLis
 
 const maxCredentialSpec = 64 * 1024
 
-func windowsOptions(w *corev1.WindowsSecurityContextOptions, path *field.Path) field.ErrorList {
+func windowsOptions(w *corev1.WindowsSecurityContextOptions, path *place) field.ErrorList {
 	var errs field.ErrorList
 	if n := w.GMSACredentialSpecName; n != nil {
 		errs = invalid(path.Child("gmsaCredentialSpecName"), n, validation.IsDNS1123Subdomain(*n))
@@ -151,12 +151,12 @@ func windowsOptions(w *corev1.WindowsSecurityContextOptions, path *field.Path) f
 	if s := w.GMSACredentialSpec; s != nil {
 		at := path.Child("gmsaCredentialSpec")
 		errs = join(errs,
-			when(*s == "", field.Invalid(at, s, "gmsaCredentialSpec cannot be an empty string")),
-			when(len(*s) > maxCredentialSpec, field.Invalid(at, s, "gmsaCredentialSpec size must be under 64 KiB")))
+			when(*s == "", invalidAt(at, s, "gmsaCredentialSpec cannot be an empty string")),
+			when(len(*s) > maxCredentialSpec, invalidAt(at, s, "gmsaCredentialSpec size must be under 64 KiB")))
 	}
 	if u := w.RunAsUserName; u != nil {
 		for _, problem := range windowsUser(*u) {
-			errs = append(errs, field.Invalid(path.Child("runAsUserName"), u, problem))
+			errs = append(errs, invalidAt(path.Child("runAsUserName"), u, problem))
 		}
 	}
 	return errs

@@ -8,16 +8,16 @@ import (
 )
 
 func validateDeployment(d *appsv1.Deployment) field.ErrorList {
-	return append(validateMeta(d, true, subdomainName), validateDeploymentSpec(&d.Spec, field.NewPath("spec"))...)
+	return append(validateMeta(d, true, subdomainName), validateDeploymentSpec(&d.Spec, newPlace("spec"))...)
 }
 
 func validateDeploymentUpdate(next, old *appsv1.Deployment) field.ErrorList {
-	path := field.NewPath("spec")
+	path := newPlace("spec")
 	errs := append(validateMetaUpdate(next, old), validateDeploymentSpec(&next.Spec, path)...)
 	return append(errs, immutable(next.Spec.Selector, old.Spec.Selector, path.Child("selector"))...)
 }
 
-func validateDeploymentSpec(s *appsv1.DeploymentSpec, path *field.Path) field.ErrorList {
+func validateDeploymentSpec(s *appsv1.DeploymentSpec, path *place) field.ErrorList {
 	errs := nonNegative(int64(count(s.Replicas)), path.Child("replicas"))
 	selector, more := validateWorkloadSelector(s.Selector, "deployment", path.Child("selector"))
 	errs = append(errs, more...)
@@ -33,38 +33,38 @@ func validateDeploymentSpec(s *appsv1.DeploymentSpec, path *field.Path) field.Er
 		path := path.Child("progressDeadlineSeconds")
 		errs = append(errs, nonNegative(int64(*d), path)...)
 		if *d <= s.MinReadySeconds {
-			errs = append(errs, field.Invalid(path, *d, "must be greater than minReadySeconds"))
+			errs = append(errs, invalidAt(path, *d, "must be greater than minReadySeconds"))
 		}
 	}
 	return errs
 }
 
-func validateDeploymentStrategy(s *appsv1.DeploymentStrategy, path *field.Path) field.ErrorList {
+func validateDeploymentStrategy(s *appsv1.DeploymentStrategy, path *place) field.ErrorList {
 	rolling := path.Child("rollingUpdate")
 	switch s.Type {
 	case appsv1.RecreateDeploymentStrategyType:
 		if s.RollingUpdate != nil {
-			return field.ErrorList{field.Forbidden(rolling, "may not be specified when strategy `type` is 'Recreate'")}
+			return field.ErrorList{forbiddenAt(rolling, "may not be specified when strategy `type` is 'Recreate'")}
 		}
 		return nil
 	case appsv1.RollingUpdateDeploymentStrategyType:
 		if s.RollingUpdate == nil {
-			return field.ErrorList{field.Required(rolling, "this should be defaulted and never be nil")}
+			return field.ErrorList{requiredAt(rolling, "this should be defaulted and never be nil")}
 		}
 		return validateRollingUpdate(s.RollingUpdate, rolling)
 	}
 	known := []appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType}
-	return field.ErrorList{field.NotSupported(path.Child("type"), s.Type, known)}
+	return field.ErrorList{notSupportedAt(path.Child("type"), s.Type, known)}
 }
 
-func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *field.Path) field.ErrorList {
+func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *place) field.ErrorList {
 	unavailable, surge := intstrOf(r.MaxUnavailable), intstrOf(r.MaxSurge)
 	errs := append(validateIntOrPercent(unavailable, path.Child("maxUnavailable")), validateIntOrPercent(surge, path.Child("maxSurge"))...)
 	if amount(unavailable) == 0 && amount(surge) == 0 {
-		errs = append(errs, field.Invalid(path.Child("maxUnavailable"), unavailable, "may not be 0 when `maxSurge` is 0"))
+		errs = append(errs, invalidAt(path.Child("maxUnavailable"), unavailable, "may not be 0 when `maxSurge` is 0"))
 	}
 	if n, percent := percentOf(unavailable); percent && n > 100 {
-		errs = append(errs, field.Invalid(path.Child("maxUnavailable"), unavailable, "must not be greater than 100%"))
+		errs = append(errs, invalidAt(path.Child("maxUnavailable"), unavailable, "must not be greater than 100%"))
 	}
 	return errs
 }
@@ -77,7 +77,7 @@ func intstrOf(v *intstr.IntOrString) intstr.IntOrString {
 }
 
 // validateIntOrPercent accepts 5 and "5%".
-func validateIntOrPercent(v intstr.IntOrString, path *field.Path) field.ErrorList {
+func validateIntOrPercent(v intstr.IntOrString, path *place) field.ErrorList {
 	if v.Type == intstr.String {
 		return invalid(path, v, validation.IsValidPercent(v.StrVal))
 	}
@@ -102,12 +102,12 @@ func amount(v intstr.IntOrString) int {
 }
 
 func validateDeploymentStatusUpdate(next, old *appsv1.Deployment) field.ErrorList {
-	path := field.NewPath("status")
+	path := newPlace("status")
 	errs := append(validateMetaUpdate(next, old), validateDeploymentStatus(&next.Status, path)...)
 	return append(errs, validateCollisionCount(next.Status.CollisionCount, old.Status.CollisionCount, path.Child("collisionCount"))...)
 }
 
-func validateDeploymentStatus(s *appsv1.DeploymentStatus, path *field.Path) field.ErrorList {
+func validateDeploymentStatus(s *appsv1.DeploymentStatus, path *place) field.ErrorList {
 	errs := nonNegative(s.ObservedGeneration, path.Child("observedGeneration"))
 	errs = append(errs, nonNegative(int64(s.Replicas), path.Child("replicas"))...)
 	errs = append(errs, nonNegative(int64(s.UpdatedReplicas), path.Child("updatedReplicas"))...)
@@ -124,15 +124,15 @@ func validateDeploymentStatus(s *appsv1.DeploymentStatus, path *field.Path) fiel
 }
 
 // atMost refuses a count that exceeds the count of what it is part of.
-func atMost(part, whole int32, path *field.Path, name string) field.ErrorList {
+func atMost(part, whole int32, path *place, name string) field.ErrorList {
 	if part > whole {
-		return field.ErrorList{field.Invalid(path, part, "cannot be greater than "+name)}
+		return field.ErrorList{invalidAt(path, part, "cannot be greater than "+name)}
 	}
 	return nil
 }
 
 // validateCollisionCount keeps the count of hash collisions rising: going back would name a ReplicaSet twice.
-func validateCollisionCount(next, old *int32, path *field.Path) field.ErrorList {
+func validateCollisionCount(next, old *int32, path *place) field.ErrorList {
 	if next != nil {
 		if errs := nonNegative(int64(*next), path); len(errs) > 0 {
 			return errs
@@ -141,7 +141,7 @@ func validateCollisionCount(next, old *int32, path *field.Path) field.ErrorList 
 	if old == nil || (next != nil && *next >= *old) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, count(next), "cannot be decremented")}
+	return field.ErrorList{invalidAt(path, count(next), "cannot be decremented")}
 }
 
 func deploymentWarnings(next, old *appsv1.Deployment) []string {

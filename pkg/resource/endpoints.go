@@ -45,26 +45,26 @@ func defaultEndpoints(e *corev1.Endpoints) {
 }
 
 func validateEndpoints(e *corev1.Endpoints) field.ErrorList {
-	return append(validateMeta(e, true, subdomainName), each(e.Subsets, field.NewPath("subsets"), validateSubset)...)
+	return append(validateMeta(e, true, subdomainName), each(e.Subsets, newPlace("subsets"), validateSubset)...)
 }
 
 func validateEndpointsUpdate(next, old *corev1.Endpoints) field.ErrorList {
 	return join(validateMetaUpdate(next, old), validateEndpoints(next))
 }
 
-func validateSubset(s *corev1.EndpointSubset, path *field.Path) field.ErrorList {
+func validateSubset(s *corev1.EndpointSubset, path *place) field.ErrorList {
 	return join(
 		when(len(s.Addresses) == 0 && len(s.NotReadyAddresses) == 0,
-			field.Required(path, "must specify `addresses` or `notReadyAddresses`")),
+			requiredAt(path, "must specify `addresses` or `notReadyAddresses`")),
 		each(s.Addresses, path.Child("addresses"), validateEndpointAddress),
 		each(s.NotReadyAddresses, path.Child("notReadyAddresses"), validateEndpointAddress),
-		each(s.Ports, path.Child("ports"), func(p *corev1.EndpointPort, path *field.Path) field.ErrorList {
+		each(s.Ports, path.Child("ports"), func(p *corev1.EndpointPort, path *place) field.ErrorList {
 			return validateEndpointPort(p, len(s.Ports) > 1, path)
 		}),
 	)
 }
 
-func validateEndpointAddress(a *corev1.EndpointAddress, path *field.Path) field.ErrorList {
+func validateEndpointAddress(a *corev1.EndpointAddress, path *place) field.ErrorList {
 	errs := strictIP(a.IP, path.Child("ip"))
 	if a.Hostname != "" {
 		errs = append(errs, dnsLabel(a.Hostname, path.Child("hostname"))...)
@@ -75,12 +75,12 @@ func validateEndpointAddress(a *corev1.EndpointAddress, path *field.Path) field.
 	return append(errs, ordinaryIP(a.IP, path.Child("ip"))...)
 }
 
-func validateEndpointPort(p *corev1.EndpointPort, wantsName bool, path *field.Path) field.ErrorList {
+func validateEndpointPort(p *corev1.EndpointPort, wantsName bool, path *place) field.ErrorList {
 	var errs field.ErrorList
 	if p.Name != "" {
 		errs = dnsLabel(p.Name, path.Child("name"))
 	} else if wantsName {
-		errs = field.ErrorList{field.Required(path.Child("name"), "")}
+		errs = field.ErrorList{requiredAt(path.Child("name"), "")}
 	}
 	errs = append(errs, invalid(path.Child("port"), p.Port, validation.IsValidPortNum(int(p.Port)))...)
 	errs = append(errs, portProtocol(p.Protocol, path.Child("protocol"))...)
@@ -91,22 +91,22 @@ func validateEndpointPort(p *corev1.EndpointPort, wantsName bool, path *field.Pa
 }
 
 // portProtocol wants one of the protocols that services forward.
-func portProtocol(p corev1.Protocol, path *field.Path) field.ErrorList {
+func portProtocol(p corev1.Protocol, path *place) field.ErrorList {
 	return presentOneOf(p, path, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)
 }
 
 // ordinaryIP refuses addresses that mean something else on each machine, and so let a Service reach into a node: its
 // loopback, its metadata service.
-func ordinaryIP(s string, path *field.Path) field.ErrorList {
+func ordinaryIP(s string, path *place) field.ErrorList {
 	ip := netutils.ParseIPSloppy(s)
 	if ip == nil {
-		return field.ErrorList{field.Invalid(path, s, "must be a valid IP address")}
+		return field.ErrorList{invalidAt(path, s, "must be a valid IP address")}
 	}
 	return join(
-		when(ip.IsUnspecified(), field.Invalid(path, s, fmt.Sprintf("may not be unspecified (%v)", s))),
-		when(ip.IsLoopback(), field.Invalid(path, s, "may not be in the loopback range (127.0.0.0/8, ::1/128)")),
-		when(ip.IsLinkLocalUnicast(), field.Invalid(path, s, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")),
-		when(ip.IsLinkLocalMulticast(), field.Invalid(path, s, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")),
+		when(ip.IsUnspecified(), invalidAt(path, s, fmt.Sprintf("may not be unspecified (%v)", s))),
+		when(ip.IsLoopback(), invalidAt(path, s, "may not be in the loopback range (127.0.0.0/8, ::1/128)")),
+		when(ip.IsLinkLocalUnicast(), invalidAt(path, s, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")),
+		when(ip.IsLinkLocalMulticast(), invalidAt(path, s, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")),
 	)
 }
 

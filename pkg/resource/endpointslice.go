@@ -7,7 +7,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func endpointSlices() *Row {
@@ -71,8 +70,8 @@ func endpointSliceWarnings(s *discoveryv1.EndpointSlice) []string {
 	var warnings []string
 	for i, e := range s.Endpoints {
 		for j, a := range e.Addresses {
-			path := field.NewPath("endpoints").Index(i).Child("addresses").Index(j)
-			warnings = append(warnings, validation.GetWarningsForIP(path, a)...)
+			path := newPlace("endpoints").Index(i).Child("addresses").Index(j)
+			warnings = append(warnings, validation.GetWarningsForIP(path.path(), a)...)
 		}
 	}
 	return warnings

@@ -21,9 +21,9 @@ func validateEndpointSlice(s *discoveryv1.EndpointSlice) field.ErrorList {
 	types := []discoveryv1.AddressType{discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}
 	return join(
 		validateMeta(s, true, subdomainName),
-		presentOneOf(s.AddressType, field.NewPath("addressType"), types...),
-		validateSliceEndpoints(s, field.NewPath("endpoints")),
-		validateSlicePorts(s.Ports, field.NewPath("ports")),
+		presentOneOf(s.AddressType, newPlace("addressType"), types...),
+		validateSliceEndpoints(s, newPlace("endpoints")),
+		validateSlicePorts(s.Ports, newPlace("ports")),
 	)
 }
 
@@ -31,15 +31,15 @@ func validateEndpointSliceUpdate(next, old *discoveryv1.EndpointSlice) field.Err
 	return join(
 		validateMetaUpdate(next, old),
 		validateEndpointSlice(next),
-		immutable(next.AddressType, old.AddressType, field.NewPath("addressType")),
+		immutable(next.AddressType, old.AddressType, newPlace("addressType")),
 	)
 }
 
-func validateSliceEndpoints(s *discoveryv1.EndpointSlice, path *field.Path) field.ErrorList {
+func validateSliceEndpoints(s *discoveryv1.EndpointSlice, path *place) field.ErrorList {
 	if len(s.Endpoints) > maxEndpoints {
-		return field.ErrorList{field.TooMany(path, len(s.Endpoints), maxEndpoints)}
+		return field.ErrorList{tooManyAt(path, len(s.Endpoints), maxEndpoints)}
 	}
-	return each(s.Endpoints, path, func(e *discoveryv1.Endpoint, path *field.Path) field.ErrorList {
+	return each(s.Endpoints, path, func(e *discoveryv1.Endpoint, path *place) field.ErrorList {
 		return join(
 			validateSliceAddresses(e.Addresses, s.AddressType, path.Child("addresses")),
 			validateSliceEndpoint(e, path),
@@ -47,10 +47,10 @@ func validateSliceEndpoints(s *discoveryv1.EndpointSlice, path *field.Path) fiel
 	})
 }
 
-func validateSliceAddresses(addresses []string, kind discoveryv1.AddressType, path *field.Path) field.ErrorList {
+func validateSliceAddresses(addresses []string, kind discoveryv1.AddressType, path *place) field.ErrorList {
 	errs := join(
-		when(len(addresses) == 0, field.Required(path, "must contain at least 1 address")),
-		when(len(addresses) > maxSliceAddresses, field.TooMany(path, len(addresses), maxSliceAddresses)),
+		when(len(addresses) == 0, requiredAt(path, "must contain at least 1 address")),
+		when(len(addresses) > maxSliceAddresses, tooManyAt(path, len(addresses), maxSliceAddresses)),
 	)
 	for i, a := range addresses {
 		switch at := path.Index(i); kind {
@@ -59,27 +59,27 @@ func validateSliceAddresses(addresses []string, kind discoveryv1.AddressType, pa
 		case discoveryv1.AddressTypeIPv6:
 			errs = append(errs, familyIP(a, netutils.IsIPv6String(a), "must be an IPv6 address", at)...)
 		case discoveryv1.AddressTypeFQDN:
-			errs = append(errs, validation.IsFullyQualifiedDomainName(at, a)...)
+			errs = append(errs, validation.IsFullyQualifiedDomainName(at.path(), a)...)
 		}
 	}
 	return errs
 }
 
 // familyIP wants an ordinary address of the right family.
-func familyIP(s string, right bool, wrong string, path *field.Path) field.ErrorList {
+func familyIP(s string, right bool, wrong string, path *place) field.ErrorList {
 	if errs := strictIP(s, path); len(errs) > 0 {
 		return errs
 	}
-	return join(when(!right, field.Invalid(path, s, wrong)), ordinaryIP(s, path))
+	return join(when(!right, invalidAt(path, s, wrong)), ordinaryIP(s, path))
 }
 
-func validateSliceEndpoint(e *discoveryv1.Endpoint, path *field.Path) field.ErrorList {
+func validateSliceEndpoint(e *discoveryv1.Endpoint, path *place) field.ErrorList {
 	topology := path.Child("deprecatedTopology")
 	errs := join(
 		given(e.NodeName, path.Child("nodeName"), nodeName),
-		when(len(e.DeprecatedTopology) > maxTopologyLabels, field.TooMany(topology, len(e.DeprecatedTopology), maxTopologyLabels)),
-		metavalidation.ValidateLabels(e.DeprecatedTopology, topology),
-		given(e.Hostname, path.Child("hostname"), func(name *string, path *field.Path) field.ErrorList { return dnsLabel(*name, path) }),
+		when(len(e.DeprecatedTopology) > maxTopologyLabels, tooManyAt(topology, len(e.DeprecatedTopology), maxTopologyLabels)),
+		metavalidation.ValidateLabels(e.DeprecatedTopology, topology.path()),
+		given(e.Hostname, path.Child("hostname"), func(name *string, path *place) field.ErrorList { return dnsLabel(*name, path) }),
 	)
 	if e.Hints == nil {
 		return errs
@@ -93,43 +93,43 @@ func validateSliceEndpoint(e *discoveryv1.Endpoint, path *field.Path) field.Erro
 	}
 	hints := path.Child("hints")
 	return join(errs,
-		validateHints(zones, hints.Child("forZones"), func(name *string, path *field.Path) field.ErrorList {
+		validateHints(zones, hints.Child("forZones"), func(name *string, path *place) field.ErrorList {
 			return invalid(path, *name, validation.IsValidLabelValue(*name))
 		}),
 		validateHints(nodes, hints.Child("forNodes"), nodeName),
 	)
 }
 
-func nodeName(name *string, path *field.Path) field.ErrorList {
+func nodeName(name *string, path *place) field.ErrorList {
 	return invalid(path, *name, subdomainName(*name, false))
 }
 
-func validateHints(names []string, path *field.Path, check func(*string, *field.Path) field.ErrorList) field.ErrorList {
+func validateHints(names []string, path *place, check func(*string, *place) field.ErrorList) field.ErrorList {
 	if len(names) > maxHints {
-		return field.ErrorList{field.TooMany(path, len(names), maxHints)}
+		return field.ErrorList{tooManyAt(path, len(names), maxHints)}
 	}
 	seen := taken{}
-	return each(names, path, func(name *string, path *field.Path) field.ErrorList {
+	return each(names, path, func(name *string, path *place) field.ErrorList {
 		at := path.Child("name")
-		return join(when(!seen.claim(*name), field.Duplicate(at, *name)), check(name, at))
+		return join(when(!seen.claim(*name), duplicateAt(at, *name)), check(name, at))
 	})
 }
 
-func validateSlicePorts(ports []discoveryv1.EndpointPort, path *field.Path) field.ErrorList {
+func validateSlicePorts(ports []discoveryv1.EndpointPort, path *place) field.ErrorList {
 	if len(ports) > maxSlicePorts {
-		return field.ErrorList{field.TooMany(path, len(ports), maxSlicePorts)}
+		return field.ErrorList{tooManyAt(path, len(ports), maxSlicePorts)}
 	}
 	seen := taken{}
-	return each(ports, path, func(p *discoveryv1.EndpointPort, path *field.Path) field.ErrorList {
+	return each(ports, path, func(p *discoveryv1.EndpointPort, path *place) field.ErrorList {
 		var errs field.ErrorList
 		if p.Name != nil {
 			if *p.Name != "" {
 				errs = dnsLabel(*p.Name, path.Child("name"))
 			}
-			errs = append(errs, when(!seen.claim(*p.Name), field.Duplicate(path.Child("name"), p.Name))...)
+			errs = append(errs, when(!seen.claim(*p.Name), duplicateAt(path.Child("name"), p.Name))...)
 		}
 		if p.Protocol == nil {
-			errs = append(errs, field.Required(path.Child("protocol"), ""))
+			errs = append(errs, requiredAt(path.Child("protocol"), ""))
 		} else {
 			errs = append(errs, portProtocol(*p.Protocol, path.Child("protocol"))...)
 		}

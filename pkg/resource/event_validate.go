@@ -25,7 +25,7 @@ func validateEvent(e *corev1.Event) field.ErrorList {
 	} else {
 		errs = append(errs, newerEvent(e)...)
 	}
-	return append(errs, dnsSubdomain(e.Namespace, field.NewPath("namespace"))...)
+	return append(errs, dnsSubdomain(e.Namespace, newPlace("namespace"))...)
 }
 
 func olderEventNamespace(e *corev1.Event) field.ErrorList {
@@ -36,42 +36,42 @@ func olderEventNamespace(e *corev1.Event) field.ErrorList {
 }
 
 func namespaceDiffers(about string) *field.Error {
-	return field.Invalid(field.NewPath("involvedObject", "namespace"), about, "does not match event.namespace")
+	return invalidAt(newPlace("involvedObject", "namespace"), about, "does not match event.namespace")
 }
 
 func newerEvent(e *corev1.Event) field.ErrorList {
-	about, controller := e.InvolvedObject.Namespace, field.NewPath("reportingController")
+	about, controller := e.InvolvedObject.Namespace, newPlace("reportingController")
 	elsewhere := e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem
 	return join(
 		when(about == "" && elsewhere, namespaceDiffers(about)),
 		present(e.ReportingController, controller),
 		invalid(controller, e.ReportingController, validation.IsQualifiedName(e.ReportingController)),
-		eventWord(e.ReportingInstance, field.NewPath("reportingInstance")),
-		eventWord(e.Action, field.NewPath("action")),
-		eventWord(e.Reason, field.NewPath("reason")),
-		atMostLong(e.Message, maxEventNote, field.NewPath("message")),
+		eventWord(e.ReportingInstance, newPlace("reportingInstance")),
+		eventWord(e.Action, newPlace("action")),
+		eventWord(e.Reason, newPlace("reason")),
+		atMostLong(e.Message, maxEventNote, newPlace("message")),
 	)
 }
 
-func eventWord(s string, path *field.Path) field.ErrorList {
+func eventWord(s string, path *place) field.ErrorList {
 	return join(present(s, path), atMostLong(s, maxEventWord, path))
 }
 
-func atMostLong(s string, limit int, path *field.Path) field.ErrorList {
-	return when(len(s) > limit, field.Invalid(path, "", fmt.Sprintf("can have at most %v characters", limit)))
+func atMostLong(s string, limit int, path *place) field.ErrorList {
+	return when(len(s) > limit, invalidAt(path, "", fmt.Sprintf("can have at most %v characters", limit)))
 }
 
 // validateNewerEvent adds what holds for creation through events.k8s.io/v1.
 func validateNewerEvent(e *corev1.Event) field.ErrorList {
 	unset := func(set bool, name string) field.ErrorList {
-		return when(set, field.Invalid(field.NewPath(name), "", "needs to be unset"))
+		return when(set, invalidAt(newPlace(name), "", "needs to be unset"))
 	}
 	return join(
 		validateMeta(e, true, subdomainName),
 		validateSeries(e.Series),
-		when(e.EventTime.IsZero(), field.Required(field.NewPath("eventTime"), "")),
+		when(e.EventTime.IsZero(), requiredAt(newPlace("eventTime"), "")),
 		when(e.Type != corev1.EventTypeNormal && e.Type != corev1.EventTypeWarning,
-			field.Invalid(field.NewPath("type"), "", fmt.Sprintf("has invalid value: %v", e.Type))),
+			invalidAt(newPlace("type"), "", fmt.Sprintf("has invalid value: %v", e.Type))),
 		unset(!e.FirstTimestamp.IsZero(), "firstTimestamp"),
 		unset(!e.LastTimestamp.IsZero(), "lastTimestamp"),
 		unset(e.Count != 0, "count"),
@@ -84,8 +84,8 @@ func validateSeries(s *corev1.EventSeries) field.ErrorList {
 		return nil
 	}
 	return join(
-		when(s.Count < 2, field.Invalid(field.NewPath("series.count"), "", "should be at least 2")),
-		when(s.LastObservedTime.IsZero(), field.Required(field.NewPath("series.lastObservedTime"), "")),
+		when(s.Count < 2, invalidAt(newPlace("series.count"), "", "should be at least 2")),
+		when(s.LastObservedTime.IsZero(), requiredAt(newPlace("series.lastObservedTime"), "")),
 	)
 }
 
@@ -113,7 +113,7 @@ func validateNewerEventUpdate(next, old *corev1.Event) field.ErrorList {
 		{"reportingController", next.ReportingController, old.ReportingController},
 		{"reportingInstance", next.ReportingInstance, old.ReportingInstance},
 	} {
-		errs = append(errs, immutable(f.next, f.old, field.NewPath(f.name))...)
+		errs = append(errs, immutable(f.next, f.old, newPlace(f.name))...)
 	}
 	return errs
 }

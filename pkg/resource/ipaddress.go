@@ -49,7 +49,7 @@ func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
 func validateIPAddressUpdate(next, old *networkingv1.IPAddress) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		immutable(next.Spec.ParentRef, old.Spec.ParentRef, field.NewPath("spec", "parentRef")),
+		immutable(next.Spec.ParentRef, old.Spec.ParentRef, newPlace("spec", "parentRef")),
 	)
 }
 
@@ -63,9 +63,9 @@ func ipAddressName(name string, _ bool) []string {
 }
 
 func validateParent(p *networkingv1.ParentReference) field.ErrorList {
-	at := field.NewPath("spec", "parentRef")
+	at := newPlace("spec", "parentRef")
 	if p == nil {
-		return field.ErrorList{field.Required(at, "")}
+		return field.ErrorList{requiredAt(at, "")}
 	}
 	var errs field.ErrorList
 	if p.Group != "" {
@@ -79,9 +79,9 @@ func validateParent(p *networkingv1.ParentReference) field.ErrorList {
 }
 
 // segment wants a text that can be one segment of a URL's path.
-func segment(s string, at *field.Path) field.ErrorList {
+func segment(s string, at *place) field.ErrorList {
 	if s == "" {
-		return field.ErrorList{field.Required(at, "")}
+		return field.ErrorList{requiredAt(at, "")}
 	}
 	return invalid(at, s, path.IsValidPathSegmentName(s))
 }

@@ -44,12 +44,12 @@ func dropStrategy(next, old *coordinationv1.Lease) {
 
 func validateLease(l *coordinationv1.Lease) field.ErrorList {
 	errs := validateMeta(l, true, subdomainName)
-	spec := field.NewPath("spec")
+	spec := newPlace("spec")
 	if d := l.Spec.LeaseDurationSeconds; d != nil && *d <= 0 {
-		errs = append(errs, field.Invalid(spec.Child("leaseDurationSeconds"), *d, "must be greater than 0"))
+		errs = append(errs, invalidAt(spec.Child("leaseDurationSeconds"), *d, "must be greater than 0"))
 	}
 	if t := l.Spec.LeaseTransitions; t != nil && *t < 0 {
-		errs = append(errs, field.Invalid(spec.Child("leaseTransitions"), *t, "must be greater than or equal to 0"))
+		errs = append(errs, invalidAt(spec.Child("leaseTransitions"), *t, "must be greater than or equal to 0"))
 	}
 	return errs
 }

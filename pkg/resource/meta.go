@@ -21,17 +21,17 @@ var (
 
 // validateMeta is the metadata half of every row's Validate.
 func validateMeta(obj Object, namespaced bool, name apivalidation.ValidateNameFunc) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessor(obj, namespaced, name, field.NewPath("metadata"))
+	return apivalidation.ValidateObjectMetaAccessor(obj, namespaced, name, newPlace("metadata").path())
 }
 
 // validateMetaUpdate is the metadata half of every row's ValidateUpdate.
 func validateMetaUpdate(next, old Object) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessorUpdate(next, old, field.NewPath("metadata"))
+	return apivalidation.ValidateObjectMetaAccessorUpdate(next, old, newPlace("metadata").path())
 }
 
 // immutable refuses a change of a field that is fixed at create.
-func immutable(next, old any, path *field.Path) field.ErrorList {
-	return apivalidation.ValidateImmutableField(next, old, path)
+func immutable(next, old any, path *place) field.ErrorList {
+	return apivalidation.ValidateImmutableField(next, old, path.path())
 }
 
 // same is equality as the API means it: nil and empty are equal, quantities and times compare by value.
@@ -61,10 +61,10 @@ func orPtr[T any](p **T, value T) {
 }
 
 // invalid turns the messages of one of apimachinery's checks of a value into errors.
-func invalid(path *field.Path, value any, messages []string) field.ErrorList {
+func invalid[T any](path *place, value T, messages []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, m := range messages {
-		errs = append(errs, field.Invalid(path, value, m))
+		errs = append(errs, invalidAt(path, value, m))
 	}
 	return errs
 }

@@ -78,19 +78,19 @@ func prepareNamespaceFinalize(next, old *corev1.Namespace) { next.Status = old.S
 func validateNamespace(n *corev1.Namespace) field.ErrorList {
 	errs := validateMeta(n, false, apivalidation.ValidateNamespaceName)
 	for _, f := range n.Spec.Finalizers {
-		errs = append(errs, namespaceFinalizer(f, field.NewPath("spec", "finalizers"))...)
+		errs = append(errs, namespaceFinalizer(f, newPlace("spec", "finalizers"))...)
 	}
 	return errs
 }
 
 func validateNamespaceStatus(next, old *corev1.Namespace) field.ErrorList {
 	errs := validateMetaUpdate(next, old)
-	phase, path := next.Status.Phase, field.NewPath("status", "Phase")
+	phase, path := next.Status.Phase, newPlace("status", "Phase")
 	switch deleted := !next.DeletionTimestamp.IsZero(); {
 	case !deleted && phase != corev1.NamespaceActive:
-		errs = append(errs, field.Invalid(path, phase, "may only be 'Active' if `deletionTimestamp` is empty"))
+		errs = append(errs, invalidAt(path, phase, "may only be 'Active' if `deletionTimestamp` is empty"))
 	case deleted && phase != corev1.NamespaceTerminating:
-		errs = append(errs, field.Invalid(path, phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"))
+		errs = append(errs, invalidAt(path, phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"))
 	}
 	return errs
 }
@@ -98,17 +98,17 @@ func validateNamespaceStatus(next, old *corev1.Namespace) field.ErrorList {
 func validateNamespaceFinalize(next, old *corev1.Namespace) field.ErrorList {
 	errs := validateMetaUpdate(next, old)
 	for i, f := range next.Spec.Finalizers {
-		errs = append(errs, namespaceFinalizer(f, field.NewPath("spec", "finalizers").Index(i))...)
+		errs = append(errs, namespaceFinalizer(f, newPlace("spec", "finalizers").Index(i))...)
 	}
 	return errs
 }
 
 // namespaceFinalizer validates one of spec.finalizers: a standard name, or one with a domain.
-func namespaceFinalizer(f corev1.FinalizerName, path *field.Path) field.ErrorList {
-	errs := apivalidation.ValidateFinalizerName(string(f), path)
+func namespaceFinalizer(f corev1.FinalizerName, path *place) field.ErrorList {
+	errs := apivalidation.ValidateFinalizerName(string(f), path.path())
 	standard := []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
 	if !strings.Contains(string(f), "/") && !slices.Contains(standard, string(f)) {
-		errs = append(errs, field.Invalid(path, string(f), "name is neither a standard finalizer name nor is it fully qualified"))
+		errs = append(errs, invalidAt(path, string(f), "name is neither a standard finalizer name nor is it fully qualified"))
 	}
 	return errs
 }

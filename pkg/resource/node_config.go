@@ -9,19 +9,19 @@ import (
 
 // Nothing reads a node's config source any more, but the fields are in the API, and are validated as ever.
 
-// place is whether a reference to a ConfigMap is a wish (spec) or a fact (status), which names one exact version.
-type place bool
+// configPart is whether a reference to a ConfigMap is a wish (spec) or a fact (status), which names one exact version.
+type configPart bool
 
 const (
-	inSpec   place = false
-	inStatus place = true
+	inSpec   configPart = false
+	inStatus configPart = true
 )
 
 func validateConfigStatus(status *corev1.NodeConfigStatus) field.ErrorList {
 	if status == nil {
 		return nil
 	}
-	path := field.NewPath("status", "config")
+	path := newPlace("status", "config")
 	return join(
 		validateConfigSource(status.Assigned, path.Child("assigned"), inStatus),
 		validateConfigSource(status.Active, path.Child("active"), inStatus),
@@ -29,12 +29,12 @@ func validateConfigStatus(status *corev1.NodeConfigStatus) field.ErrorList {
 	)
 }
 
-func validateConfigSource(source *corev1.NodeConfigSource, path *field.Path, where place) field.ErrorList {
+func validateConfigSource(source *corev1.NodeConfigSource, path *place, where configPart) field.ErrorList {
 	if source == nil {
 		return nil
 	}
 	if source.ConfigMap == nil {
-		return field.ErrorList{field.Invalid(path, source, "exactly one reference subfield must be non-nil")}
+		return field.ErrorList{invalidAt(path, source, "exactly one reference subfield must be non-nil")}
 	}
 	m, path := source.ConfigMap, path.Child("configMap")
 	return join(
@@ -46,23 +46,23 @@ func validateConfigSource(source *corev1.NodeConfigSource, path *field.Path, whe
 	)
 }
 
-func configVersion(m *corev1.ConfigMapNodeConfigSource, path *field.Path, where place) field.ErrorList {
+func configVersion(m *corev1.ConfigMapNodeConfigSource, path *place, where configPart) field.ErrorList {
 	if where == inStatus {
 		return join(
-			when(m.UID == "", field.Required(path.Child("uid"), "uid must be set in status")),
-			when(m.ResourceVersion == "", field.Required(path.Child("resourceVersion"), "resourceVersion must be set in status")),
+			when(m.UID == "", requiredAt(path.Child("uid"), "uid must be set in status")),
+			when(m.ResourceVersion == "", requiredAt(path.Child("resourceVersion"), "resourceVersion must be set in status")),
 		)
 	}
 	return join(
-		when(m.UID != "", field.Forbidden(path.Child("uid"), "uid must not be set in spec")),
-		when(m.ResourceVersion != "", field.Forbidden(path.Child("resourceVersion"), "resourceVersion must not be set in spec")),
+		when(m.UID != "", forbiddenAt(path.Child("uid"), "uid must not be set in spec")),
+		when(m.ResourceVersion != "", forbiddenAt(path.Child("resourceVersion"), "resourceVersion must not be set in spec")),
 	)
 }
 
 // named wants a name, and a good one.
-func named(name string, path *field.Path, missing string, check apivalidation.ValidateNameFunc) field.ErrorList {
+func named(name string, path *place, missing string, check apivalidation.ValidateNameFunc) field.ErrorList {
 	if name == "" {
-		return field.ErrorList{field.Required(path, missing)}
+		return field.ErrorList{requiredAt(path, missing)}
 	}
 	return invalid(path, name, check(name, false))
 }

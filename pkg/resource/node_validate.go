@@ -19,27 +19,27 @@ func validateNode(n *corev1.Node) field.ErrorList {
 		validateMeta(n, false, subdomainName),
 		validateTaints(n.Spec.Taints),
 		validateNodeResources(n),
-		validatePodCIDRs(n.Spec.PodCIDRs, field.NewPath("spec", "podCIDRs")),
+		validatePodCIDRs(n.Spec.PodCIDRs, newPlace("spec", "podCIDRs")),
 	)
 }
 
 // validateNodeUpdate is for the node and for its status: whoever updates either may not break the other.
 func validateNodeUpdate(next, old *corev1.Node) field.ErrorList {
-	spec := field.NewPath("spec")
+	spec := newPlace("spec")
 	const once = "node updates may not change %s except from \"\" to valid"
 	return join(
 		validateMetaUpdate(next, old),
 		validateNodeResources(next),
 		validateNodeAddresses(next.Status.Addresses),
 		when(len(old.Spec.PodCIDRs) > 0 && !slices.Equal(next.Spec.PodCIDRs, old.Spec.PodCIDRs),
-			field.Forbidden(spec.Child("podCIDRs"), fmt.Sprintf(once, "podCIDR"))),
+			forbiddenAt(spec.Child("podCIDRs"), fmt.Sprintf(once, "podCIDR"))),
 		when(old.Spec.ProviderID != "" && old.Spec.ProviderID != next.Spec.ProviderID,
-			field.Forbidden(spec.Child("providerID"), fmt.Sprintf(once, "providerID"))),
+			forbiddenAt(spec.Child("providerID"), fmt.Sprintf(once, "providerID"))),
 		validateConfigSource(next.Spec.ConfigSource, spec.Child("configSource"), inSpec),
 		validateConfigStatus(next.Status.Config),
 		validateTaints(next.Spec.Taints),
 		when(next.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID,
-			field.Forbidden(spec.Child("externalID"), "may not be updated")),
+			forbiddenAt(spec.Child("externalID"), "may not be updated")),
 	)
 }
 
@@ -48,7 +48,7 @@ func validateNodeAddresses(addresses []corev1.NodeAddress) field.ErrorList {
 	seen := map[corev1.NodeAddress]bool{}
 	for i, a := range addresses {
 		if seen[a] {
-			errs = append(errs, field.Duplicate(field.NewPath("status", "addresses").Index(i), a))
+			errs = append(errs, duplicateAt(newPlace("status", "addresses").Index(i), a))
 		}
 		seen[a] = true
 	}
@@ -64,42 +64,42 @@ func validateTaints(taints []corev1.Taint) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[pair]bool{}
 	for i, t := range taints {
-		path := field.NewPath("metadata", "taints").Index(i)
-		errs = append(errs, metavalidation.ValidateLabelName(t.Key, path.Child("key"))...)
+		path := newPlace("metadata", "taints").Index(i)
+		errs = append(errs, metavalidation.ValidateLabelName(t.Key, path.Child("key").path())...)
 		if bad := validation.IsValidLabelValue(t.Value); len(bad) > 0 {
-			errs = append(errs, field.Invalid(path.Child("value"), t.Value, strings.Join(bad, ";")))
+			errs = append(errs, invalidAt(path.Child("value"), t.Value, strings.Join(bad, ";")))
 		}
 		errs = append(errs, taintEffect(t.Effect, path.Child("effect"))...)
 		if seen[pair{t.Key, t.Effect}] {
-			twice := field.Duplicate(path, t)
+			twice := *duplicateAt(path, t)
 			twice.Detail = "taints must be unique by key and effect pair"
-			errs = append(errs, twice)
+			errs = append(errs, &twice)
 		}
 		seen[pair{t.Key, t.Effect}] = true
 	}
 	return errs
 }
 
-func taintEffect(effect corev1.TaintEffect, path *field.Path) field.ErrorList {
+func taintEffect(effect corev1.TaintEffect, path *place) field.ErrorList {
 	return presentOneOf(effect, path, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)
 }
 
 func validateNodeResources(n *corev1.Node) field.ErrorList {
 	return join(
-		nodeQuantities(n.Status.Capacity, field.NewPath("status", "capacity")),
-		nodeQuantities(n.Status.Allocatable, field.NewPath("status", "allocatable")),
+		nodeQuantities(n.Status.Capacity, newPlace("status", "capacity")),
+		nodeQuantities(n.Status.Allocatable, newPlace("status", "allocatable")),
 	)
 }
 
-func nodeQuantities(list corev1.ResourceList, path *field.Path) field.ErrorList {
+func nodeQuantities(list corev1.ResourceList, path *place) field.ErrorList {
 	var errs field.ErrorList
 	for name, q := range sorted(list) {
 		at := path.Child(string(name))
 		if q.Cmp(resource.Quantity{}) < 0 {
-			errs = append(errs, field.Invalid(at, q.String(), apivalidation.IsNegativeErrorMsg))
+			errs = append(errs, invalidAt(at, q.String(), apivalidation.IsNegativeErrorMsg))
 		}
 		if countedWhole(name) && q.MilliValue()%1000 != 0 {
-			errs = append(errs, field.Invalid(at, q, "must be an integer"))
+			errs = append(errs, invalidAt(at, q, "must be an integer"))
 		}
 	}
 	return errs
@@ -114,24 +114,24 @@ func countedWhole(name corev1.ResourceName) bool {
 	return !native && !strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix)
 }
 
-func validatePodCIDRs(cidrs []string, path *field.Path) field.ErrorList {
+func validatePodCIDRs(cidrs []string, path *place) field.ErrorList {
 	var errs field.ErrorList
 	for i, c := range cidrs {
-		errs = append(errs, validation.IsValidCIDRForLegacyField(path.Index(i), c, true, nil)...)
+		errs = append(errs, validation.IsValidCIDRForLegacyField(path.Index(i).path(), c, true, nil)...)
 	}
 	if len(cidrs) < 2 {
 		return errs
 	}
 	dual, err := netutils.IsDualStackCIDRStrings(cidrs)
 	if err != nil {
-		errs = append(errs, field.InternalError(path, fmt.Errorf("invalid PodCIDRs. failed to check with dual stack with error:%v", err)))
+		errs = append(errs, internalErrorAt(path, fmt.Errorf("invalid PodCIDRs. failed to check with dual stack with error:%v", err)))
 	}
 	if !dual || len(cidrs) > 2 {
-		errs = append(errs, field.Invalid(path, cidrs, "may specify no more than one CIDR for each IP family"))
+		errs = append(errs, invalidAt(path, cidrs, "may specify no more than one CIDR for each IP family"))
 	}
 	seen := taken{}
 	for i, c := range cidrs {
-		errs = append(errs, when(!seen.claim(c), field.Duplicate(path.Index(i), c))...)
+		errs = append(errs, when(!seen.claim(c), duplicateAt(path.Index(i), c))...)
 	}
 	return errs
 }

@@ -20,7 +20,7 @@ const immutableSpec = "pod updates may not change fields other than " +
 	"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 
 func validatePodUpdate(next, old *corev1.Pod) field.ErrorList {
-	path := field.NewPath("spec")
+	path := newPlace("spec")
 	errs := join(validateMetaUpdate(next, old), validatePod(next), changedPodAnnotations(next, old))
 	for _, list := range []struct {
 		name      string
@@ -30,7 +30,7 @@ func validatePodUpdate(next, old *corev1.Pod) field.ErrorList {
 		{"initContainers", next.Spec.InitContainers, old.Spec.InitContainers},
 	} {
 		if len(list.next) != len(list.old) {
-			return append(errs, field.Forbidden(path.Child(list.name), "pod updates may not add or remove containers"))
+			return append(errs, forbiddenAt(path.Child(list.name), "pod updates may not add or remove containers"))
 		}
 		errs = append(errs, each(list.next, path.Child(list.name), changedImage)...)
 	}
@@ -45,25 +45,25 @@ func validatePodUpdate(next, old *corev1.Pod) field.ErrorList {
 		changedSpec(&next.Spec, &old.Spec, path))
 }
 
-func changedImage(c *corev1.Container, path *field.Path) field.ErrorList {
+func changedImage(c *corev1.Container, path *place) field.ErrorList {
 	return append(present(c.Image, path.Child("image")), untrimmedImage(c, path)...)
 }
 
 // changedDeadline lets a deadline be set, or come nearer. stop says that nothing more should be said.
-func changedDeadline(next, old *int64, path *field.Path) (errs field.ErrorList, stop bool) {
+func changedDeadline(next, old *int64, path *place) (errs field.ErrorList, stop bool) {
 	switch {
 	case next == nil:
-		return when(old != nil, field.Invalid(path, next, "must not update from a positive integer to nil value")), false
+		return when(old != nil, invalidAt(path, next, "must not update from a positive integer to nil value")), false
 	case *next < 0 || *next > math.MaxInt32:
-		return field.ErrorList{field.Invalid(path, *next, validation.InclusiveRangeError(0, math.MaxInt32))}, true
+		return field.ErrorList{invalidAt(path, *next, validation.InclusiveRangeError(0, math.MaxInt32))}, true
 	case old != nil && *old < *next:
-		return field.ErrorList{field.Invalid(path, *next, "must be less than or equal to previous value")}, true
+		return field.ErrorList{invalidAt(path, *next, "must be less than or equal to previous value")}, true
 	}
 	return nil, false
 }
 
 // changedTolerations lets tolerations be added, and how long they last be changed.
-func changedTolerations(next, old []corev1.Toleration, path *field.Path) field.ErrorList {
+func changedTolerations(next, old []corev1.Toleration, path *place) field.ErrorList {
 	kept := func(o corev1.Toleration) bool {
 		for _, n := range next {
 			o.TolerationSeconds = n.TolerationSeconds
@@ -75,26 +75,26 @@ func changedTolerations(next, old []corev1.Toleration, path *field.Path) field.E
 	}
 	for _, o := range old {
 		if !kept(o) {
-			return field.ErrorList{field.Forbidden(path, "existing toleration can not be modified except its tolerationSeconds")}
+			return field.ErrorList{forbiddenAt(path, "existing toleration can not be modified except its tolerationSeconds")}
 		}
 	}
 	return validateTolerations(next, path)
 }
 
 // changedGates lets gates be opened.
-func changedGates(next, old []corev1.PodSchedulingGate, path *field.Path) field.ErrorList {
+func changedGates(next, old []corev1.PodSchedulingGate, path *place) field.ErrorList {
 	had := taken{}
 	for _, g := range old {
 		had.claim(g.Name)
 	}
-	return each(next, path, func(g *corev1.PodSchedulingGate, path *field.Path) field.ErrorList {
-		return when(!had[g.Name], field.Forbidden(path.Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", g.Name)))
+	return each(next, path, func(g *corev1.PodSchedulingGate, path *place) field.ErrorList {
+		return when(!had[g.Name], forbiddenAt(path.Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", g.Name)))
 	})
 }
 
 // changedSpec refuses what differs once the fields that may differ are put back. The lists of containers are of the
 // same length.
-func changedSpec(next, old *corev1.PodSpec, path *field.Path) field.ErrorList {
+func changedSpec(next, old *corev1.PodSpec, path *place) field.ErrorList {
 	if same(next, old) {
 		return nil
 	}
@@ -116,17 +116,17 @@ func changedSpec(next, old *corev1.PodSpec, path *field.Path) field.ErrorList {
 		errs = changedWhileGated(rest, old, path)
 	}
 	if !same(rest, old) {
-		errs = append(errs, field.Forbidden(path, immutableSpec+"\n"+cmp.Diff(*old, *rest)))
+		errs = append(errs, forbiddenAt(path, immutableSpec+"\n"+cmp.Diff(*old, *rest)))
 	}
 	return errs
 }
 
 // changedWhileGated lets the choice of nodes be narrowed while no scheduler has looked at the pod, and puts it back.
-func changedWhileGated(rest, old *corev1.PodSpec, path *field.Path) field.ErrorList {
+func changedWhileGated(rest, old *corev1.PodSpec, path *place) field.ErrorList {
 	var errs field.ErrorList
 	for k, v := range old.NodeSelector {
 		if have, ok := rest.NodeSelector[k]; !ok || have != v {
-			errs = append(errs, field.Invalid(path.Child("nodeSelector"), rest.NodeSelector, "only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
+			errs = append(errs, invalidAt(path.Child("nodeSelector"), rest.NodeSelector, "only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
 			break
 		}
 	}
@@ -163,14 +163,14 @@ func requiredNodeTerms(a *corev1.NodeAffinity) []corev1.NodeSelectorTerm {
 
 // changedNodeAffinity: terms are alternatives, so another one would widen the choice; what one term demands adds up,
 // so more demands narrow it.
-func changedNodeAffinity(next, old *corev1.NodeAffinity, path *field.Path) field.ErrorList {
+func changedNodeAffinity(next, old *corev1.NodeAffinity, path *place) field.ErrorList {
 	had, have := requiredNodeTerms(old), requiredNodeTerms(next)
 	path = path.Child(requiredTerms, "nodeSelectorTerms")
 	if len(had) == 0 {
 		return nil
 	}
 	if len(had) != len(have) {
-		return field.ErrorList{field.Invalid(path, have, "no additions/deletions to non-empty NodeSelectorTerms list are allowed")}
+		return field.ErrorList{invalidAt(path, have, "no additions/deletions to non-empty NodeSelectorTerms list are allowed")}
 	}
 	var errs field.ErrorList
 	for i := range had {
@@ -179,7 +179,7 @@ func changedNodeAffinity(next, old *corev1.NodeAffinity, path *field.Path) field
 		if empty { // matches nothing, and must go on doing so
 			narrows = len(have[i].MatchExpressions) == 0 && len(have[i].MatchFields) == 0
 		}
-		errs = append(errs, when(!narrows, field.Invalid(path.Index(i), have[i], "only additions are allowed (no mutations or deletions)"))...)
+		errs = append(errs, when(!narrows, invalidAt(path.Index(i), have[i], "only additions are allowed (no mutations or deletions)"))...)
 	}
 	return errs
 }
@@ -190,7 +190,7 @@ func startsWith(list, head []corev1.NodeSelectorRequirement) bool {
 
 // changedPodAnnotations: the annotations that a node has acted upon are fixed.
 func changedPodAnnotations(next, old *corev1.Pod) field.ErrorList {
-	path := field.NewPath("metadata", "annotations")
+	path := newPlace("metadata", "annotations")
 	var errs field.ErrorList
 	for k, v := range sorted(old.Annotations) {
 		if have, kept := next.Annotations[k]; kept && have == v {
@@ -206,8 +206,8 @@ func changedPodAnnotations(next, old *corev1.Pod) field.ErrorList {
 	return append(errs, validatePodAnnotations(next.Annotations, &next.Spec, path)...)
 }
 
-func fixedAnnotation(k, verb string, path *field.Path) field.ErrorList {
+func fixedAnnotation(k, verb string, path *place) field.ErrorList {
 	return join(
-		when(strings.HasPrefix(k, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix), field.Forbidden(path.Key(k), verb+" AppArmor annotations")),
-		when(k == corev1.MirrorPodAnnotationKey, field.Forbidden(path.Key(k), verb+" mirror pod annotation")))
+		when(strings.HasPrefix(k, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix), forbiddenAt(path.Key(k), verb+" AppArmor annotations")),
+		when(k == corev1.MirrorPodAnnotationKey, forbiddenAt(path.Key(k), verb+" mirror pod annotation")))
 }

@@ -18,10 +18,10 @@ func isMirror(p *corev1.Pod) bool {
 // validateEphemeralContainersUpdate lets ephemeral containers be added. Patches do not keep their order.
 func validateEphemeralContainersUpdate(next, old *corev1.Pod) field.ErrorList {
 	if isMirror(old) {
-		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers")}
+		return field.ErrorList{forbiddenAt(newPlace(""), "static pods do not support ephemeral containers")}
 	}
 	errs := join(validateMetaUpdate(next, old), validatePod(next), changedPodAnnotations(next, old))
-	path := field.NewPath("spec", "ephemeralContainers")
+	path := newPlace("spec", "ephemeralContainers")
 	have := map[string]corev1.EphemeralContainer{}
 	for _, c := range next.Spec.EphemeralContainers {
 		have[c.Name] = c
@@ -29,9 +29,9 @@ func validateEphemeralContainersUpdate(next, old *corev1.Pod) field.ErrorList {
 	for _, was := range old.Spec.EphemeralContainers {
 		switch now, kept := have[was.Name]; {
 		case !kept:
-			errs = append(errs, field.Forbidden(path, fmt.Sprintf("existing ephemeral containers %q may not be removed\n", was.Name)))
+			errs = append(errs, forbiddenAt(path, fmt.Sprintf("existing ephemeral containers %q may not be removed\n", was.Name)))
 		case !same(now, was):
-			errs = append(errs, field.Forbidden(path, fmt.Sprintf("existing ephemeral containers %q may not be changed\n%v", was.Name, cmp.Diff(was, now))))
+			errs = append(errs, forbiddenAt(path, fmt.Sprintf("existing ephemeral containers %q may not be changed\n%v", was.Name, cmp.Diff(was, now))))
 		}
 	}
 	return errs
@@ -39,16 +39,16 @@ func validateEphemeralContainersUpdate(next, old *corev1.Pod) field.ErrorList {
 
 // validatePodResize lets cpu and memory of a running pod change, as far as its class stays the same.
 func validatePodResize(next, old *corev1.Pod) field.ErrorList {
-	none, path := field.NewPath(""), field.NewPath("spec")
+	none, path := newPlace(""), newPlace("spec")
 	switch {
 	case isMirror(old):
-		return field.ErrorList{field.Forbidden(none, "static pods cannot be resized")}
+		return field.ErrorList{forbiddenAt(none, "static pods cannot be resized")}
 	case old.Spec.OS != nil && old.Spec.OS.Name == corev1.Windows:
-		return field.ErrorList{field.Forbidden(none, "windows pods cannot be resized")}
+		return field.ErrorList{forbiddenAt(none, "windows pods cannot be resized")}
 	}
 	errs := join(validateMetaUpdate(next, old), validatePod(next),
-		when(old.Status.QOSClass != podQOS(&next.Spec), field.Invalid(path, next.Status.QOSClass, "Pod QOS Class may not change as a result of resizing")),
-		when(!nodeResizes(old), field.Forbidden(path, "Pod running on node without support for resize")),
+		when(old.Status.QOSClass != podQOS(&next.Spec), invalidAt(path, next.Status.QOSClass, "Pod QOS Class may not change as a result of resizing")),
+		when(!nodeResizes(old), forbiddenAt(path, "Pod running on node without support for resize")),
 		resizedPod(next.Spec.Resources, old.Spec.Resources, path))
 	if other := join(
 		otherContainers(next.Spec.Containers, old.Spec.Containers, "containers", path),
@@ -57,7 +57,7 @@ func validatePodResize(next, old *corev1.Pod) field.ErrorList {
 	}
 	errs = append(errs, resizedContainers(next, old, path)...)
 	if rest := withOldSizes(&next.Spec, &old.Spec); len(errs) == 0 && !same(rest, &old.Spec) {
-		errs = append(errs, field.Forbidden(path, "only cpu and memory resources are mutable"))
+		errs = append(errs, forbiddenAt(path, "only cpu and memory resources are mutable"))
 	}
 	return errs
 }
@@ -73,31 +73,31 @@ func nodeResizes(p *corev1.Pod) bool {
 }
 
 // otherContainers refuses to take a resize for a change of what runs.
-func otherContainers(now, was []corev1.Container, name string, path *field.Path) field.ErrorList {
+func otherContainers(now, was []corev1.Container, name string, path *place) field.ErrorList {
 	path = path.Child(name)
 	if len(now) != len(was) {
-		return field.ErrorList{field.Forbidden(path, name+" may not be added or removed on resize")}
+		return field.ErrorList{forbiddenAt(path, name+" may not be added or removed on resize")}
 	}
 	var errs field.ErrorList
 	for i := range now {
-		errs = append(errs, when(now[i].Name != was[i].Name, field.Forbidden(path.Index(i).Child("name"), name+" may not be renamed or reordered on resize"))...)
+		errs = append(errs, when(now[i].Name != was[i].Name, forbiddenAt(path.Index(i).Child("name"), name+" may not be renamed or reordered on resize"))...)
 	}
 	return errs
 }
 
 // resizedPod validates a change of the resources of the pod as a whole.
-func resizedPod(now, was *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
+func resizedPod(now, was *corev1.ResourceRequirements, path *place) field.ErrorList {
 	switch {
 	case was == nil:
 		return nil
 	case now == nil:
-		return field.ErrorList{field.Forbidden(path.Child("resources"), "pod-level resources cannot be removed")}
+		return field.ErrorList{forbiddenAt(path.Child("resources"), "pod-level resources cannot be removed")}
 	}
 	return join(kept(now, was, "pod-level resource", path.Child("resources")),
-		when(!same(oldSizes(now, was), *was), field.Forbidden(path, "only cpu and memory resources are mutable at pod-level")))
+		when(!same(oldSizes(now, was), *was), forbiddenAt(path, "only cpu and memory resources are mutable at pod-level")))
 }
 
-func resizedContainers(next, old *corev1.Pod, path *field.Path) field.ErrorList {
+func resizedContainers(next, old *corev1.Pod, path *place) field.ErrorList {
 	var errs field.ErrorList
 	for i := range old.Spec.InitContainers {
 		was, now := &old.Spec.InitContainers[i], &next.Spec.InitContainers[i]
@@ -109,13 +109,13 @@ func resizedContainers(next, old *corev1.Pod, path *field.Path) field.ErrorList 
 	}
 	for i := range old.Spec.Containers {
 		was, now := &old.Spec.Containers[i], &next.Spec.Containers[i]
-		errs = append(errs, when(!same(withOldSize(*now, was), *was), field.Forbidden(path, "only cpu and memory resources are mutable"))...)
+		errs = append(errs, when(!same(withOldSize(*now, was), *was), forbiddenAt(path, "only cpu and memory resources are mutable"))...)
 	}
 	for i := range old.Spec.InitContainers {
 		was, now, at := &old.Spec.InitContainers[i], &next.Spec.InitContainers[i], path.Child("initContainers").Index(i)
 		errs = join(errs,
-			when(!same(withOldSize(*now, was), *was), field.Forbidden(at, "only cpu and memory resources for init or sidecar containers are mutable")),
-			when(!same(now, was) && !isSidecar(now) && restartsToResize(now), field.Forbidden(at, "non-sidecar init containers with a resize policy of RestartContainer cannot be resized")))
+			when(!same(withOldSize(*now, was), *was), forbiddenAt(at, "only cpu and memory resources for init or sidecar containers are mutable")),
+			when(!same(now, was) && !isSidecar(now) && restartsToResize(now), forbiddenAt(at, "non-sidecar init containers with a resize policy of RestartContainer cannot be resized")))
 	}
 	return errs
 }
@@ -130,10 +130,10 @@ func restartsToResize(c *corev1.Container) bool {
 }
 
 // kept wants no request and no limit to vanish.
-func kept(now, was *corev1.ResourceRequirements, what string, path *field.Path) field.ErrorList {
+func kept(now, was *corev1.ResourceRequirements, what string, path *place) field.ErrorList {
 	return join(
-		when(removed(now.Requests, was.Requests), field.Forbidden(path.Child("requests"), what+" requests cannot be removed")),
-		when(removed(now.Limits, was.Limits), field.Forbidden(path.Child("limits"), what+" limits cannot be removed")))
+		when(removed(now.Requests, was.Requests), forbiddenAt(path.Child("requests"), what+" requests cannot be removed")),
+		when(removed(now.Limits, was.Limits), forbiddenAt(path.Child("limits"), what+" limits cannot be removed")))
 }
 
 func removed(now, was corev1.ResourceList) bool {

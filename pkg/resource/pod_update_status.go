@@ -12,9 +12,9 @@ import (
 
 // validatePodStatusUpdate refuses what no kubelet would report.
 func validatePodStatusUpdate(next, old *corev1.Pod) field.ErrorList {
-	s, was, path := &next.Status, &old.Status, field.NewPath("status")
+	s, was, path := &next.Status, &old.Status, newPlace("status")
 	errs := join(validateMetaUpdate(next, old), changedPodAnnotations(next, old),
-		each(s.Conditions, field.NewPath("metadata", "conditions"), podCondition))
+		each(s.Conditions, newPlace("metadata", "conditions"), podCondition))
 	if s.NominatedNodeName != was.NominatedNodeName && s.NominatedNodeName != "" {
 		errs = append(errs, invalid(path.Child("nominatedNodeName"), s.NominatedNodeName, subdomainName(s.NominatedNodeName, false))...)
 	}
@@ -33,7 +33,7 @@ func validatePodStatusUpdate(next, old *corev1.Pod) field.ErrorList {
 // systemConditions are the types that need not be qualified names.
 var systemConditions = []corev1.PodConditionType{corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized}
 
-func podCondition(c *corev1.PodCondition, path *field.Path) field.ErrorList {
+func podCondition(c *corev1.PodCondition, path *place) field.ErrorList {
 	errs := nonNegative(c.ObservedGeneration, path.Child("observedGeneration"))
 	if slices.Contains(systemConditions, c.Type) {
 		return errs
@@ -56,7 +56,7 @@ func restartersOf(list []corev1.Container, init bool) taken {
 }
 
 // containerTransitions: a container that has ended, and may not run again, has ended for good.
-func containerTransitions(next, old []corev1.ContainerStatus, policy corev1.RestartPolicy, restarts taken, path *field.Path) field.ErrorList {
+func containerTransitions(next, old []corev1.ContainerStatus, policy corev1.RestartPolicy, restarts taken, path *place) field.ErrorList {
 	if policy == corev1.RestartPolicyAlways {
 		return nil
 	}
@@ -68,27 +68,27 @@ func containerTransitions(next, old []corev1.ContainerStatus, policy corev1.Rest
 		}
 		for _, now := range next {
 			errs = append(errs, when(now.Name == was.Name && now.State.Terminated == nil,
-				field.Forbidden(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))...)
+				forbiddenAt(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))...)
 		}
 	}
 	return errs
 }
 
-func claimStatuses(list []corev1.PodResourceClaimStatus, claims []corev1.PodResourceClaim, path *field.Path) field.ErrorList {
+func claimStatuses(list []corev1.PodResourceClaimStatus, claims []corev1.PodResourceClaim, path *place) field.ErrorList {
 	names := taken{}
-	return each(list, path, func(s *corev1.PodResourceClaimStatus, path *field.Path) field.ErrorList {
+	return each(list, path, func(s *corev1.PodResourceClaimStatus, path *place) field.ErrorList {
 		at := path.Child("name")
 		known := slices.ContainsFunc(claims, func(c corev1.PodResourceClaim) bool { return c.Name == s.Name })
 		return join(
-			when(!known, field.Invalid(at, s.Name, "must match the name of an entry in `spec.resourceClaims`")),
-			when(!names.claim(s.Name), field.Duplicate(at, s.Name)),
-			given(s.ResourceClaimName, at, func(n *string, path *field.Path) field.ErrorList {
+			when(!known, invalidAt(at, s.Name, "must match the name of an entry in `spec.resourceClaims`")),
+			when(!names.claim(s.Name), duplicateAt(at, s.Name)),
+			given(s.ResourceClaimName, at, func(n *string, path *place) field.ErrorList {
 				return invalid(path, n, subdomainName(*n, false))
 			}))
 	})
 }
 
-func podIPs(list []corev1.PodIP, path *field.Path) field.ErrorList {
+func podIPs(list []corev1.PodIP, path *place) field.ErrorList {
 	ips := make([]string, 0, len(list))
 	for _, ip := range list {
 		ips = append(ips, ip.IP)
@@ -96,23 +96,23 @@ func podIPs(list []corev1.PodIP, path *field.Path) field.ErrorList {
 	return addresses(ips, list, path)
 }
 
-func hostIPs(s *corev1.PodStatus, path *field.Path) field.ErrorList {
+func hostIPs(s *corev1.PodStatus, path *place) field.ErrorList {
 	ips := make([]string, 0, len(s.HostIPs))
 	for _, ip := range s.HostIPs {
 		ips = append(ips, ip.IP)
 	}
 	var errs field.ErrorList
 	if len(ips) > 0 {
-		errs = when(ips[0] != s.HostIP, field.Invalid(path.Index(0).Child("ip"), ips[0], "must be equal to `hostIP`"))
+		errs = when(ips[0] != s.HostIP, invalidAt(path.Index(0).Child("ip"), ips[0], "must be equal to `hostIP`"))
 	}
 	return append(errs, addresses(ips, s.HostIPs, path)...)
 }
 
 // addresses wants at most one IP of each family; shown is what the message shows.
-func addresses(ips []string, shown any, path *field.Path) field.ErrorList {
+func addresses(ips []string, shown any, path *place) field.ErrorList {
 	seen := taken{}
-	errs := each(ips, path, func(ip *string, path *field.Path) field.ErrorList {
-		return append(strictIP(*ip, path), when(!seen.claim(*ip), field.Duplicate(path, map[string]string{"ip": *ip}))...)
+	errs := each(ips, path, func(ip *string, path *place) field.ErrorList {
+		return append(strictIP(*ip, path), when(!seen.claim(*ip), duplicateAt(path, map[string]string{"ip": *ip}))...)
 	})
 	if len(ips) < 2 {
 		return errs
@@ -121,19 +121,19 @@ func addresses(ips []string, shown any, path *field.Path) field.ErrorList {
 	if err != nil {
 		return errs // said above: one of them is no IP
 	}
-	return append(errs, when(!dual || len(ips) > 2, field.Invalid(path, shown, "may specify no more than one IP for each IP family"))...)
+	return append(errs, when(!dual || len(ips) > 2, invalidAt(path, shown, "may specify no more than one IP for each IP family"))...)
 }
 
 // containerStatuses validates what the statuses of the three kinds of containers say of users and devices.
-func containerStatuses(s *corev1.PodStatus, p *corev1.Pod, path *field.Path) field.ErrorList {
+func containerStatuses(s *corev1.PodStatus, p *corev1.Pod, path *place) field.ErrorList {
 	windows := p.Spec.OS != nil && p.Spec.OS.Name == corev1.Windows
-	user := func(c *corev1.ContainerStatus, path *field.Path) field.ErrorList {
+	user := func(c *corev1.ContainerStatus, path *place) field.ErrorList {
 		if c.User == nil || c.User.Linux == nil {
 			return nil
 		}
 		u, at := c.User.Linux, path.Child("linux")
 		if windows {
-			return field.ErrorList{field.Forbidden(at, notOnWindows)}
+			return field.ErrorList{forbiddenAt(at, notOnWindows)}
 		}
 		return join(userID(&u.UID, at.Child("uid")), groupID(&u.GID, at.Child("gid")),
 			each(u.SupplementalGroups, at.Child("supplementalGroups"), groupID))
@@ -145,26 +145,26 @@ func containerStatuses(s *corev1.PodStatus, p *corev1.Pod, path *field.Path) fie
 		each(s.EphemeralContainerStatuses, ephemeral, user),
 		each(s.ContainerStatuses, main, devicesOf(p.Spec.Containers)),
 		each(s.InitContainerStatuses, init, devicesOf(p.Spec.InitContainers)),
-		each(s.EphemeralContainerStatuses, ephemeral, func(c *corev1.ContainerStatus, path *field.Path) field.ErrorList {
-			return when(len(c.AllocatedResourcesStatus) > 0, field.Forbidden(path.Child("allocatedResourcesStatus"), "must not be specified in container status"))
+		each(s.EphemeralContainerStatuses, ephemeral, func(c *corev1.ContainerStatus, path *place) field.ErrorList {
+			return when(len(c.AllocatedResourcesStatus) > 0, forbiddenAt(path.Child("allocatedResourcesStatus"), "must not be specified in container status"))
 		}))
 }
 
 // devicesOf validates the health of devices: of what the container asked for, each once.
-func devicesOf(containers []corev1.Container) func(*corev1.ContainerStatus, *field.Path) field.ErrorList {
-	return func(c *corev1.ContainerStatus, path *field.Path) field.ErrorList {
+func devicesOf(containers []corev1.Container) func(*corev1.ContainerStatus, *place) field.ErrorList {
+	return func(c *corev1.ContainerStatus, path *place) field.ErrorList {
 		i := slices.IndexFunc(containers, func(spec corev1.Container) bool { return spec.Name == c.Name })
-		return each(c.AllocatedResourcesStatus, path.Child("allocatedResourcesStatus"), func(r *corev1.ResourceStatus, path *field.Path) field.ErrorList {
+		return each(c.AllocatedResourcesStatus, path.Child("allocatedResourcesStatus"), func(r *corev1.ResourceStatus, path *place) field.ErrorList {
 			var errs field.ErrorList
 			if i >= 0 {
 				problem := notAskedFor(&containers[i], r.Name)
-				errs = when(problem != "", field.Invalid(path.Child("name"), r.Name, problem))
+				errs = when(problem != "", invalidAt(path.Child("name"), r.Name, problem))
 			}
 			ids := taken{}
-			return append(errs, each(r.Resources, path.Child("resources"), func(h *corev1.ResourceHealth, path *field.Path) field.ErrorList {
+			return append(errs, each(r.Resources, path.Child("resources"), func(h *corev1.ResourceHealth, path *place) field.ErrorList {
 				return append(
 					oneOf(h.Health, path.Child("health"), corev1.ResourceHealthStatusHealthy, corev1.ResourceHealthStatusUnhealthy, corev1.ResourceHealthStatusUnknown),
-					when(!ids.claim(string(h.ResourceID)), field.Duplicate(path.Child("resourceID"), h.ResourceID))...)
+					when(!ids.claim(string(h.ResourceID)), duplicateAt(path.Child("resourceID"), h.ResourceID))...)
 			})...)
 		})
 	}

@@ -26,7 +26,7 @@ type podCheck struct {
 }
 
 // validatePodSpec validates the spec of the pod p, or of a template if p is nil.
-func validatePodSpec(s *corev1.PodSpec, p *corev1.Pod, path *field.Path) field.ErrorList {
+func validatePodSpec(s *corev1.PodSpec, p *corev1.Pod, path *place) field.ErrorList {
 	c := podCheck{
 		spec: s, isPod: p != nil, hostUsers: s.HostUsers == nil || *s.HostUsers,
 		volumes: map[string]*corev1.VolumeSource{}, claims: map[string]bool{},
@@ -43,10 +43,10 @@ func validatePodSpec(s *corev1.PodSpec, p *corev1.Pod, path *field.Path) field.E
 }
 
 // content validates what runs: volumes first, for the containers refer to them.
-func (c *podCheck) content(path *field.Path) field.ErrorList {
+func (c *podCheck) content(path *place) field.ErrorList {
 	s := c.spec
 	return join(
-		when(s.TerminationGracePeriodSeconds == nil, field.Required(path.Child("terminationGracePeriodSeconds"), "")),
+		when(s.TerminationGracePeriodSeconds == nil, requiredAt(path.Child("terminationGracePeriodSeconds"), "")),
 		c.validateVolumes(path.Child("volumes")),
 		validateResourceClaims(s.ResourceClaims, path.Child("resourceClaims")),
 		c.validateContainers(path.Child("containers")),
@@ -62,14 +62,14 @@ func (c *podCheck) content(path *field.Path) field.ErrorList {
 }
 
 // placement validates where it runs, and as whom.
-func (c *podCheck) placement(path *field.Path) field.ErrorList {
+func (c *podCheck) placement(path *place) field.ErrorList {
 	s := c.spec
 	return join(
-		metavalidation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector")),
+		metavalidation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector").path()),
 		given(s.SecurityContext, path.Child("securityContext"), c.validatePodSecurityContext),
 		given(s.Affinity, path.Child("affinity"), validateAffinity),
 		c.dns(path.Child("dnsConfig")),
-		each(s.ReadinessGates, path.Child("readinessGates"), func(g *corev1.PodReadinessGate, path *field.Path) field.ErrorList {
+		each(s.ReadinessGates, path.Child("readinessGates"), func(g *corev1.PodReadinessGate, path *place) field.ErrorList {
 			return qualifiedName(string(g.ConditionType), path.Child("conditionType"))
 		}),
 		validateSchedulingGates(s.SchedulingGates, path.Child("schedulingGates")),
@@ -80,7 +80,7 @@ func (c *podCheck) placement(path *field.Path) field.ErrorList {
 }
 
 // identity validates the names of the pod and of what it belongs to.
-func (c *podCheck) identity(path *field.Path) field.ErrorList {
+func (c *podCheck) identity(path *place) field.ErrorList {
 	s := c.spec
 	named := func(name, child string) field.ErrorList {
 		if name == "" {
@@ -107,12 +107,12 @@ func (c *podCheck) identity(path *field.Path) field.ErrorList {
 	)
 }
 
-func activeDeadline(d *int64, path *field.Path) field.ErrorList {
-	return when(*d < 1 || *d > math.MaxInt32, field.Invalid(path, *d, validation.InclusiveRangeError(1, math.MaxInt32)))
+func activeDeadline(d *int64, path *place) field.ErrorList {
+	return when(*d < 1 || *d > math.MaxInt32, invalidAt(path, *d, validation.InclusiveRangeError(1, math.MaxInt32)))
 }
 
 // classes validates how it is run.
-func (c *podCheck) classes(path *field.Path) field.ErrorList {
+func (c *podCheck) classes(path *place) field.ErrorList {
 	s := c.spec
 	var errs field.ErrorList
 	if s.RuntimeClassName != nil {
@@ -131,25 +131,25 @@ func (c *podCheck) classes(path *field.Path) field.ErrorList {
 }
 
 // validateResourceClaims validates the pod's claims of devices, each by its own name or by that of a template.
-func validateResourceClaims(claims []corev1.PodResourceClaim, path *field.Path) field.ErrorList {
+func validateResourceClaims(claims []corev1.PodResourceClaim, path *place) field.ErrorList {
 	names := taken{}
-	object := func(name *string, path *field.Path) field.ErrorList {
+	object := func(name *string, path *place) field.ErrorList {
 		return invalid(path, *name, subdomainName(*name, false))
 	}
-	return each(claims, path, func(r *corev1.PodResourceClaim, path *field.Path) field.ErrorList {
+	return each(claims, path, func(r *corev1.PodResourceClaim, path *place) field.ErrorList {
 		var errs field.ErrorList
 		switch {
 		case r.Name == "":
-			errs = field.ErrorList{field.Required(path.Child("name"), "")}
+			errs = field.ErrorList{requiredAt(path.Child("name"), "")}
 		case !names.claim(r.Name):
-			errs = field.ErrorList{field.Duplicate(path.Child("name"), r.Name)}
+			errs = field.ErrorList{duplicateAt(path.Child("name"), r.Name)}
 		default:
 			errs = dnsLabel(r.Name, path.Child("name"))
 		}
 		both, none := r.ResourceClaimName != nil && r.ResourceClaimTemplateName != nil, r.ResourceClaimName == nil && r.ResourceClaimTemplateName == nil
 		return join(errs,
-			when(both, field.Invalid(path, r, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")),
-			when(none, field.Invalid(path, r, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")),
+			when(both, invalidAt(path, r, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")),
+			when(none, invalidAt(path, r, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")),
 			given(r.ResourceClaimName, path.Child("resourceClaimName"), object),
 			given(r.ResourceClaimTemplateName, path.Child("resourceClaimTemplateName"), object))
 	})
@@ -157,24 +157,31 @@ func validateResourceClaims(claims []corev1.PodResourceClaim, path *field.Path) 
 
 // validatePodCreate adds to what every pod must be what only a new one must not have.
 func validatePodCreate(p *corev1.Pod) field.ErrorList {
-	path := field.NewPath("spec")
-	gated := p.Spec.NodeName != "" && len(p.Spec.SchedulingGates) > 0
+	return append(validatePod(p), locate(newPlace("spec"), func(path *place) field.ErrorList {
+		gated := p.Spec.NodeName != "" && len(p.Spec.SchedulingGates) > 0
+		return join(
+			when(len(p.Spec.EphemeralContainers) > 0, forbiddenAt(path.Child("ephemeralContainers"), "cannot be set on create")),
+			when(gated, forbiddenAt(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared")),
+			seccompProfilesMatch(p.Annotations, &p.Spec, path),
+			appArmorProfilesMatch(p.Annotations, &p.Spec, path),
+		)
+	})...)
+}
+
+// validatePod validates a pod, new or changed.
+func validatePod(p *corev1.Pod) field.ErrorList {
 	return join(
-		validatePod(p),
-		when(len(p.Spec.EphemeralContainers) > 0, field.Forbidden(path.Child("ephemeralContainers"), "cannot be set on create")),
-		when(gated, field.Forbidden(path.Child("nodeName"), "cannot be set until all schedulingGates have been cleared")),
-		seccompProfilesMatch(p.Annotations, &p.Spec, path),
-		appArmorProfilesMatch(p.Annotations, &p.Spec, path),
+		validateMeta(p, true, subdomainName),
+		locate(newPlace("metadata", "annotations"), func(path *place) field.ErrorList {
+			return validatePodAnnotations(p.Annotations, &p.Spec, path)
+		}),
+		locate(newPlace("spec"), func(path *place) field.ErrorList { return validateSpecOfPod(p, path) }),
 	)
 }
 
-// validatePod validates a pod, new or changed. It is stricter than the validation of a template where older templates
-// rely on the laxness.
-func validatePod(p *corev1.Pod) field.ErrorList {
-	path := field.NewPath("spec")
+// validateSpecOfPod is stricter than the validation of a template's spec where older templates rely on the laxness.
+func validateSpecOfPod(p *corev1.Pod, path *place) field.ErrorList {
 	return join(
-		validateMeta(p, true, subdomainName),
-		validatePodAnnotations(p.Annotations, &p.Spec, field.NewPath("metadata", "annotations")),
 		validatePodSpec(&p.Spec, p, path),
 		tokensWithoutAccount(&p.Spec, path.Child("volumes")),
 		each(p.Spec.Containers, path.Child("containers"), untrimmedImage),
@@ -183,14 +190,14 @@ func validatePod(p *corev1.Pod) field.ErrorList {
 }
 
 // tokensWithoutAccount finds volumes that want a token of an account that the pod does not have.
-func tokensWithoutAccount(s *corev1.PodSpec, path *field.Path) field.ErrorList {
+func tokensWithoutAccount(s *corev1.PodSpec, path *place) field.ErrorList {
 	if s.ServiceAccountName != "" {
 		return nil
 	}
-	return each(s.Volumes, path, func(v *corev1.Volume, path *field.Path) field.ErrorList {
-		return given(v.Projected, path.Child("projected"), func(p *corev1.ProjectedVolumeSource, path *field.Path) field.ErrorList {
-			return each(p.Sources, path.Child("sources"), func(s *corev1.VolumeProjection, path *field.Path) field.ErrorList {
-				return when(s.ServiceAccountToken != nil, field.Forbidden(path.Child("serviceAccountToken"), "must not be specified when serviceAccountName is not set"))
+	return each(s.Volumes, path, func(v *corev1.Volume, path *place) field.ErrorList {
+		return given(v.Projected, path.Child("projected"), func(p *corev1.ProjectedVolumeSource, path *place) field.ErrorList {
+			return each(p.Sources, path.Child("sources"), func(s *corev1.VolumeProjection, path *place) field.ErrorList {
+				return when(s.ServiceAccountToken != nil, forbiddenAt(path.Child("serviceAccountToken"), "must not be specified when serviceAccountName is not set"))
 			})
 		})
 	})

@@ -14,16 +14,16 @@ import (
 
 const tolerationsAnnotation = "scheduler.alpha.kubernetes.io/tolerations"
 
-func validatePodAnnotations(annotations map[string]string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+func validatePodAnnotations(annotations map[string]string, s *corev1.PodSpec, path *place) field.ErrorList {
 	var errs field.ErrorList
 	if v, mirror := annotations[corev1.MirrorPodAnnotationKey]; mirror && s.NodeName == "" {
-		errs = append(errs, field.Invalid(path.Key(corev1.MirrorPodAnnotationKey), v, "must set spec.nodeName if mirror pod annotation is set"))
+		errs = append(errs, invalidAt(path.Key(corev1.MirrorPodAnnotationKey), v, "must set spec.nodeName if mirror pod annotation is set"))
 	}
 	if v := annotations[tolerationsAnnotation]; v != "" {
 		errs = append(errs, annotatedTolerations(v, path)...)
 	}
 	if v, ok := annotations[corev1.PodDeletionCost]; ok && !isDeletionCost(v) {
-		errs = append(errs, field.Invalid(path.Key(corev1.PodDeletionCost), v, "must be a 32bit integer"))
+		errs = append(errs, invalidAt(path.Key(corev1.PodDeletionCost), v, "must be a 32bit integer"))
 	}
 	for k, v := range sorted(annotations) {
 		errs = join(errs, seccompAnnotation(k, v, path), appArmorAnnotation(k, v, s, path))
@@ -31,10 +31,10 @@ func validatePodAnnotations(annotations map[string]string, s *corev1.PodSpec, pa
 	return errs
 }
 
-func annotatedTolerations(v string, path *field.Path) field.ErrorList {
+func annotatedTolerations(v string, path *place) field.ErrorList {
 	var tolerations []corev1.Toleration
 	if err := json.Unmarshal([]byte(v), &tolerations); err != nil {
-		return field.ErrorList{field.Invalid(path, tolerationsAnnotation, err.Error())}
+		return field.ErrorList{invalidAt(path, tolerationsAnnotation, err.Error())}
 	}
 	return validateTolerations(tolerations, path.Child(tolerationsAnnotation))
 }
@@ -45,7 +45,7 @@ func isDeletionCost(v string) bool {
 	return err == nil && strconv.FormatInt(n, 10) == v
 }
 
-func seccompAnnotation(k, v string, path *field.Path) field.ErrorList {
+func seccompAnnotation(k, v string, path *place) field.ErrorList {
 	if k != corev1.SeccompPodAnnotationKey && !strings.HasPrefix(k, corev1.SeccompContainerAnnotationKeyPrefix) {
 		return nil
 	}
@@ -56,10 +56,10 @@ func seccompAnnotation(k, v string, path *field.Path) field.ErrorList {
 	if local, ok := strings.CutPrefix(v, corev1.SeccompLocalhostProfileNamePrefix); ok {
 		return descendingPath(local, path.Child(k))
 	}
-	return field.ErrorList{field.Invalid(path.Child(k), v, "must be a valid seccomp profile")}
+	return field.ErrorList{invalidAt(path.Child(k), v, "must be a valid seccomp profile")}
 }
 
-func appArmorAnnotation(k, v string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+func appArmorAnnotation(k, v string, s *corev1.PodSpec, path *place) field.ErrorList {
 	name, ok := strings.CutPrefix(k, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix)
 	if !ok {
 		return nil
@@ -69,8 +69,8 @@ func appArmorAnnotation(k, v string, s *corev1.PodSpec, path *field.Path) field.
 	known := v == "" || v == corev1.DeprecatedAppArmorBetaProfileRuntimeDefault || v == corev1.DeprecatedAppArmorBetaProfileNameUnconfined ||
 		strings.HasPrefix(v, corev1.DeprecatedAppArmorBetaProfileNamePrefix)
 	return join(
-		when(!found, field.Invalid(path.Key(k), name, "container not found")),
-		when(!known, field.Invalid(path.Key(k), v, fmt.Sprintf("invalid AppArmor profile name: %q", v))))
+		when(!found, invalidAt(path.Key(k), name, "container not found")),
+		when(!known, invalidAt(path.Key(k), v, fmt.Sprintf("invalid AppArmor profile name: %q", v))))
 }
 
 // annotatedAppArmor is the field that an annotation stands for, or nil.
@@ -107,12 +107,12 @@ func takeAppArmorAnnotations(p *corev1.Pod) {
 }
 
 // seccompProfilesMatch wants the profiles in annotations and fields to say the same, where both do.
-func seccompProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+func seccompProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path *place) field.ErrorList {
 	var errs field.ErrorList
 	if v, ok := annotations[corev1.SeccompPodAnnotationKey]; ok && s.SecurityContext != nil {
 		errs = seccompMatches(v, s.SecurityContext.SeccompProfile, path.Child("securityContext", "seccompProfile"))
 	}
-	eachContainerAt(s, path, func(c *corev1.Container, path *field.Path) {
+	eachContainerAt(s, path, func(c *corev1.Container, path *place) {
 		if v, ok := annotations[corev1.SeccompContainerAnnotationKeyPrefix+c.Name]; ok && c.SecurityContext != nil {
 			errs = append(errs, seccompMatches(v, c.SecurityContext.SeccompProfile, path.Child("securityContext", "seccompProfile"))...)
 		}
@@ -121,7 +121,7 @@ func seccompProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path
 }
 
 // appArmorProfilesMatch is the same for AppArmor, where a container without a profile has that of the pod.
-func appArmorProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path *field.Path) field.ErrorList {
+func appArmorProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path *place) field.ErrorList {
 	if s.OS != nil && s.OS.Name == corev1.Windows {
 		return nil
 	}
@@ -130,7 +130,7 @@ func appArmorProfilesMatch(annotations map[string]string, s *corev1.PodSpec, pat
 		ofPod = s.SecurityContext.AppArmorProfile
 	}
 	var errs field.ErrorList
-	eachContainerAt(s, path, func(c *corev1.Container, path *field.Path) {
+	eachContainerAt(s, path, func(c *corev1.Container, path *place) {
 		profile := ofPod
 		if c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
 			profile = c.SecurityContext.AppArmorProfile
@@ -142,7 +142,7 @@ func appArmorProfilesMatch(annotations map[string]string, s *corev1.PodSpec, pat
 	return errs
 }
 
-func seccompMatches(v string, p *corev1.SeccompProfile, path *field.Path) field.ErrorList {
+func seccompMatches(v string, p *corev1.SeccompProfile, path *place) field.ErrorList {
 	if p == nil {
 		return nil
 	}
@@ -155,13 +155,13 @@ func seccompMatches(v string, p *corev1.SeccompProfile, path *field.Path) field.
 	case corev1.SeccompProfileTypeLocalhost:
 		local, ok := strings.CutPrefix(v, corev1.SeccompLocalhostProfileNamePrefix)
 		if matches = ok; ok && (p.LocalhostProfile == nil || local != *p.LocalhostProfile) {
-			return field.ErrorList{field.Forbidden(path.Child("localhostProfile"), "seccomp profile in annotation and field must match")}
+			return field.ErrorList{forbiddenAt(path.Child("localhostProfile"), "seccomp profile in annotation and field must match")}
 		}
 	}
-	return when(!matches, field.Forbidden(path.Child("type"), "seccomp type in annotation and field must match"))
+	return when(!matches, forbiddenAt(path.Child("type"), "seccomp type in annotation and field must match"))
 }
 
-func appArmorMatches(v string, p *corev1.AppArmorProfile, path *field.Path) field.ErrorList {
+func appArmorMatches(v string, p *corev1.AppArmorProfile, path *place) field.ErrorList {
 	matches := true
 	switch p.Type {
 	case corev1.AppArmorProfileTypeUnconfined:
@@ -171,8 +171,8 @@ func appArmorMatches(v string, p *corev1.AppArmorProfile, path *field.Path) fiel
 	case corev1.AppArmorProfileTypeLocalhost:
 		local, ok := strings.CutPrefix(v, corev1.DeprecatedAppArmorBetaProfileNamePrefix)
 		if matches = ok; ok && (p.LocalhostProfile == nil || local != *p.LocalhostProfile) {
-			return field.ErrorList{field.Forbidden(path.Child("localhostProfile"), "apparmor profile in annotation and field must match")}
+			return field.ErrorList{forbiddenAt(path.Child("localhostProfile"), "apparmor profile in annotation and field must match")}
 		}
 	}
-	return when(!matches, field.Forbidden(path.Child("type"), "apparmor type in annotation and field must match"))
+	return when(!matches, forbiddenAt(path.Child("type"), "apparmor type in annotation and field must match"))
 }

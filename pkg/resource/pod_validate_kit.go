@@ -30,7 +30,7 @@ func when(bad bool, e *field.Error) field.ErrorList {
 }
 
 // given runs check on *p, if there is one.
-func given[T any](p *T, path *field.Path, check func(*T, *field.Path) field.ErrorList) field.ErrorList {
+func given[T any](p *T, path *place, check func(*T, *place) field.ErrorList) field.ErrorList {
 	if p == nil {
 		return nil
 	}
@@ -38,7 +38,7 @@ func given[T any](p *T, path *field.Path, check func(*T, *field.Path) field.Erro
 }
 
 // each runs check on every item of a list.
-func each[T any](items []T, path *field.Path, check func(*T, *field.Path) field.ErrorList) field.ErrorList {
+func each[T any](items []T, path *place, check func(*T, *place) field.ErrorList) field.ErrorList {
 	var all field.ErrorList
 	for i := range items {
 		all = append(all, check(&items[i], path.Index(i))...)
@@ -47,47 +47,47 @@ func each[T any](items []T, path *field.Path, check func(*T, *field.Path) field.
 }
 
 // present wants any text at all.
-func present(s string, path *field.Path) field.ErrorList {
-	return when(s == "", field.Required(path, ""))
+func present(s string, path *place) field.ErrorList {
+	return when(s == "", requiredAt(path, ""))
 }
 
 // oneOf wants one of the known values.
-func oneOf[T ~string](v T, path *field.Path, known ...T) field.ErrorList {
+func oneOf[T ~string](v T, path *place, known ...T) field.ErrorList {
 	for _, k := range known {
 		if v == k {
 			return nil
 		}
 	}
-	return field.ErrorList{field.NotSupported(path, v, known)}
+	return field.ErrorList{notSupportedAt(path, v, known)}
 }
 
 // presentOneOf wants one of the known values, and calls an empty one missing.
-func presentOneOf[T ~string](v T, path *field.Path, known ...T) field.ErrorList {
+func presentOneOf[T ~string](v T, path *place, known ...T) field.ErrorList {
 	if v == "" {
-		return field.ErrorList{field.Required(path, "")}
+		return field.ErrorList{requiredAt(path, "")}
 	}
 	return oneOf(v, path, known...)
 }
 
-func dnsLabel(s string, path *field.Path) field.ErrorList {
+func dnsLabel(s string, path *place) field.ErrorList {
 	return invalid(path, s, validation.IsDNS1123Label(s))
 }
 
-func dnsSubdomain(s string, path *field.Path) field.ErrorList {
+func dnsSubdomain(s string, path *place) field.ErrorList {
 	return invalid(path, s, validation.IsDNS1123Subdomain(s))
 }
 
-func qualifiedName(s string, path *field.Path) field.ErrorList {
+func qualifiedName(s string, path *place) field.ErrorList {
 	return invalid(path, s, validation.IsQualifiedName(s))
 }
 
-func strictIP(s string, path *field.Path) field.ErrorList {
-	return validation.IsValidIPForLegacyField(path, s, true, nil)
+func strictIP(s string, path *place) field.ErrorList {
+	return validation.IsValidIPForLegacyField(path.path(), s, true, nil)
 }
 
 // onlyFields refuses every field of a struct that is set and not among the allowed ones. Naming the allowed ones makes
 // a field that a later version adds refused until somebody has thought about it.
-func onlyFields(value any, detail string, path *field.Path, allowed ...string) field.ErrorList {
+func onlyFields(value any, detail string, path *place, allowed ...string) field.ErrorList {
 	ok := map[string]bool{}
 	for _, name := range allowed {
 		ok[name] = true
@@ -100,7 +100,7 @@ func onlyFields(value any, detail string, path *field.Path, allowed ...string) f
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(name)
-		all = append(all, field.Forbidden(path.Child(string(unicode.ToLower(r))+name[n:]), detail))
+		all = append(all, forbiddenAt(path.Child(string(unicode.ToLower(r))+name[n:]), detail))
 	}
 	return all
 }
@@ -117,41 +117,25 @@ func (t taken) claim(name string) bool {
 	return true
 }
 
-// choice is one of several fields of which a client sets one, such as the sources of a volume.
-type choice struct {
-	name  string
-	set   bool
-	check func() field.ErrorList
+// choices are fields of the struct at path of which a client sets one, such as the sources of a volume. choose goes
+// through them, counts those that are set, and checks them: all, or, if there is a refusal, the first, and refuses the others.
+type choices struct {
+	path    *place
+	refusal string
+	count   int
+	errs    field.ErrorList
 }
 
-// choiceOf is the choice of p, by the name that it has in path.
-func choiceOf[T any](p *T, name string, path *field.Path, check func(*T, *field.Path) field.ErrorList) choice {
-	return choice{name, p != nil, func() field.ErrorList { return check(p, path.Child(name)) }}
-}
-
-// onlyOne checks the first choice that is set, refuses any further, and counts them.
-func onlyOne(all []choice, path *field.Path, refusal string) (errs field.ErrorList, count int) {
-	for _, s := range all {
-		switch {
-		case !s.set:
-			continue
-		case count == 0:
-			errs = append(errs, s.check()...)
-		default:
-			errs = append(errs, field.Forbidden(path.Child(s.name), refusal))
-		}
-		count++
+// choose is one of the choices, by the name that it has in their path.
+func choose[T any](c *choices, p *T, name string, check func(*T, *place) field.ErrorList) {
+	if p == nil {
+		return
 	}
-	return errs, count
-}
-
-// checkSet checks all choices that are set, and counts them.
-func checkSet(all []choice) (errs field.ErrorList, count int) {
-	for _, s := range all {
-		if s.set {
-			count++
-			errs = append(errs, s.check()...)
-		}
+	switch at := c.path.Child(name); {
+	case c.count > 0 && c.refusal != "":
+		c.errs = append(c.errs, forbiddenAt(at, c.refusal))
+	default:
+		c.errs = append(c.errs, check(p, at)...)
 	}
-	return errs, count
+	c.count++
 }

@@ -8,20 +8,22 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // Warnings tell of what is legal and yet hardly meant.
 
 // warnings collects them.
-type warnings []string
+type warnings struct {
+	isPod bool // and not a template
+	all   []string
+}
 
-func (w *warnings) add(path *field.Path, format string, args ...any) {
-	*w = append(*w, path.String()+": "+fmt.Sprintf(format, args...))
+func (w *warnings) add(path *place, format string, args ...any) {
+	w.all = append(w.all, path.String()+": "+fmt.Sprintf(format, args...))
 }
 
 // addIf adds one if it is warranted.
-func (w *warnings) addIf(bad bool, path *field.Path, format string, args ...any) {
+func (w *warnings) addIf(bad bool, path *place, format string, args ...any) {
 	if bad {
 		w.add(path, format, args...)
 	}
@@ -32,19 +34,23 @@ func podWarnings(next, old *corev1.Pod) []string {
 	if old != nil {
 		return nil
 	}
-	w := warnings(nameWarnings(next.Name, "the Pod's hostname"))
-	w.spec(&next.Spec, next.Annotations, nil)
-	return w
+	meta := newPlace("metadata", "annotations")
+	return append(nameWarnings(next.Name, "the Pod's hostname"), locate(newPlace("spec"), func(spec *place) []string {
+		w := warnings{isPod: true}
+		w.spec(&next.Spec, next.Annotations, spec, meta)
+		return w.all
+	})...)
 }
 
-func podTemplateWarnings(t *corev1.PodTemplateSpec, path *field.Path) []string {
-	var w warnings
-	w.spec(&t.Spec, t.Annotations, path)
-	return w
+func podTemplateWarnings(t *corev1.PodTemplateSpec, path *place) []string {
+	return locate(path, func(path *place) []string {
+		var w warnings
+		w.spec(&t.Spec, t.Annotations, path.Child("spec"), path.Child("metadata", "annotations"))
+		return w.all
+	})
 }
 
-func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, path *field.Path) {
-	spec, meta := path.Child("spec"), path.Child("metadata", "annotations")
+func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, spec, meta *place) {
 	w.nodeLabels(s, spec)
 	w.annotations(annotations, meta)
 	w.volumes(s, spec.Child("volumes"))
@@ -53,7 +59,7 @@ func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, path *
 	if s.SecurityContext == nil || s.SecurityContext.SeccompProfile == nil {
 		w.profile(annotations, corev1.SeccompPodAnnotationKey, "non-functional in v1.27+", "seccompProfile", meta)
 	}
-	eachContainerAt(s, spec, func(c *corev1.Container, at *field.Path) {
+	eachContainerAt(s, spec, func(c *corev1.Container, at *place) {
 		w.container(c, at)
 		sc, pod := c.SecurityContext, s.SecurityContext
 		if sc == nil || sc.SeccompProfile == nil {
@@ -61,7 +67,7 @@ func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, path *
 		}
 		// A pod's annotation has become its field by now, so the field does not tell who wrote it.
 		silent := (sc == nil || sc.AppArmorProfile == nil) && (pod == nil || pod.AppArmorProfile == nil)
-		if isPod := path == nil; isPod || silent {
+		if w.isPod || silent {
 			w.profile(annotations, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name, "deprecated since v1.30", "appArmorProfile", meta)
 		}
 	})
@@ -80,7 +86,7 @@ var oldNodeLabels = map[string]string{
 	"beta.kubernetes.io/arch":           `deprecated since v1.14; use "kubernetes.io/arch" instead`,
 }
 
-func (w *warnings) nodeLabels(s *corev1.PodSpec, spec *field.Path) {
+func (w *warnings) nodeLabels(s *corev1.PodSpec, spec *place) {
 	for k := range sorted(s.NodeSelector) {
 		m, old := oldNodeLabels[k]
 		w.addIf(old, spec.Child("nodeSelector").Key(k), "%s", m)
@@ -102,7 +108,7 @@ func (w *warnings) nodeLabels(s *corev1.PodSpec, spec *field.Path) {
 	}
 }
 
-func (w *warnings) nodeTerm(t *corev1.NodeSelectorTerm, path *field.Path) {
+func (w *warnings) nodeTerm(t *corev1.NodeSelectorTerm, path *place) {
 	for i, e := range t.MatchExpressions {
 		at := path.Child("matchExpressions").Index(i)
 		m, old := oldNodeLabels[e.Key]
@@ -115,19 +121,19 @@ func (w *warnings) nodeTerm(t *corev1.NodeSelectorTerm, path *field.Path) {
 	}
 }
 
-func (w *warnings) annotations(annotations map[string]string, meta *field.Path) {
+func (w *warnings) annotations(annotations map[string]string, meta *place) {
 	w.profile(annotations, "scheduler.alpha.kubernetes.io/critical-pod", "non-functional in v1.16+", "priorityClassName", meta)
 	w.profile(annotations, "security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+", "sysctls", meta)
 	w.profile(annotations, "security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+", "sysctls", meta)
 }
 
 // profile warns of an annotation that a field has replaced.
-func (w *warnings) profile(annotations map[string]string, key, since, replacement string, meta *field.Path) {
+func (w *warnings) profile(annotations map[string]string, key, since, replacement string, meta *place) {
 	_, used := annotations[key]
 	w.addIf(used, meta.Key(key), "%s; use the %q field instead", since, replacement)
 }
 
-func (w *warnings) volumes(s *corev1.PodSpec, path *field.Path) {
+func (w *warnings) volumes(s *corev1.PodSpec, path *place) {
 	tokens := taken{}
 	for i, v := range s.Volumes {
 		at := path.Index(i)
@@ -156,7 +162,7 @@ func (w *warnings) volumes(s *corev1.PodSpec, path *field.Path) {
 }
 
 // tokenPaths warns of files that a service account's token would overwrite.
-func (w *warnings) tokenPaths(p *corev1.ProjectedVolumeSource, tokens taken, path *field.Path) {
+func (w *warnings) tokenPaths(p *corev1.ProjectedVolumeSource, tokens taken, path *place) {
 	keys := func(items []corev1.KeyToPath, kind string) {
 		for i, item := range items {
 			w.addIf(tokens[item.Path], path.Child("sources", kind).Index(i), "has duplicated path with ServiceAccountToken %q", item.Path)
@@ -181,7 +187,7 @@ func (w *warnings) tokenPaths(p *corev1.ProjectedVolumeSource, tokens taken, pat
 }
 
 // lists warns of entries that strategic merge would take for one.
-func (w *warnings) lists(s *corev1.PodSpec, spec *field.Path) {
+func (w *warnings) lists(s *corev1.PodSpec, spec *place) {
 	ips, names := taken{}, taken{}
 	for i, h := range s.HostAliases {
 		w.addIf(!ips.claim(h.IP), spec.Child("hostAliases").Index(i).Child("ip"), "duplicate ip %q", h.IP)
@@ -195,14 +201,14 @@ func (w *warnings) lists(s *corev1.PodSpec, spec *field.Path) {
 }
 
 // fractions warns of parts of a byte.
-func (w *warnings) fractions(list corev1.ResourceList, path *field.Path) {
+func (w *warnings) fractions(list corev1.ResourceList, path *place) {
 	for _, name := range []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
 		q := list[name]
 		w.addIf(q.MilliValue()%1000 != 0, path.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
 	}
 }
 
-func (w *warnings) container(c *corev1.Container, path *field.Path) {
+func (w *warnings) container(c *corev1.Container, path *place) {
 	w.fractions(c.Resources.Limits, path.Child("resources", "limits"))
 	w.fractions(c.Resources.Requests, path.Child("resources", "requests"))
 	names := taken{}
@@ -216,14 +222,14 @@ func (w *warnings) container(c *corev1.Container, path *field.Path) {
 
 // namedPort is a port and where it stands.
 type namedPort struct {
-	at   *field.Path
+	at   *place
 	port corev1.ContainerPort
 }
 
 // ports warns of ports that two containers, which share one network, both name.
-func (w *warnings) ports(s *corev1.PodSpec, spec *field.Path) {
+func (w *warnings) ports(s *corev1.PodSpec, spec *place) {
 	seen := map[string][]namedPort{}
-	eachContainerAt(s, spec, func(c *corev1.Container, path *field.Path) {
+	eachContainerAt(s, spec, func(c *corev1.Container, path *place) {
 		for i, p := range c.Ports {
 			at := path.Child("ports").Index(i)
 			w.addIf(p.HostIP != "" && p.HostPort == 0, at, "hostIP set without hostPort: %+v", p)
@@ -248,12 +254,12 @@ func (w *warnings) samePort(p, other namedPort) {
 	}
 }
 
-func (w *warnings) nullSelectors(s *corev1.PodSpec, spec *field.Path) {
+func (w *warnings) nullSelectors(s *corev1.PodSpec, spec *place) {
 	if s.Affinity == nil {
 		return
 	}
-	check := func(must []corev1.PodAffinityTerm, should []corev1.WeightedPodAffinityTerm, path *field.Path) {
-		null := func(l *metav1.LabelSelector, path *field.Path) {
+	check := func(must []corev1.PodAffinityTerm, should []corev1.WeightedPodAffinityTerm, path *place) {
+		null := func(l *metav1.LabelSelector, path *place) {
 			w.addIf(l == nil, path.Child("labelSelector"), "a null labelSelector results in matching no pod")
 		}
 		for i, t := range must {

@@ -13,54 +13,58 @@ import (
 )
 
 // validateWorkloadSelector validates the selector of a kind that makes pods, and returns it if it can select.
-func validateWorkloadSelector(s *metav1.LabelSelector, kind string, path *field.Path) (labels.Selector, field.ErrorList) {
+func validateWorkloadSelector(s *metav1.LabelSelector, kind string, path *place) (labels.Selector, field.ErrorList) {
 	if s == nil {
-		return nil, field.ErrorList{field.Required(path, "")}
+		return nil, field.ErrorList{requiredAt(path, "")}
 	}
-	errs := metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path)
+	errs := metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path.path())
 	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
-		errs = append(errs, field.Invalid(path, s, "empty selector is invalid for "+kind))
+		errs = append(errs, invalidAt(path, s, "empty selector is invalid for "+kind))
 	}
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {
-		return nil, append(errs, field.Invalid(path, s, "invalid label selector"))
+		return nil, append(errs, invalidAt(path, s, "invalid label selector"))
 	}
 	return selector, errs
 }
 
 // validateReplicaTemplate validates the template of a kind whose pods are replicas of each other, for as long as
 // nobody deletes them: they must match its selector, always restart and know no deadline.
-func validateReplicaTemplate(t *corev1.PodTemplateSpec, selector labels.Selector, path *field.Path) field.ErrorList {
+func validateReplicaTemplate(t *corev1.PodTemplateSpec, selector labels.Selector, path *place) field.ErrorList {
 	var errs field.ErrorList
 	if !selector.Empty() && !selector.Matches(labels.Set(t.Labels)) {
-		errs = append(errs, field.Invalid(path.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))
+		errs = append(errs, invalidAt(path.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))
 	}
 	errs = append(errs, validatePodTemplate(t, path)...)
 	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
-		errs = append(errs, field.NotSupported(path.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
+		errs = append(errs, notSupportedAt(path.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
 	}
 	if t.Spec.ActiveDeadlineSeconds != nil {
-		errs = append(errs, field.Forbidden(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in ReplicaSet is not Supported"))
+		errs = append(errs, forbiddenAt(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in ReplicaSet is not Supported"))
 	}
 	return errs
 }
 
 // validatePodTemplate validates what a controller makes pods of.
-func validatePodTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
+func validatePodTemplate(t *corev1.PodTemplateSpec, path *place) field.ErrorList {
+	return locate(path, func(path *place) field.ErrorList { return validateTemplateAt(t, path) })
+}
+
+func validateTemplateAt(t *corev1.PodTemplateSpec, path *place) field.ErrorList {
 	annotations, spec := path.Child("annotations"), path.Child("spec")
 	return join(
-		metavalidation.ValidateLabels(t.Labels, path.Child("labels")),
-		apivalidation.ValidateAnnotations(t.Annotations, annotations),
+		metavalidation.ValidateLabels(t.Labels, path.Child("labels").path()),
+		apivalidation.ValidateAnnotations(t.Annotations, annotations.path()),
 		validatePodAnnotations(t.Annotations, &t.Spec, annotations),
 		validatePodSpec(&t.Spec, nil, spec),
 		seccompProfilesMatch(t.Annotations, &t.Spec, spec),
-		when(len(t.Spec.EphemeralContainers) > 0, field.Forbidden(spec.Child("ephemeralContainers"), "ephemeral containers not allowed in pod template")),
+		when(len(t.Spec.EphemeralContainers) > 0, forbiddenAt(spec.Child("ephemeralContainers"), "ephemeral containers not allowed in pod template")),
 	)
 }
 
 // nonNegative validates a number that counts something.
-func nonNegative(n int64, path *field.Path) field.ErrorList {
-	return apivalidation.ValidateNonnegativeField(n, path)
+func nonNegative(n int64, path *place) field.ErrorList {
+	return apivalidation.ValidateNonnegativeField(n, path.path())
 }
 
 // nameWarnings tell of names that are legal, but not as part of a host name.
@@ -80,5 +84,5 @@ func workloadWarnings(obj Object, created, unchanged bool, t *corev1.PodTemplate
 	if created {
 		all = nameWarnings(obj.GetName(), "Pod names and hostnames")
 	}
-	return append(all, podTemplateWarnings(t, field.NewPath("spec", "template"))...)
+	return append(all, podTemplateWarnings(t, newPlace("spec", "template"))...)
 }

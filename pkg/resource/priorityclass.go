@@ -56,14 +56,14 @@ func validatePriorityClass(p *schedulingv1.PriorityClass) field.ErrorList {
 	errs := validateMeta(p, false, subdomainName)
 	if strings.HasPrefix(p.Name, systemPriorityPrefix) {
 		if wrong := systemPriority(p); wrong != "" {
-			errs = append(errs, field.Forbidden(field.NewPath("metadata", "name"),
+			errs = append(errs, forbiddenAt(newPlace("metadata", "name"),
 				"priority class names with '"+systemPriorityPrefix+"' prefix are reserved for system use only. error: "+wrong))
 		}
 	} else if p.Value > maxUserPriority {
-		errs = append(errs, field.Forbidden(field.NewPath("value"),
+		errs = append(errs, forbiddenAt(newPlace("value"),
 			fmt.Sprintf("maximum allowed value of a user defined priority is %v", maxUserPriority)))
 	}
-	return append(errs, given(p.PreemptionPolicy, field.NewPath("preemptionPolicy"), preemptionPolicy)...)
+	return append(errs, given(p.PreemptionPolicy, newPlace("preemptionPolicy"), preemptionPolicy)...)
 }
 
 // systemPriority says what keeps p from being one of the system's classes.
@@ -80,14 +80,14 @@ func systemPriority(p *schedulingv1.PriorityClass) string {
 	return ""
 }
 
-func preemptionPolicy(p *corev1.PreemptionPolicy, path *field.Path) field.ErrorList {
+func preemptionPolicy(p *corev1.PreemptionPolicy, path *place) field.ErrorList {
 	return presentOneOf(*p, path, corev1.PreemptLowerPriority, corev1.PreemptNever)
 }
 
 func validatePriorityClassUpdate(next, old *schedulingv1.PriorityClass) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		when(next.Value != old.Value, field.Forbidden(field.NewPath("value"), "may not be changed in an update.")),
-		immutable(next.PreemptionPolicy, old.PreemptionPolicy, field.NewPath("preemptionPolicy")),
+		when(next.Value != old.Value, forbiddenAt(newPlace("value"), "may not be changed in an update.")),
+		immutable(next.PreemptionPolicy, old.PreemptionPolicy, newPlace("preemptionPolicy")),
 	)
 }

@@ -6,16 +6,16 @@ import (
 )
 
 func validateReplicaSet(r *appsv1.ReplicaSet) field.ErrorList {
-	return append(validateMeta(r, true, subdomainName), validateReplicaSetSpec(&r.Spec, field.NewPath("spec"))...)
+	return append(validateMeta(r, true, subdomainName), validateReplicaSetSpec(&r.Spec, newPlace("spec"))...)
 }
 
 func validateReplicaSetUpdate(next, old *appsv1.ReplicaSet) field.ErrorList {
-	path := field.NewPath("spec")
+	path := newPlace("spec")
 	errs := append(validateMetaUpdate(next, old), validateReplicaSetSpec(&next.Spec, path)...)
 	return append(errs, immutable(next.Spec.Selector, old.Spec.Selector, path.Child("selector"))...)
 }
 
-func validateReplicaSetSpec(s *appsv1.ReplicaSetSpec, path *field.Path) field.ErrorList {
+func validateReplicaSetSpec(s *appsv1.ReplicaSetSpec, path *place) field.ErrorList {
 	errs := nonNegative(int64(count(s.Replicas)), path.Child("replicas"))
 	errs = append(errs, nonNegative(int64(s.MinReadySeconds), path.Child("minReadySeconds"))...)
 	selector, more := validateWorkloadSelector(s.Selector, "replicaset", path.Child("selector"))
@@ -27,10 +27,10 @@ func validateReplicaSetSpec(s *appsv1.ReplicaSetSpec, path *field.Path) field.Er
 }
 
 func validateReplicaSetStatusUpdate(next, old *appsv1.ReplicaSet) field.ErrorList {
-	return append(validateMetaUpdate(next, old), validateReplicaSetStatus(&next.Status, field.NewPath("status"))...)
+	return append(validateMetaUpdate(next, old), validateReplicaSetStatus(&next.Status, newPlace("status"))...)
 }
 
-func validateReplicaSetStatus(s *appsv1.ReplicaSetStatus, path *field.Path) field.ErrorList {
+func validateReplicaSetStatus(s *appsv1.ReplicaSetStatus, path *place) field.ErrorList {
 	errs := nonNegative(int64(s.Replicas), path.Child("replicas"))
 	errs = append(errs, nonNegative(int64(s.FullyLabeledReplicas), path.Child("fullyLabeledReplicas"))...)
 	errs = append(errs, nonNegative(int64(s.ReadyReplicas), path.Child("readyReplicas"))...)

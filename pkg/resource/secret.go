@@ -47,28 +47,28 @@ func defaultSecret(s *corev1.Secret) {
 
 func validateSecret(s *corev1.Secret) field.ErrorList {
 	errs := validateMeta(s, true, subdomainName)
-	data := field.NewPath("data")
+	data := newPlace("data")
 	size := 0
 	for key, value := range sorted(s.Data) {
 		errs = append(errs, dataKey(key, data.Key(key))...)
 		size += len(value)
 	}
 	if size > corev1.MaxSecretSize {
-		errs = append(errs, field.TooLong(data, "", corev1.MaxSecretSize))
+		errs = append(errs, tooLongAt(data, "", corev1.MaxSecretSize))
 	}
 	return append(errs, validateSecretContent(s, data)...)
 }
 
 // validateSecretContent wants the keys that the secret's type promises.
-func validateSecretContent(s *corev1.Secret, data *field.Path) field.ErrorList {
+func validateSecretContent(s *corev1.Secret, data *place) field.ErrorList {
 	lacks := func(key string) field.ErrorList {
 		_, ok := s.Data[key]
-		return when(!ok, field.Required(data.Key(key), ""))
+		return when(!ok, requiredAt(data.Key(key), ""))
 	}
 	switch s.Type {
 	case corev1.SecretTypeServiceAccountToken:
 		// A controller adds the token, but must be told for whom.
-		account := field.NewPath("metadata", "annotations").Key(corev1.ServiceAccountNameKey)
+		account := newPlace("metadata", "annotations").Key(corev1.ServiceAccountNameKey)
 		return present(s.Annotations[corev1.ServiceAccountNameKey], account)
 	case corev1.SecretTypeDockercfg:
 		return append(lacks(corev1.DockerConfigKey), jsonObject(s, corev1.DockerConfigKey, data)...)
@@ -89,20 +89,20 @@ func validateSecretContent(s *corev1.Secret, data *field.Path) field.ErrorList {
 }
 
 // jsonObject wants the value of a key, if there is one, to be a JSON object. It never repeats the value.
-func jsonObject(s *corev1.Secret, key string, data *field.Path) field.ErrorList {
+func jsonObject(s *corev1.Secret, key string, data *place) field.ErrorList {
 	value, ok := s.Data[key]
 	if !ok {
 		return nil
 	}
 	if err := json.Unmarshal(value, &map[string]any{}); err != nil {
-		return field.ErrorList{field.Invalid(data.Key(key), "<secret contents redacted>", err.Error())}
+		return field.ErrorList{invalidAt(data.Key(key), "<secret contents redacted>", err.Error())}
 	}
 	return nil
 }
 
 func validateSecretUpdate(next, old *corev1.Secret) field.ErrorList {
 	errs := validateMetaUpdate(next, old)
-	errs = append(errs, immutable(next.Type, old.Type, field.NewPath("type"))...)
+	errs = append(errs, immutable(next.Type, old.Type, newPlace("type"))...)
 	if isTrue(old.Immutable) {
 		if !isTrue(next.Immutable) {
 			errs = append(errs, fixedByImmutable("immutable"))

@@ -16,18 +16,18 @@ func validateServiceIPs(s *corev1.Service) field.ErrorList {
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil // has none, which validateOfType sees to
 	}
-	spec := field.NewPath("spec")
+	spec := newPlace("spec")
 	ips := spec.Child("clusterIPs")
 	errs := join(
 		validateFirstIP(s, ips),
 		validateFamilies(s.Spec.IPFamilies, spec.Child("ipFamilies")),
-		given(s.Spec.IPFamilyPolicy, spec.Child("ipFamilyPolicy"), func(p *corev1.IPFamilyPolicy, path *field.Path) field.ErrorList {
+		given(s.Spec.IPFamilyPolicy, spec.Child("ipFamilyPolicy"), func(p *corev1.IPFamilyPolicy, path *place) field.ErrorList {
 			return oneOf(*p, path, corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack, corev1.IPFamilyPolicySingleStack)
 		}),
 	)
 	bad := validateEachIP(s.Spec.ClusterIPs, ips)
 	errs = append(errs, bad...)
-	errs = append(errs, when(len(s.Spec.ClusterIPs) > 2, field.Invalid(ips, s.Spec.ClusterIPs, "may only hold up to 2 values"))...)
+	errs = append(errs, when(len(s.Spec.ClusterIPs) > 2, invalidAt(ips, s.Spec.ClusterIPs, "may only hold up to 2 values"))...)
 	if len(bad) > 0 {
 		return errs // of what is no address, nothing can be said about its family
 	}
@@ -35,54 +35,54 @@ func validateServiceIPs(s *corev1.Service) field.ErrorList {
 }
 
 // validateFirstIP wants clusterIP to be the first of clusterIPs.
-func validateFirstIP(s *corev1.Service, ips *field.Path) field.ErrorList {
+func validateFirstIP(s *corev1.Service, ips *place) field.ErrorList {
 	ip, all := s.Spec.ClusterIP, s.Spec.ClusterIPs
 	switch {
 	case ip == "" && len(all) > 0:
-		return field.ErrorList{field.Invalid(ips, all, "must be empty when `clusterIP` is not specified")}
+		return field.ErrorList{invalidAt(ips, all, "must be empty when `clusterIP` is not specified")}
 	case ip != "" && len(all) == 0:
-		return field.ErrorList{field.Required(ips, "")}
+		return field.ErrorList{requiredAt(ips, "")}
 	case ip != "" && all[0] != ip:
-		return field.ErrorList{field.Invalid(ips, all, "first value must match `clusterIP`")}
+		return field.ErrorList{invalidAt(ips, all, "first value must match `clusterIP`")}
 	}
 	return nil
 }
 
-func validateFamilies(families []corev1.IPFamily, path *field.Path) field.ErrorList {
+func validateFamilies(families []corev1.IPFamily, path *place) field.ErrorList {
 	seen := taken{}
-	return each(families, path, func(f *corev1.IPFamily, path *field.Path) field.ErrorList {
+	return each(families, path, func(f *corev1.IPFamily, path *place) field.ErrorList {
 		return join(
 			oneOf(*f, path, corev1.IPv4Protocol, corev1.IPv6Protocol),
-			when(!seen.claim(string(*f)), field.Duplicate(path, *f)),
+			when(!seen.claim(string(*f)), duplicateAt(path, *f)),
 		)
 	})
 }
 
-func validateEachIP(ips []string, path *field.Path) field.ErrorList {
+func validateEachIP(ips []string, path *place) field.ErrorList {
 	var errs field.ErrorList
 	for i, ip := range ips {
 		if i == 0 && ip == corev1.ClusterIPNone {
-			errs = append(errs, when(len(ips) > 1, field.Invalid(path, ips, "'None' must be the first and only value"))...)
+			errs = append(errs, when(len(ips) > 1, invalidAt(path, ips, "'None' must be the first and only value"))...)
 			continue
 		}
-		errs = append(errs, validation.IsValidIPForLegacyField(path.Index(i), ip, true, nil)...)
+		errs = append(errs, validation.IsValidIPForLegacyField(path.Index(i).path(), ip, true, nil)...)
 	}
 	return errs
 }
 
-func validateDualStack(ips []string, path *field.Path) field.ErrorList {
+func validateDualStack(ips []string, path *place) field.ErrorList {
 	if len(ips) < 2 {
 		return nil
 	}
 	dual, err := netutils.IsDualStackIPStrings(ips)
 	if err != nil {
-		return field.ErrorList{field.InternalError(path, fmt.Errorf("failed to check for dual stack with error:%v", err))}
+		return field.ErrorList{internalErrorAt(path, fmt.Errorf("failed to check for dual stack with error:%v", err))}
 	}
-	return when(!dual, field.Invalid(path, ips, "may specify no more than one IP for each IP family"))
+	return when(!dual, invalidAt(path, ips, "may specify no more than one IP for each IP family"))
 }
 
 // validateIPFamilies wants each address to be of the family that stands at its place.
-func validateIPFamilies(s *corev1.Service, path *field.Path) field.ErrorList {
+func validateIPFamilies(s *corev1.Service, path *place) field.ErrorList {
 	if isHeadless(s) {
 		return nil
 	}
@@ -90,7 +90,7 @@ func validateIPFamilies(s *corev1.Service, path *field.Path) field.ErrorList {
 	for i := range min(len(s.Spec.ClusterIPs), len(s.Spec.IPFamilies)) {
 		ip, family := s.Spec.ClusterIPs[i], s.Spec.IPFamilies[i]
 		if netutils.IsIPv6String(ip) != (family == corev1.IPv6Protocol) {
-			errs = append(errs, field.Invalid(path.Index(i), ip,
+			errs = append(errs, invalidAt(path.Index(i), ip,
 				fmt.Sprintf("expected an %s value as indicated by `ipFamilies[%v]`", family, i)))
 		}
 	}
@@ -114,13 +114,13 @@ func validateIPChange(next, old *corev1.Service) field.ErrorList {
 }
 
 func clusterIPChange(next, old *corev1.Service) field.ErrorList {
-	n, o, path := next.Spec.ClusterIPs, old.Spec.ClusterIPs, field.NewPath("spec", "clusterIPs")
+	n, o, path := next.Spec.ClusterIPs, old.Spec.ClusterIPs, newPlace("spec", "clusterIPs")
 	var errs field.ErrorList
 	if len(n) == 0 && len(o) > 0 {
-		return field.ErrorList{field.Invalid(path.Index(0), n, "primary clusterIP can not be unset")}
+		return field.ErrorList{invalidAt(path.Index(0), n, "primary clusterIP can not be unset")}
 	}
 	for i := range changeable(len(n), len(o)) {
-		errs = append(errs, when(n[i] != o[i], field.Invalid(path.Index(i), n, "may not change once set"))...)
+		errs = append(errs, when(n[i] != o[i], invalidAt(path.Index(i), n, "may not change once set"))...)
 	}
 	if len(n) == 1 && len(o) > 1 {
 		errs = append(errs, releasedSecond(next, "secondary clusterIP")...)
@@ -129,12 +129,12 @@ func clusterIPChange(next, old *corev1.Service) field.ErrorList {
 }
 
 func familyChange(next, old *corev1.Service) field.ErrorList {
-	n, o, path := next.Spec.IPFamilies, old.Spec.IPFamilies, field.NewPath("spec", "ipFamilies").Index(0)
+	n, o, path := next.Spec.IPFamilies, old.Spec.IPFamilies, newPlace("spec", "ipFamilies").Index(0)
 	var errs field.ErrorList
 	errs = append(errs, when(len(n) < len(o) && len(next.Spec.ClusterIPs) == 0,
-		field.Invalid(path, n, "primary ipFamily can not be unset"))...)
+		invalidAt(path, n, "primary ipFamily can not be unset"))...)
 	for i := range changeable(len(n), len(o)) {
-		errs = append(errs, when(n[i] != o[i], field.Invalid(path, n, "may not change once set"))...)
+		errs = append(errs, when(n[i] != o[i], invalidAt(path, n, "may not change once set"))...)
 	}
 	if len(n) == 1 && len(o) > 1 {
 		errs = append(errs, releasedSecond(next, "secondary ipFamily")...)
@@ -153,6 +153,6 @@ func changeable(next, old int) int {
 // releasedSecond wants whoever gives up the second address to say so.
 func releasedSecond(s *corev1.Service, what string) field.ErrorList {
 	policy := s.Spec.IPFamilyPolicy
-	return when(policy == nil || *policy != corev1.IPFamilyPolicySingleStack, field.Invalid(
-		field.NewPath("spec", "ipFamilyPolicy"), policy, "must be set to 'SingleStack' when releasing the "+what))
+	return when(policy == nil || *policy != corev1.IPFamilyPolicySingleStack, invalidAt(
+		newPlace("spec", "ipFamilyPolicy"), policy, "must be set to 'SingleStack' when releasing the "+what))
 }

@@ -5,18 +5,17 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // serviceWarnings warns of what is deprecated, of addresses that are written unusually, and of what is ignored.
 func serviceWarnings(s, _ *corev1.Service) []string {
 	warnings := deprecatedOfService(s)
 	for path, ip := range serviceAddresses(s) {
-		warnings = append(warnings, validation.GetWarningsForIP(path, ip)...)
+		warnings = append(warnings, validation.GetWarningsForIP(path.path(), ip)...)
 	}
-	ranges := field.NewPath("spec", "loadBalancerSourceRanges")
+	ranges := newPlace("spec", "loadBalancerSourceRanges")
 	for i, r := range s.Spec.LoadBalancerSourceRanges {
-		warnings = append(warnings, validation.GetWarningsForCIDR(ranges.Index(i), r)...)
+		warnings = append(warnings, validation.GetWarningsForCIDR(ranges.Index(i).path(), r)...)
 	}
 	return append(warnings, ignoredOfService(s)...)
 }
@@ -38,9 +37,9 @@ func deprecatedOfService(s *corev1.Service) []string {
 }
 
 // serviceAddresses iterates over the addresses that people write into a Service.
-func serviceAddresses(s *corev1.Service) func(yield func(*field.Path, string) bool) {
-	spec := field.NewPath("spec")
-	return func(yield func(*field.Path, string) bool) {
+func serviceAddresses(s *corev1.Service) func(yield func(*place, string) bool) {
+	spec := newPlace("spec")
+	return func(yield func(*place, string) bool) {
 		for i, ip := range s.Spec.ClusterIPs {
 			if ip != corev1.ClusterIPNone && needsClusterIP(s) && !yield(spec.Child("clusterIPs").Index(i), ip) {
 				return

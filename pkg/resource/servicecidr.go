@@ -35,21 +35,21 @@ func serviceCIDRs() *Row {
 
 func validateServiceCIDR(c *networkingv1.ServiceCIDR) field.ErrorList {
 	errs := validateMeta(c, false, subdomainName)
-	path := field.NewPath("spec", "cidrs")
+	path := newPlace("spec", "cidrs")
 	switch len(c.Spec.CIDRs) {
 	case 0:
-		return append(errs, field.Required(path, "at least one CIDR required"))
+		return append(errs, requiredAt(path, "at least one CIDR required"))
 	case 1:
 	case 2:
 		if dual, err := netutils.IsDualStackCIDRStrings(c.Spec.CIDRs); err != nil || !dual {
-			return append(errs, field.Invalid(path, c.Spec,
+			return append(errs, invalidAt(path, c.Spec,
 				"may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))
 		}
 	default:
-		return append(errs, field.Invalid(path, c.Spec, "may only hold up to 2 values"))
+		return append(errs, invalidAt(path, c.Spec, "may only hold up to 2 values"))
 	}
 	for i, cidr := range c.Spec.CIDRs {
-		errs = append(errs, validation.IsValidCIDR(path.Index(i), cidr)...)
+		errs = append(errs, validation.IsValidCIDR(path.Index(i).path(), cidr)...)
 	}
 	return errs
 }
@@ -57,6 +57,6 @@ func validateServiceCIDR(c *networkingv1.ServiceCIDR) field.ErrorList {
 func validateServiceCIDRUpdate(next, old *networkingv1.ServiceCIDR) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		immutable(next.Spec.CIDRs, old.Spec.CIDRs, field.NewPath("spec", "cidrs")),
+		immutable(next.Spec.CIDRs, old.Spec.CIDRs, newPlace("spec", "cidrs")),
 	)
 }

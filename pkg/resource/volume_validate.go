@@ -9,7 +9,7 @@ import (
 )
 
 // validateVolumes validates the volumes, and notes the valid ones for the mounts to refer to.
-func (c *podCheck) validateVolumes(path *field.Path) field.ErrorList {
+func (c *podCheck) validateVolumes(path *place) field.ErrorList {
 	var all field.ErrorList
 	names, made := taken{}, c.claimsMade()
 	for i := range c.spec.Volumes {
@@ -18,14 +18,14 @@ func (c *podCheck) validateVolumes(path *field.Path) field.ErrorList {
 		if v.Name != "" {
 			errs = append(errs, dnsLabel(v.Name, path.Child("name"))...)
 		}
-		errs = append(errs, when(names[v.Name], field.Duplicate(path.Child("name"), v.Name))...)
+		errs = append(errs, when(names[v.Name], duplicateAt(path.Child("name"), v.Name))...)
 		if len(errs) == 0 {
 			names.claim(v.Name)
 			c.volumes[v.Name] = &v.VolumeSource
 		}
 		all = append(all, errs...)
 		if p := v.PersistentVolumeClaim; p != nil && made[p.ClaimName] {
-			all = append(all, field.Invalid(path.Child("persistentVolumeClaim", "claimName"), p.ClaimName,
+			all = append(all, invalidAt(path.Child("persistentVolumeClaim", "claimName"), p.ClaimName,
 				"must not reference a PVC that gets created for an ephemeral volume"))
 		}
 	}
@@ -44,41 +44,40 @@ func (c *podCheck) claimsMade() taken {
 }
 
 // volumeSource wants exactly one source.
-func (c *podCheck) volumeSource(v *corev1.Volume, path *field.Path) field.ErrorList {
-	all := append(c.commonSources(v, path), rareSources(v, path)...)
-	errs, count := onlyOne(all, path, "may not specify more than 1 volume type")
-	return append(errs, when(count == 0, field.Required(path, "must specify a volume type"))...)
+func (c *podCheck) volumeSource(v *corev1.Volume, path *place) field.ErrorList {
+	all := choices{path: path, refusal: "may not specify more than 1 volume type"}
+	c.commonSources(&all, v)
+	rareSources(&all, v)
+	return append(all.errs, when(all.count == 0, requiredAt(path, "must specify a volume type"))...)
 }
 
 // commonSources are those that every cluster has.
-func (c *podCheck) commonSources(v *corev1.Volume, path *field.Path) []choice {
+func (c *podCheck) commonSources(all *choices, v *corev1.Volume) {
 	s := &v.VolumeSource
-	return []choice{
-		choiceOf(s.EmptyDir, "emptyDir", path, emptyDirVolume),
-		choiceOf(s.HostPath, "hostPath", path, hostPathVolume),
-		choiceOf(s.GitRepo, "gitRepo", path, gitRepoVolume),
-		choiceOf(s.Secret, "secret", path, secretVolume),
-		choiceOf(s.NFS, "nfs", path, nfsVolume),
-		choiceOf(s.PersistentVolumeClaim, "persistentVolumeClaim", path, claimVolume),
-		choiceOf(s.DownwardAPI, "downwardAPI", path, downwardVolume),
-		choiceOf(s.ConfigMap, "configMap", path, configMapVolume),
-		choiceOf(s.Projected, "projected", path, projectedVolume),
-		choiceOf(s.CSI, "csi", path, csiVolume),
-		choiceOf(s.Ephemeral, "ephemeral", path, func(e *corev1.EphemeralVolumeSource, at *field.Path) field.ErrorList {
-			return join(ephemeralVolume(e, at), c.ephemeralName(v.Name, path.Child("name")))
-		}),
-		choiceOf(s.Image, "image", path, c.imageVolume),
-	}
+	choose(all, s.EmptyDir, "emptyDir", emptyDirVolume)
+	choose(all, s.HostPath, "hostPath", hostPathVolume)
+	choose(all, s.GitRepo, "gitRepo", gitRepoVolume)
+	choose(all, s.Secret, "secret", secretVolume)
+	choose(all, s.NFS, "nfs", nfsVolume)
+	choose(all, s.PersistentVolumeClaim, "persistentVolumeClaim", claimVolume)
+	choose(all, s.DownwardAPI, "downwardAPI", downwardVolume)
+	choose(all, s.ConfigMap, "configMap", configMapVolume)
+	choose(all, s.Projected, "projected", projectedVolume)
+	choose(all, s.CSI, "csi", csiVolume)
+	choose(all, s.Ephemeral, "ephemeral", func(e *corev1.EphemeralVolumeSource, at *place) field.ErrorList {
+		return join(ephemeralVolume(e, at), c.ephemeralName(v.Name, all.path.Child("name")))
+	})
+	choose(all, s.Image, "image", c.imageVolume)
 }
 
-func emptyDirVolume(e *corev1.EmptyDirVolumeSource, path *field.Path) field.ErrorList {
+func emptyDirVolume(e *corev1.EmptyDirVolumeSource, path *place) field.ErrorList {
 	negative := e.SizeLimit != nil && e.SizeLimit.Cmp(resource.Quantity{}) < 0
-	return when(negative, field.Forbidden(path.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity"))
+	return when(negative, forbiddenAt(path.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity"))
 }
 
-func hostPathVolume(h *corev1.HostPathVolumeSource, path *field.Path) field.ErrorList {
+func hostPathVolume(h *corev1.HostPathVolumeSource, path *place) field.ErrorList {
 	if h.Path == "" {
-		return field.ErrorList{field.Required(path.Child("path"), "")}
+		return field.ErrorList{requiredAt(path.Child("path"), "")}
 	}
 	errs := noBacksteps(h.Path, path.Child("path"))
 	if h.Type != nil {
@@ -89,31 +88,31 @@ func hostPathVolume(h *corev1.HostPathVolumeSource, path *field.Path) field.Erro
 	return errs
 }
 
-func gitRepoVolume(g *corev1.GitRepoVolumeSource, path *field.Path) field.ErrorList {
+func gitRepoVolume(g *corev1.GitRepoVolumeSource, path *place) field.ErrorList {
 	return join(present(g.Repository, path.Child("repository")), descendingPath(g.Directory, path.Child("directory")))
 }
 
-func claimVolume(p *corev1.PersistentVolumeClaimVolumeSource, path *field.Path) field.ErrorList {
+func claimVolume(p *corev1.PersistentVolumeClaimVolumeSource, path *place) field.ErrorList {
 	return present(p.ClaimName, path.Child("claimName"))
 }
 
 // imageVolume lets a template leave the reference to whoever completes its pods.
-func (c *podCheck) imageVolume(i *corev1.ImageVolumeSource, path *field.Path) field.ErrorList {
+func (c *podCheck) imageVolume(i *corev1.ImageVolumeSource, path *place) field.ErrorList {
 	return join(
-		when(c.isPod && i.Reference == "", field.Required(path.Child("reference"), "")),
+		when(c.isPod && i.Reference == "", requiredAt(path.Child("reference"), "")),
 		pullPolicy(i.PullPolicy, path.Child("pullPolicy")),
 	)
 }
 
 // ephemeralName wants the claim that is made for the volume to get a valid name.
-func (c *podCheck) ephemeralName(volume string, path *field.Path) field.ErrorList {
+func (c *podCheck) ephemeralName(volume string, path *place) field.ErrorList {
 	if c.podName == "" || volume == "" {
 		return nil
 	}
 	claim := c.podName + "-" + volume
 	var all field.ErrorList
 	for _, m := range subdomainName(claim, false) {
-		all = append(all, field.Invalid(path, volume, fmt.Sprintf("PVC name %q: %v", claim, m)))
+		all = append(all, invalidAt(path, volume, fmt.Sprintf("PVC name %q: %v", claim, m)))
 	}
 	return all
 }

@@ -12,33 +12,33 @@ import (
 
 // The volumes whose files the kubelet writes: their paths must stay inside the volume, and none be written twice.
 
-func fileMode(mode *int32, path *field.Path) field.ErrorList {
-	return given(mode, path, func(m *int32, path *field.Path) field.ErrorList {
-		return when(*m < 0 || *m > 0o777, field.Invalid(path, *m, "must be a number between 0 and 0777 (octal), both inclusive"))
+func fileMode(mode *int32, path *place) field.ErrorList {
+	return given(mode, path, func(m *int32, path *place) field.ErrorList {
+		return when(*m < 0 || *m > 0o777, invalidAt(path, *m, "must be a number between 0 and 0777 (octal), both inclusive"))
 	})
 }
 
-func noBacksteps(p string, at *field.Path) field.ErrorList {
+func noBacksteps(p string, at *place) field.ErrorList {
 	for part := range strings.SplitSeq(p, "/") {
 		if part == ".." {
-			return field.ErrorList{field.Invalid(at, p, "must not contain '..'")}
+			return field.ErrorList{invalidAt(at, p, "must not contain '..'")}
 		}
 	}
 	return nil
 }
 
 // descendingPath wants a path that leads down from where it starts.
-func descendingPath(p string, at *field.Path) field.ErrorList {
-	return join(when(path.IsAbs(p), field.Invalid(at, p, "must be a relative path")), noBacksteps(p, at))
+func descendingPath(p string, at *place) field.ErrorList {
+	return join(when(path.IsAbs(p), invalidAt(at, p, "must be a relative path")), noBacksteps(p, at))
 }
 
 // filePath wants one that does not begin with "..": such names are the kubelet's, for its atomic writes.
-func filePath(p string, at *field.Path) field.ErrorList {
+func filePath(p string, at *place) field.ErrorList {
 	reserved := strings.HasPrefix(p, "..") && !strings.HasPrefix(p, "../")
-	return join(descendingPath(p, at), when(reserved, field.Invalid(at, p, "must not start with '..'")))
+	return join(descendingPath(p, at), when(reserved, invalidAt(at, p, "must not start with '..'")))
 }
 
-func keyToPath(k *corev1.KeyToPath, at *field.Path) field.ErrorList {
+func keyToPath(k *corev1.KeyToPath, at *place) field.ErrorList {
 	return join(
 		present(k.Key, at.Child("key")),
 		present(k.Path, at.Child("path")),
@@ -47,7 +47,7 @@ func keyToPath(k *corev1.KeyToPath, at *field.Path) field.ErrorList {
 	)
 }
 
-func secretVolume(s *corev1.SecretVolumeSource, at *field.Path) field.ErrorList {
+func secretVolume(s *corev1.SecretVolumeSource, at *place) field.ErrorList {
 	return join(
 		present(s.SecretName, at.Child("secretName")),
 		fileMode(s.DefaultMode, at.Child("defaultMode")),
@@ -55,7 +55,7 @@ func secretVolume(s *corev1.SecretVolumeSource, at *field.Path) field.ErrorList 
 	)
 }
 
-func configMapVolume(c *corev1.ConfigMapVolumeSource, at *field.Path) field.ErrorList {
+func configMapVolume(c *corev1.ConfigMapVolumeSource, at *place) field.ErrorList {
 	return join(
 		present(c.Name, at.Child("name")),
 		fileMode(c.DefaultMode, at.Child("defaultMode")),
@@ -63,7 +63,7 @@ func configMapVolume(c *corev1.ConfigMapVolumeSource, at *field.Path) field.Erro
 	)
 }
 
-func downwardVolume(d *corev1.DownwardAPIVolumeSource, at *field.Path) field.ErrorList {
+func downwardVolume(d *corev1.DownwardAPIVolumeSource, at *place) field.ErrorList {
 	errs := fileMode(d.DefaultMode, at.Child("defaultMode"))
 	for i := range d.Items {
 		errs = append(errs, downwardFile(&d.Items[i], at)...)
@@ -71,21 +71,21 @@ func downwardVolume(d *corev1.DownwardAPIVolumeSource, at *field.Path) field.Err
 	return errs
 }
 
-func downwardFile(f *corev1.DownwardAPIVolumeFile, at *field.Path) field.ErrorList {
+func downwardFile(f *corev1.DownwardAPIVolumeFile, at *place) field.ErrorList {
 	errs := join(present(f.Path, at.Child("path")), filePath(f.Path, at.Child("path")))
 	switch {
 	case f.FieldRef != nil:
 		errs = append(errs, fieldRef(f.FieldRef, volumeFieldPaths, at.Child("fieldRef"))...)
-		errs = append(errs, when(f.ResourceFieldRef != nil, field.Invalid(at, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously"))...)
+		errs = append(errs, when(f.ResourceFieldRef != nil, invalidAt(at, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously"))...)
 	case f.ResourceFieldRef != nil:
 		errs = append(errs, resourceFieldRef(f.ResourceFieldRef, true, at.Child("resourceFieldRef"))...)
 	default:
-		errs = append(errs, field.Required(at, "one of fieldRef and resourceFieldRef is required"))
+		errs = append(errs, requiredAt(at, "one of fieldRef and resourceFieldRef is required"))
 	}
 	return append(errs, fileMode(f.Mode, at.Child("mode"))...)
 }
 
-func projectedVolume(p *corev1.ProjectedVolumeSource, at *field.Path) field.ErrorList {
+func projectedVolume(p *corev1.ProjectedVolumeSource, at *place) field.ErrorList {
 	errs := fileMode(p.DefaultMode, at.Child("defaultMode"))
 	paths := projectedPaths{at: at, seen: taken{}}
 	for i := range p.Sources {
@@ -96,7 +96,7 @@ func projectedVolume(p *corev1.ProjectedVolumeSource, at *field.Path) field.Erro
 
 // projectedPaths finds files that two sources of one volume would write.
 type projectedPaths struct {
-	at   *field.Path
+	at   *place
 	seen taken
 }
 
@@ -105,27 +105,25 @@ func (p *projectedPaths) add(file, value string) field.ErrorList {
 	if file == "" {
 		return nil
 	}
-	return when(!p.seen.claim(file), field.Invalid(p.at, value, "conflicting duplicate paths"))
+	return when(!p.seen.claim(file), invalidAt(p.at, value, "conflicting duplicate paths"))
 }
 
-func (p *projectedPaths) source(s *corev1.VolumeProjection, at *field.Path) field.ErrorList {
-	all := []choice{
-		choiceOf(s.Secret, "secret", at, func(s *corev1.SecretProjection, at *field.Path) field.ErrorList {
-			return p.keys(s.Name, s.Items, at)
-		}),
-		choiceOf(s.ConfigMap, "configMap", at, func(c *corev1.ConfigMapProjection, at *field.Path) field.ErrorList {
-			return p.keys(c.Name, c.Items, at)
-		}),
-		choiceOf(s.DownwardAPI, "downwardAPI", at, p.downward),
-		choiceOf(s.ServiceAccountToken, "serviceAccountToken", at, p.token),
-		choiceOf(s.ClusterTrustBundle, "clusterTrustBundle", at, p.trustBundle),
-		choiceOf(s.PodCertificate, "podCertificate", at, p.certificate),
-	}
-	errs, count := checkSet(all)
-	return append(errs, when(count > 1, field.Forbidden(at, "may not specify more than 1 volume type per source"))...)
+func (p *projectedPaths) source(s *corev1.VolumeProjection, at *place) field.ErrorList {
+	all := choices{path: at}
+	choose(&all, s.Secret, "secret", func(s *corev1.SecretProjection, at *place) field.ErrorList {
+		return p.keys(s.Name, s.Items, at)
+	})
+	choose(&all, s.ConfigMap, "configMap", func(c *corev1.ConfigMapProjection, at *place) field.ErrorList {
+		return p.keys(c.Name, c.Items, at)
+	})
+	choose(&all, s.DownwardAPI, "downwardAPI", p.downward)
+	choose(&all, s.ServiceAccountToken, "serviceAccountToken", p.token)
+	choose(&all, s.ClusterTrustBundle, "clusterTrustBundle", p.trustBundle)
+	choose(&all, s.PodCertificate, "podCertificate", p.certificate)
+	return append(all.errs, when(all.count > 1, forbiddenAt(at, "may not specify more than 1 volume type per source"))...)
 }
 
-func (p *projectedPaths) keys(name string, items []corev1.KeyToPath, at *field.Path) field.ErrorList {
+func (p *projectedPaths) keys(name string, items []corev1.KeyToPath, at *place) field.ErrorList {
 	errs := present(name, at.Child("name"))
 	for i := range items {
 		errs = append(errs, keyToPath(&items[i], at.Child("items").Index(i))...)
@@ -134,7 +132,7 @@ func (p *projectedPaths) keys(name string, items []corev1.KeyToPath, at *field.P
 	return errs
 }
 
-func (p *projectedPaths) downward(d *corev1.DownwardAPIProjection, at *field.Path) field.ErrorList {
+func (p *projectedPaths) downward(d *corev1.DownwardAPIProjection, at *place) field.ErrorList {
 	var errs field.ErrorList
 	for i := range d.Items {
 		errs = append(errs, downwardFile(&d.Items[i], at)...)
@@ -143,71 +141,71 @@ func (p *projectedPaths) downward(d *corev1.DownwardAPIProjection, at *field.Pat
 	return errs
 }
 
-func (p *projectedPaths) token(t *corev1.ServiceAccountTokenProjection, at *field.Path) field.ErrorList {
+func (p *projectedPaths) token(t *corev1.ServiceAccountTokenProjection, at *place) field.ErrorList {
 	var errs field.ErrorList
 	if s := t.ExpirationSeconds; s != nil {
 		errs = join(
-			when(*s < 10*60, field.Invalid(at.Child("expirationSeconds"), *s, "may not specify a duration less than 10 minutes")),
-			when(*s > 1<<32, field.Invalid(at.Child("expirationSeconds"), *s, "may not specify a duration larger than 2^32 seconds")),
+			when(*s < 10*60, invalidAt(at.Child("expirationSeconds"), *s, "may not specify a duration less than 10 minutes")),
+			when(*s > 1<<32, invalidAt(at.Child("expirationSeconds"), *s, "may not specify a duration larger than 2^32 seconds")),
 		)
 	}
 	if t.Path == "" {
-		return append(errs, field.Required(p.at.Child("path"), ""))
+		return append(errs, requiredAt(p.at.Child("path"), ""))
 	}
 	return append(errs, filePath(t.Path, p.at.Child("path"))...)
 }
 
-func (p *projectedPaths) trustBundle(b *corev1.ClusterTrustBundleProjection, at *field.Path) field.ErrorList {
+func (p *projectedPaths) trustBundle(b *corev1.ClusterTrustBundleProjection, at *place) field.ErrorList {
 	var errs field.ErrorList
 	switch {
 	case b.Name != nil && b.SignerName != nil:
-		errs = field.ErrorList{field.Invalid(at, b, "only one of name and signerName may be used")}
+		errs = field.ErrorList{invalidAt(at, b, "only one of name and signerName may be used")}
 	case b.Name != nil:
 		errs = join(
-			when(*b.Name == "", field.Required(at.Child("name"), "must be a valid object name")),
+			when(*b.Name == "", requiredAt(at.Child("name"), "must be a valid object name")),
 			bundleName(*b.Name, at.Child("name")),
-			when(b.LabelSelector != nil, field.Invalid(at.Child("labelSelector"), b.LabelSelector, "labelSelector must be unset if name is specified")),
+			when(b.LabelSelector != nil, invalidAt(at.Child("labelSelector"), b.LabelSelector, "labelSelector must be unset if name is specified")),
 		)
 	case b.SignerName != nil:
 		errs = join(
-			when(*b.SignerName == "", field.Required(at.Child("signerName"), "must be a valid signer name")),
+			when(*b.SignerName == "", requiredAt(at.Child("signerName"), "must be a valid signer name")),
 			signerName(*b.SignerName, at.Child("signerName")),
-			metavalidation.ValidateLabelSelector(b.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, at.Child("labelSelector")),
+			metavalidation.ValidateLabelSelector(b.LabelSelector, metavalidation.LabelSelectorValidationOptions{}, at.Child("labelSelector").path()),
 		)
 	default:
-		errs = field.ErrorList{field.Required(at, "either name or signerName must be specified")}
+		errs = field.ErrorList{requiredAt(at, "either name or signerName must be specified")}
 	}
 	return join(errs, present(b.Path, at.Child("path")), filePath(b.Path, at.Child("path")), p.add(b.Path, b.Path))
 }
 
 // bundleName wants SIGNER:DOMAIN:NAME for a bundle with a signer, and a subdomain for one without.
-func bundleName(name string, at *field.Path) field.ErrorList {
+func bundleName(name string, at *place) field.ErrorList {
 	last := name[strings.LastIndex(name, ":")+1:]
 	var errs field.ErrorList
 	for _, m := range subdomainName(last, false) {
-		errs = append(errs, field.Invalid(at, name, fmt.Sprintf("not a valid clustertrustbundlename: %v", m)))
+		errs = append(errs, invalidAt(at, name, fmt.Sprintf("not a valid clustertrustbundlename: %v", m)))
 	}
 	return errs
 }
 
 // signerName wants DOMAIN/PATH.
-func signerName(name string, at *field.Path) field.ErrorList {
+func signerName(name string, at *place) field.ErrorList {
 	if name == "" {
-		return field.ErrorList{field.Required(at, "")}
+		return field.ErrorList{requiredAt(at, "")}
 	}
 	domain, rest, ok := strings.Cut(name, "/")
 	if !ok || strings.Contains(rest, "/") {
-		return field.ErrorList{field.Invalid(at, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")}
+		return field.ErrorList{invalidAt(at, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")}
 	}
 	return join(dnsSubdomain(domain, at), present(rest, at))
 }
 
-func (p *projectedPaths) certificate(c *corev1.PodCertificateProjection, at *field.Path) field.ErrorList {
+func (p *projectedPaths) certificate(c *corev1.PodCertificateProjection, at *place) field.ErrorList {
 	errs := join(signerName(c.SignerName, at.Child("signerName")), oneOf(c.KeyType, at.Child("keyType"),
 		"RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"))
 	if s := c.MaxExpirationSeconds; s != nil {
-		errs = append(errs, when(*s < 3600, field.Invalid(at.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be >= 3600"))...)
-		errs = append(errs, when(*s > 7862400, field.Invalid(at.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be <= 7862400"))...)
+		errs = append(errs, when(*s < 3600, invalidAt(at.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be >= 3600"))...)
+		errs = append(errs, when(*s > 7862400, invalidAt(at.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be <= 7862400"))...)
 	}
 	files := []struct{ name, path string }{
 		{"credentialBundlePath", c.CredentialBundlePath}, {"keyPath", c.KeyPath}, {"certificateChainPath", c.CertificateChainPath},
@@ -219,5 +217,5 @@ func (p *projectedPaths) certificate(c *corev1.PodCertificateProjection, at *fie
 			errs = join(errs, filePath(f.path, at.Child(f.name)), p.add(f.path, f.path))
 		}
 	}
-	return append(errs, when(none, field.Required(at, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath"))...)
+	return append(errs, when(none, requiredAt(at, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath"))...)
 }
