@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"bonsai/pkg/cluster"
 	"bonsai/pkg/machine"
@@ -60,7 +59,7 @@ func down(ctx context.Context, dir machine.Dir, purge, prove bool) error {
 	if err := cleanup(ctx, dir, steps); err != nil {
 		return err
 	}
-	_ = pki.UnmergeKubeconfig(clientcmd.NewDefaultPathOptions().GetDefaultFilename(), contextName)
+	_ = pki.UnmergeKubeconfig(userKubeconfig(), contextName)
 	if prove {
 		if err := proveClean(ctx, dir, steps); err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"os/user"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -122,11 +124,21 @@ func (o *upOptions) mergeKubeconfig(dir machine.Dir) string {
 	if o.noMerge {
 		return ""
 	}
-	own := clientcmd.NewDefaultPathOptions().GetDefaultFilename()
-	if err := pki.MergeKubeconfig(own, contextName, dir.Join("kubeconfig")); err != nil {
+	if err := pki.MergeKubeconfig(userKubeconfig(), contextName, dir.Join("kubeconfig")); err != nil {
 		return fmt.Sprintf(" Your kubeconfig was left alone (%v).", err)
 	}
 	return fmt.Sprintf(" kubectl's context is now %q.", contextName)
+}
+
+// userKubeconfig is the kubeconfig of the person at the keyboard: KUBECONFIG, or the one in their home, which under sudo
+// is not root's.
+func userKubeconfig() string {
+	if os.Getenv(clientcmd.RecommendedConfigPathEnvVar) == "" {
+		if u, err := user.LookupId(os.Getenv("SUDO_UID")); err == nil {
+			return filepath.Join(u.HomeDir, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)
+		}
+	}
+	return clientcmd.NewDefaultPathOptions().GetDefaultFilename()
 }
 
 // kubectlFor is how people call kubectl for this cluster.

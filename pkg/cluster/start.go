@@ -21,7 +21,10 @@ func (c *Config) certificates(n node) (p *pki.PKI, err error) {
 		if err != nil {
 			return "", err
 		}
-		return strings.Join(p.Done, "; "), nil
+		if len(p.Done) > 1 {
+			return fmt.Sprintf("%d made or renewed", len(p.Done)), nil
+		}
+		return strings.Join(p.Done, ""), nil
 	})
 	return p, err
 }
