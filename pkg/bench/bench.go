@@ -53,7 +53,7 @@ type Config struct {
 	Only []string
 	// Quick takes fewer and smaller samples: enough to see whether something is broken.
 	Quick bool
-	// ProfileDir is where CPU profiles of the API server under load are put; empty takes none.
+	// ProfileDir is where profiles of the API server under load are put, of its processor time and its heap; empty takes none.
 	ProfileDir string
 	// Progress is told what is being done.
 	Progress func(string)

@@ -48,65 +48,77 @@ type creating struct {
 	round      int
 }
 
+// tally is what creates, or what stands for them, came to over all turns.
+type tally struct {
+	waits []time.Duration
+	cpu   time.Duration // of the server
+}
+
+// each is the server's processor time for one, in milliseconds: unlike a rate, a busy machine hardly distorts it.
+func (t *tally) each() float64 { return milliseconds(t.cpu) / float64(max(1, len(t.waits))) }
+
+// measured drives do and adds what it came to; it returns the rate.
+func (t *tally) measured(ctx context.Context, s *server, writers int, span time.Duration, do func(context.Context, int) error) (float64, error) {
+	before, err := usageOf(s.pid())
+	if err != nil {
+		return 0, err
+	}
+	l, err := drive(ctx, writers, lasting(span), do)
+	if err != nil {
+		return 0, err
+	}
+	after, err := usageOf(s.pid())
+	t.cpu += after.cpu - before.cpu
+	t.waits = append(t.waits, l.waits...)
+	return l.rate(), err
+}
+
 func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
-	each := time.Duration(c.scaled(2000, 500)) * time.Millisecond
+	span := time.Duration(c.scaled(2000, 500)) * time.Millisecond
 	times := c.scaled(5, 2)
 	path := fmt.Sprintf("/echo?size=%d", c.size)
-	var waits []time.Duration
+	var made, echoed tally
 	var disk []float64
-	var cpu time.Duration
-	stop := c.profile(ctx, c.api, fmt.Sprintf("create-%d", writers), each*time.Duration(2*times))
-	defer stop()
+	wait := c.profile(ctx, c.api, fmt.Sprintf("create-%d", writers), span*time.Duration(2*times))
+	defer wait()
 	got, err := compare(ctx, times, func(ctx context.Context) (float64, error) {
 		c.round++
 		c.progress("create ×%d: %d of %d", writers, len(disk)+1, times)
-		before, err := usageOf(c.api.pid())
-		if err != nil {
-			return 0, err
-		}
-		l, err := drive(ctx, writers, lasting(each), func(ctx context.Context, i int) error {
+		return made.measured(ctx, c.api, writers, span, func(ctx context.Context, i int) error {
 			_, err := c.api.createPod(ctx, fmt.Sprintf("c%d", c.round), i)
 			return err
 		})
-		if err != nil {
-			return 0, err
-		}
-		after, err := usageOf(c.api.pid())
-		cpu += after.cpu - before.cpu
-		waits = append(waits, l.waits...)
-		return l.rate(), err
 	}, func(ctx context.Context) (float64, error) {
-		d, err := c.diskRate(writers, each/4)
+		d, err := c.diskRate(writers, span/4)
 		if err != nil {
 			return 0, err
 		}
 		disk = append(disk, d)
-		l, err := drive(ctx, writers, lasting(each), func(ctx context.Context, i int) error {
+		return echoed.measured(ctx, c.limit, writers, span, func(ctx context.Context, i int) error {
 			_, err := c.limit.size(ctx, http.MethodPost, path, jsonType, pod("echo", i))
 			return err
 		})
-		return l.rate(), err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return c.results(writers, got, waits, cpu, median(disk)), nil
+	return c.results(writers, got, &made, &echoed, median(disk)), nil
 }
 
-func (c *creating) results(writers int, got turns, waits []time.Duration, cpu time.Duration, disk float64) []Result {
+func (c *creating) results(writers int, got turns, made, echoed *tally, disk float64) []Result {
 	name := fmt.Sprintf("create ×%d", writers)
 	figure := Quantity{got.figure, "/s"}
-	echoed := Result{Row: name, Figure: figure}.against(Quantity{got.limit, "/s"}, "echo", got.ratio).
-		detailed("p50 %s ms, p99 %s ms, %s ms of CPU each; a pod of %d bytes, answered with %d", digits(milliseconds(median(waits))),
-			digits(milliseconds(quantile(waits, 0.99))), digits(milliseconds(cpu)/float64(len(waits))), len(pod("c", 0)), c.size)
+	toEcho := Result{Row: name, Figure: figure}.against(Quantity{got.limit, "/s"}, "echo", got.ratio).
+		detailed("p50 %s ms, p99 %s ms, CPU %s ms each (echo %s); %d bytes, answered with %d", digits(milliseconds(median(made.waits))),
+			digits(milliseconds(quantile(made.waits, 0.99))), digits(made.each()), digits(echoed.each()), len(pod("c", 0)), c.size)
 	if writers > 1 {
-		echoed = echoed.aiming(Aim{AtLeast: 1.0 / 3})
+		toEcho = toEcho.aiming(Aim{AtLeast: 1.0 / 3})
 	}
-	synced := Result{Row: name, Figure: figure}.against(Quantity{disk, "/s"}, "fdatasync", 0)
+	toDisk := Result{Row: name, Figure: figure}.against(Quantity{disk, "/s"}, "fdatasync", 0)
 	if writers > 1 {
-		synced = synced.detailed("%d pods kept by one fdatasync", writers)
+		toDisk = toDisk.detailed("%d pods kept by one fdatasync", writers)
 	}
-	return []Result{echoed, synced}
+	return []Result{toEcho, toDisk}
 }
 
 // diskRate is how many pods a second the disk keeps, if one fdatasync keeps as many as there are writers: etcd cannot do better.

@@ -54,17 +54,20 @@ func LimitServer(ctx context.Context, dataDir string, out io.Writer) error {
 }
 
 type limits struct {
+	filler  []byte // what echo answers with
 	mu      sync.Mutex
 	kept    map[string][]byte
 	release chan struct{}
 }
 
-func newLimits() *limits { return &limits{kept: map[string][]byte{}, release: make(chan struct{})} }
+func newLimits() *limits {
+	return &limits{filler: make([]byte, 1<<20), kept: map[string][]byte{}, release: make(chan struct{})}
+}
 
 func (l *limits) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
-	mux.HandleFunc("POST /echo", echo)
+	mux.HandleFunc("POST /echo", l.echo)
 	mux.HandleFunc("PUT /kept/{name}", l.keep)
 	mux.HandleFunc("GET /kept/{name}", l.give)
 	mux.HandleFunc("GET /stream", l.stream)
@@ -72,12 +75,9 @@ func (l *limits) handler() http.Handler {
 	return mux
 }
 
-// filler is what echo answers with.
-var filler = make([]byte, 1<<20)
-
-func echo(w http.ResponseWriter, r *http.Request) {
+func (l *limits) echo(w http.ResponseWriter, r *http.Request) {
 	size, err := strconv.Atoi(r.URL.Query().Get("size"))
-	if err != nil || size < 0 || size > len(filler) {
+	if err != nil || size < 0 || size > len(l.filler) {
 		http.Error(w, "size: a number of bytes up to a MiB", http.StatusBadRequest)
 		return
 	}
@@ -87,7 +87,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(http.StatusCreated)
-	_, _ = w.Write(filler[:size])
+	_, _ = w.Write(l.filler[:size])
 }
 
 func (l *limits) keep(_ http.ResponseWriter, r *http.Request) {

@@ -47,6 +47,9 @@ func memory(ctx context.Context, b *bench) (results []Result, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.heapProfile(ctx, api, "memory"); err != nil {
+		return nil, err
+	}
 	kib := func(bytes int64) Quantity { return Quantity{float64(bytes) / 1024, "KiB"} }
 	return []Result{Result{Row: fmt.Sprintf("memory/pod at %s", grouped(int64(n))), Figure: kib((after.rss - before.rss) / int64(n))}.
 		against(kib(int64(len(stored)/100)), "stored", 0).
@@ -56,15 +59,14 @@ func memory(ctx context.Context, b *bench) (results []Result, err error) {
 
 // run makes n pods and lets a kubelet's status say that they run.
 func (b *bench) run(ctx context.Context, api *server, series string, n int) error {
-	status := running()
 	const step = 2000
 	for from := 0; from < n; from += step {
 		b.progress("memory: %s of %s pods", grouped(int64(from)), grouped(int64(n)))
 		_, err := drive(ctx, fillers, pieces(min(step, n-from)), func(ctx context.Context, i int) error {
-			if _, err := api.createPod(ctx, series, from+i); err != nil {
+			if _, err := api.size(ctx, http.MethodPost, podsPath, jsonType, plainPod(series, from+i)); err != nil {
 				return err
 			}
-			_, err := api.size(ctx, http.MethodPatch, podsPath+"/"+podName(series, from+i)+"/status", patchType, status)
+			_, err := api.size(ctx, http.MethodPatch, podsPath+"/"+podName(series, from+i)+"/status", patchType, []byte(runningText))
 			return err
 		})
 		if err != nil {

@@ -24,7 +24,19 @@ func (b *bench) profile(ctx context.Context, api *server, name string, d time.Du
 }
 
 func (b *bench) takeProfile(ctx context.Context, api *server, name string, d time.Duration) error {
-	text, err := api.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(d.Seconds()))), "")
+	return b.keepProfile(ctx, api, name, fmt.Sprintf("profile?seconds=%d", max(1, int(d.Seconds()))))
+}
+
+// heapProfile takes a profile of the API server's heap, if profiles are wanted.
+func (b *bench) heapProfile(ctx context.Context, api *server, name string) error {
+	if b.ProfileDir == "" {
+		return nil
+	}
+	return b.keepProfile(ctx, api, name, "heap")
+}
+
+func (b *bench) keepProfile(ctx context.Context, api *server, name, what string) error {
+	text, err := api.get(ctx, "/debug/pprof/"+what, "")
 	if err != nil {
 		return err
 	}

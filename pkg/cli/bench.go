@@ -27,7 +27,7 @@ func benchCommand() *cobra.Command {
 	dir := dataDirFlag(cmd)
 	f.StringSliceVar(&c.Only, "only", nil, "measure only these rows")
 	f.BoolVar(&c.Quick, "quick", false, "take fewer and smaller samples")
-	f.StringVar(&c.ProfileDir, "profile-dir", "", "put CPU profiles of the API server under load there")
+	f.StringVar(&c.ProfileDir, "profile-dir", "", "put profiles of the API server under load there")
 	f.StringVarP(&output, "output", "o", "table", "table or json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if output != "table" && output != "json" {
