@@ -7,7 +7,9 @@ import (
 )
 
 func defaultContainer(c *corev1.Container) {
-	or(&c.ImagePullPolicy, pullPolicyOf(c.Image))
+	if c.ImagePullPolicy == "" {
+		c.ImagePullPolicy = pullPolicyOf(c.Image)
+	}
 	or(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	or(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range c.Ports {

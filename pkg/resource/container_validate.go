@@ -159,8 +159,11 @@ func hostPortConflicts(list []corev1.Container, path *place) field.ErrorList {
 	ports := taken{}
 	return each(list, path, func(ctr *corev1.Container, path *place) field.ErrorList {
 		return each(ctr.Ports, path.Child("ports"), func(p *corev1.ContainerPort, path *place) field.ErrorList {
+			if p.HostPort == 0 {
+				return nil
+			}
 			where := fmt.Sprintf("%s/%s/%d", p.Protocol, p.HostIP, p.HostPort)
-			return when(p.HostPort != 0 && !ports.claim(where), duplicateAt(path.Child("hostPort"), where))
+			return when(!ports.claim(where), duplicateAt(path.Child("hostPort"), where))
 		})
 	})
 }

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	resourcehelper "k8s.io/component-helpers/resource"
 )
@@ -36,13 +35,13 @@ func isNative(name corev1.ResourceName) bool {
 
 func isExtended(name corev1.ResourceName) bool {
 	return !isNative(name) && !strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) &&
-		len(validation.IsQualifiedName(corev1.DefaultResourceRequestsPrefix+string(name))) == 0
+		len(qualifiedProblems(corev1.DefaultResourceRequestsPrefix+string(name))) == 0
 }
 
 func mayOvercommit(name corev1.ResourceName) bool { return isNative(name) && !isHugePages(name) }
 
 func resourceName(name corev1.ResourceName, path *place) field.ErrorList {
-	if errs := invalid(path, name, validation.IsQualifiedName(string(name))); len(errs) > 0 {
+	if errs := invalid(path, name, qualifiedProblems(string(name))); len(errs) > 0 {
 		return errs
 	}
 	quota := strings.HasPrefix(string(name), corev1.ResourceRequestsHugePagesPrefix)
@@ -73,9 +72,11 @@ func podResourceName(name corev1.ResourceName, path *place) field.ErrorList {
 // quantityFor validates an amount: not negative, and whole where the resource cannot be split.
 func quantityFor(name corev1.ResourceName, q resource.Quantity, path *place) field.ErrorList {
 	whole := isExtended(name) || (slices.Contains(standardResources, name) && countsObjects(name))
-	return join(
-		when(q.Cmp(resource.Quantity{}) < 0, invalidAt(path, q.String(), "must be greater than or equal to 0")),
-		when(whole && q.MilliValue()%1000 != 0, invalidAt(path, q, "must be an integer")))
+	var errs field.ErrorList
+	if q.Sign() < 0 {
+		errs = field.ErrorList{invalidAt(path, q.String(), "must be greater than or equal to 0")}
+	}
+	return append(errs, when(whole && q.MilliValue()%1000 != 0, invalidAt(path, q, "must be an integer"))...)
 }
 
 func countsObjects(name corev1.ResourceName) bool {
@@ -124,8 +125,10 @@ func withinLimit(r *corev1.ResourceRequirements, name corev1.ResourceName, path 
 		return when(!mayOvercommit(name), requiredAt(path.Child("limits"), "Limit must be set for non overcommitable resources"))
 	case !mayOvercommit(name) && request.Cmp(limit) != 0:
 		return field.ErrorList{invalidAt(at, request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String()))}
+	case request.Cmp(limit) > 0:
+		return field.ErrorList{invalidAt(at, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String()))}
 	}
-	return when(request.Cmp(limit) > 0, invalidAt(at, request.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+	return nil
 }
 
 func hasHugePages(r *corev1.ResourceRequirements) bool { return anyResource(r, isHugePages) }

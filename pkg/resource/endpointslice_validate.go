@@ -2,7 +2,6 @@ package resource
 
 import (
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
@@ -78,7 +77,7 @@ func validateSliceEndpoint(e *discoveryv1.Endpoint, path *place) field.ErrorList
 	errs := join(
 		given(e.NodeName, path.Child("nodeName"), nodeName),
 		when(len(e.DeprecatedTopology) > maxTopologyLabels, tooManyAt(topology, len(e.DeprecatedTopology), maxTopologyLabels)),
-		metavalidation.ValidateLabels(e.DeprecatedTopology, topology.path()),
+		labelMap(e.DeprecatedTopology, topology),
 		given(e.Hostname, path.Child("hostname"), func(name *string, path *place) field.ErrorList { return dnsLabel(*name, path) }),
 	)
 	if e.Hints == nil {
@@ -94,7 +93,7 @@ func validateSliceEndpoint(e *discoveryv1.Endpoint, path *place) field.ErrorList
 	hints := path.Child("hints")
 	return join(errs,
 		validateHints(zones, hints.Child("forZones"), func(name *string, path *place) field.ErrorList {
-			return invalid(path, *name, validation.IsValidLabelValue(*name))
+			return invalid(path, *name, labelValueProblems(*name))
 		}),
 		validateHints(nodes, hints.Child("forNodes"), nodeName),
 	)

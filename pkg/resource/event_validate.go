@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -45,7 +44,7 @@ func newerEvent(e *corev1.Event) field.ErrorList {
 	return join(
 		when(about == "" && elsewhere, namespaceDiffers(about)),
 		present(e.ReportingController, controller),
-		invalid(controller, e.ReportingController, validation.IsQualifiedName(e.ReportingController)),
+		qualifiedName(e.ReportingController, controller),
 		eventWord(e.ReportingInstance, newPlace("reportingInstance")),
 		eventWord(e.Action, newPlace("action")),
 		eventWord(e.Reason, newPlace("reason")),

@@ -3,7 +3,6 @@ package resource
 import (
 	"cmp"
 	"iter"
-	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -12,21 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// The rules for the names of objects. Which kind follows which is upstream's history: names that become part of
-// a DNS name must be labels, most others may be subdomains.
-var (
-	subdomainName = apivalidation.NameIsDNSSubdomain
-	labelName     = apivalidation.NameIsDNSLabel
-)
-
 // validateMeta is the metadata half of every row's Validate.
 func validateMeta(obj Object, namespaced bool, name apivalidation.ValidateNameFunc) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessor(obj, namespaced, name, newPlace("metadata").path())
+	return apivalidation.ValidateObjectMetaAccessor(obj, namespaced, name, atMetadata.path())
 }
 
 // validateMetaUpdate is the metadata half of every row's ValidateUpdate.
 func validateMetaUpdate(next, old Object) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessorUpdate(next, old, newPlace("metadata").path())
+	return apivalidation.ValidateObjectMetaAccessorUpdate(next, old, atMetadata.path())
 }
 
 // immutable refuses a change of a field that is fixed at create.
@@ -72,7 +64,13 @@ func invalid[T any](path *place, value T, messages []string) field.ErrorList {
 // sorted iterates over a map in the order of its keys, so that errors come in the same order every time.
 func sorted[K cmp.Ordered, V any](m map[K]V) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		for _, k := range slices.Sorted(maps.Keys(m)) {
+		var few [8]K // most maps fit, and their keys need no heap
+		keys := few[:0]
+		for k := range m {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
 			if !yield(k, m[k]) {
 				return
 			}

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
@@ -65,8 +64,8 @@ func validateTaints(taints []corev1.Taint) field.ErrorList {
 	seen := map[pair]bool{}
 	for i, t := range taints {
 		path := newPlace("metadata", "taints").Index(i)
-		errs = append(errs, metavalidation.ValidateLabelName(t.Key, path.Child("key").path())...)
-		if bad := validation.IsValidLabelValue(t.Value); len(bad) > 0 {
+		errs = append(errs, labelKey(t.Key, path.Child("key"))...)
+		if bad := labelValueProblems(t.Value); len(bad) > 0 {
 			errs = append(errs, invalidAt(path.Child("value"), t.Value, strings.Join(bad, ";")))
 		}
 		errs = append(errs, taintEffect(t.Effect, path.Child("effect"))...)

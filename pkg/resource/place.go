@@ -12,6 +12,13 @@ type place field.Path
 
 func newPlace(name string, more ...string) *place { return (*place)(field.NewPath(name, more...)) }
 
+// The places where most checks begin.
+var (
+	atMetadata    = newPlace("metadata")
+	atAnnotations = atMetadata.Child("annotations")
+	atSpec        = newPlace("spec")
+)
+
 // locate is check at p, and cheap if nothing is wrong.
 func locate[S ~[]E, E any](p *place, check func(*place) S) S {
 	if len(check(nil)) == 0 {

@@ -36,10 +36,10 @@ func defaultPod(p *corev1.Pod) {
 // dropInitContainerAnnotations removes the form that init containers had before they were a field; left in place, an
 // old kubelet would believe it.
 func dropInitContainerAnnotations(p *corev1.Pod) {
-	for _, stage := range []string{"alpha", "beta"} {
-		delete(p.Annotations, "pod."+stage+".kubernetes.io/init-containers")
-		delete(p.Annotations, "pod."+stage+".kubernetes.io/init-container-statuses")
-	}
+	delete(p.Annotations, "pod.alpha.kubernetes.io/init-containers")
+	delete(p.Annotations, "pod.alpha.kubernetes.io/init-container-statuses")
+	delete(p.Annotations, "pod.beta.kubernetes.io/init-containers")
+	delete(p.Annotations, "pod.beta.kubernetes.io/init-container-statuses")
 }
 
 // pairPodIPs keeps the older podIP equal to the first of podIPs, whichever of them the client knows.

@@ -4,7 +4,6 @@ import (
 	"math"
 
 	corev1 "k8s.io/api/core/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -65,7 +64,7 @@ func (c *podCheck) content(path *place) field.ErrorList {
 func (c *podCheck) placement(path *place) field.ErrorList {
 	s := c.spec
 	return join(
-		metavalidation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector").path()),
+		labelMap(s.NodeSelector, path.Child("nodeSelector")),
 		given(s.SecurityContext, path.Child("securityContext"), c.validatePodSecurityContext),
 		given(s.Affinity, path.Child("affinity"), validateAffinity),
 		c.dns(path.Child("dnsConfig")),
@@ -157,7 +156,7 @@ func validateResourceClaims(claims []corev1.PodResourceClaim, path *place) field
 
 // validatePodCreate adds to what every pod must be what only a new one must not have.
 func validatePodCreate(p *corev1.Pod) field.ErrorList {
-	return append(validatePod(p), locate(newPlace("spec"), func(path *place) field.ErrorList {
+	return append(validatePod(p), locate(atSpec, func(path *place) field.ErrorList {
 		gated := p.Spec.NodeName != "" && len(p.Spec.SchedulingGates) > 0
 		return join(
 			when(len(p.Spec.EphemeralContainers) > 0, forbiddenAt(path.Child("ephemeralContainers"), "cannot be set on create")),
@@ -172,10 +171,10 @@ func validatePodCreate(p *corev1.Pod) field.ErrorList {
 func validatePod(p *corev1.Pod) field.ErrorList {
 	return join(
 		validateMeta(p, true, subdomainName),
-		locate(newPlace("metadata", "annotations"), func(path *place) field.ErrorList {
+		locate(atAnnotations, func(path *place) field.ErrorList {
 			return validatePodAnnotations(p.Annotations, &p.Spec, path)
 		}),
-		locate(newPlace("spec"), func(path *place) field.ErrorList { return validateSpecOfPod(p, path) }),
+		locate(atSpec, func(path *place) field.ErrorList { return validateSpecOfPod(p, path) }),
 	)
 }
 

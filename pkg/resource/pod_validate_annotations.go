@@ -73,6 +73,16 @@ func appArmorAnnotation(k, v string, s *corev1.PodSpec, path *place) field.Error
 		when(!known, invalidAt(path.Key(k), v, fmt.Sprintf("invalid AppArmor profile name: %q", v))))
 }
 
+// containerAnnotation is what the annotation that ends with the container's name says.
+func containerAnnotation(annotations map[string]string, prefix string, c *corev1.Container) (value string, ok bool) {
+	for k, v := range annotations {
+		if name, has := strings.CutPrefix(k, prefix); has && name == c.Name {
+			return v, true
+		}
+	}
+	return "", false
+}
+
 // annotatedAppArmor is the field that an annotation stands for, or nil.
 func annotatedAppArmor(v string) *corev1.AppArmorProfile {
 	switch v {
@@ -93,7 +103,11 @@ func takeAppArmorAnnotations(p *corev1.Pod) {
 		return
 	}
 	eachContainer(&p.Spec, func(c *corev1.Container) {
-		profile := annotatedAppArmor(p.Annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name])
+		v, ok := containerAnnotation(p.Annotations, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix, c)
+		if !ok {
+			return
+		}
+		profile := annotatedAppArmor(v)
 		ofPod := p.Spec.SecurityContext != nil && same(profile, p.Spec.SecurityContext.AppArmorProfile)
 		ofContainer := c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil
 		if profile == nil || ofPod || ofContainer || len(appArmorProfile(profile, nil)) > 0 {
@@ -113,7 +127,7 @@ func seccompProfilesMatch(annotations map[string]string, s *corev1.PodSpec, path
 		errs = seccompMatches(v, s.SecurityContext.SeccompProfile, path.Child("securityContext", "seccompProfile"))
 	}
 	eachContainerAt(s, path, func(c *corev1.Container, path *place) {
-		if v, ok := annotations[corev1.SeccompContainerAnnotationKeyPrefix+c.Name]; ok && c.SecurityContext != nil {
+		if v, ok := containerAnnotation(annotations, corev1.SeccompContainerAnnotationKeyPrefix, c); ok && c.SecurityContext != nil {
 			errs = append(errs, seccompMatches(v, c.SecurityContext.SeccompProfile, path.Child("securityContext", "seccompProfile"))...)
 		}
 	})
@@ -135,7 +149,7 @@ func appArmorProfilesMatch(annotations map[string]string, s *corev1.PodSpec, pat
 		if c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
 			profile = c.SecurityContext.AppArmorProfile
 		}
-		if v, ok := annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]; ok && profile != nil {
+		if v, ok := containerAnnotation(annotations, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix, c); ok && profile != nil {
 			errs = append(errs, appArmorMatches(v, profile, path.Child("securityContext", "appArmorProfile"))...)
 		}
 	})

@@ -69,18 +69,6 @@ func presentOneOf[T ~string](v T, path *place, known ...T) field.ErrorList {
 	return oneOf(v, path, known...)
 }
 
-func dnsLabel(s string, path *place) field.ErrorList {
-	return invalid(path, s, validation.IsDNS1123Label(s))
-}
-
-func dnsSubdomain(s string, path *place) field.ErrorList {
-	return invalid(path, s, validation.IsDNS1123Subdomain(s))
-}
-
-func qualifiedName(s string, path *place) field.ErrorList {
-	return invalid(path, s, validation.IsQualifiedName(s))
-}
-
 func strictIP(s string, path *place) field.ErrorList {
 	return validation.IsValidIPForLegacyField(path.path(), s, true, nil)
 }

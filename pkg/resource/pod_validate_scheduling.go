@@ -8,7 +8,6 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -76,10 +75,10 @@ func nodeExpression(r *corev1.NodeSelectorRequirement, values bool, path *place)
 	default:
 		errs = field.ErrorList{invalidAt(path.Child("operator"), r.Operator, "not a valid selector operator")}
 	}
-	errs = append(errs, metavalidation.ValidateLabelName(r.Key, path.Child("key").path())...)
+	errs = append(errs, labelKey(r.Key, path.Child("key"))...)
 	for i, v := range r.Values {
 		if values {
-			errs = append(errs, invalid(at.Index(i), v, validation.IsValidLabelValue(v))...)
+			errs = append(errs, invalid(at.Index(i), v, labelValueProblems(v))...)
 		}
 	}
 	return errs
@@ -119,7 +118,7 @@ func podTerm(t *corev1.PodAffinityTerm, path *place) field.ErrorList {
 	}
 	return join(errs, termLabelKeys(t, path),
 		when(t.TopologyKey == "", requiredAt(path.Child("topologyKey"), "can not be empty")),
-		metavalidation.ValidateLabelName(t.TopologyKey, path.Child("topologyKey").path()))
+		labelKey(t.TopologyKey, path.Child("topologyKey")))
 }
 
 // termLabelKeys validates matchLabelKeys and mismatchLabelKeys. They have been merged into the selector by now, as
@@ -168,14 +167,14 @@ func labelKeys(keys []string, s *metav1.LabelSelector, path *place) field.ErrorL
 	if len(keys) > 0 && s == nil {
 		return field.ErrorList{forbiddenAt(path, "must not be specified when labelSelector is not set")}
 	}
-	return each(keys, path, func(k *string, path *place) field.ErrorList { return metavalidation.ValidateLabelName(*k, path.path()) })
+	return each(keys, path, func(k *string, path *place) field.ErrorList { return labelKey(*k, path) })
 }
 
 func validateTolerations(list []corev1.Toleration, path *place) field.ErrorList {
 	return each(list, path, func(t *corev1.Toleration, path *place) field.ErrorList {
 		var errs field.ErrorList
 		if t.Key != "" {
-			errs = metavalidation.ValidateLabelName(t.Key, path.Child("key").path())
+			errs = labelKey(t.Key, path.Child("key"))
 		}
 		errs = join(errs,
 			when(t.Key == "" && t.Operator != corev1.TolerationOpExists, invalidAt(path.Child("operator"), t.Operator,
@@ -194,7 +193,7 @@ func validateTolerations(list []corev1.Toleration, path *place) field.ErrorList 
 func tolerationValue(t *corev1.Toleration, path *place) field.ErrorList {
 	switch t.Operator {
 	case corev1.TolerationOpEqual, "":
-		problems := validation.IsValidLabelValue(t.Value)
+		problems := labelValueProblems(t.Value)
 		return when(len(problems) > 0, invalidAt(path, t.Value, strings.Join(problems, ";")))
 	case corev1.TolerationOpExists:
 		return when(t.Value != "", invalidAt(path, t.Value, "value must be empty when `operator` is 'Exists'"))

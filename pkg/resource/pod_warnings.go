@@ -2,12 +2,10 @@ package resource
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Warnings tell of what is legal and yet hardly meant.
@@ -34,10 +32,9 @@ func podWarnings(next, old *corev1.Pod) []string {
 	if old != nil {
 		return nil
 	}
-	meta := newPlace("metadata", "annotations")
-	return append(nameWarnings(next.Name, "the Pod's hostname"), locate(newPlace("spec"), func(spec *place) []string {
+	return append(nameWarnings(next.Name, "the Pod's hostname"), locate(atSpec, func(spec *place) []string {
 		w := warnings{isPod: true}
-		w.spec(&next.Spec, next.Annotations, spec, meta)
+		w.spec(&next.Spec, next.Annotations, spec, atAnnotations)
 		return w.all
 	})...)
 }
@@ -63,12 +60,12 @@ func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, spec, 
 		w.container(c, at)
 		sc, pod := c.SecurityContext, s.SecurityContext
 		if sc == nil || sc.SeccompProfile == nil {
-			w.profile(annotations, corev1.SeccompContainerAnnotationKeyPrefix+c.Name, "non-functional in v1.27+", "seccompProfile", meta)
+			w.containerProfile(annotations, corev1.SeccompContainerAnnotationKeyPrefix, c, "non-functional in v1.27+", "seccompProfile", meta)
 		}
 		// A pod's annotation has become its field by now, so the field does not tell who wrote it.
 		silent := (sc == nil || sc.AppArmorProfile == nil) && (pod == nil || pod.AppArmorProfile == nil)
 		if w.isPod || silent {
-			w.profile(annotations, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name, "deprecated since v1.30", "appArmorProfile", meta)
+			w.containerProfile(annotations, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix, c, "deprecated since v1.30", "appArmorProfile", meta)
 		}
 	})
 	w.ports(s, spec)
@@ -102,19 +99,23 @@ func (w *warnings) nodeLabels(s *corev1.PodSpec, spec *place) {
 	}
 	for i, t := range s.TopologySpreadConstraints {
 		at := spec.Child("topologySpreadConstraints").Index(i)
-		m, old := oldNodeLabels[t.TopologyKey]
-		w.addIf(old, at.Child("topologyKey"), "%s is %s", t.TopologyKey, m)
+		w.oldKey(t.TopologyKey, at.Child("topologyKey"))
 		w.addIf(t.LabelSelector == nil, at.Child("labelSelector"), "a null labelSelector results in matching no pod")
+	}
+}
+
+func (w *warnings) oldKey(key string, path *place) {
+	if m, old := oldNodeLabels[key]; old {
+		w.add(path, "%s is %s", key, m)
 	}
 }
 
 func (w *warnings) nodeTerm(t *corev1.NodeSelectorTerm, path *place) {
 	for i, e := range t.MatchExpressions {
 		at := path.Child("matchExpressions").Index(i)
-		m, old := oldNodeLabels[e.Key]
-		w.addIf(old, at.Child("key"), "%s is %s", e.Key, m)
+		w.oldKey(e.Key, at.Child("key"))
 		for j, v := range e.Values {
-			for _, problem := range validation.IsValidLabelValue(v) {
+			for _, problem := range labelValueProblems(v) {
 				w.add(at.Child("values").Index(j), "%s is invalid, %s", v, problem)
 			}
 		}
@@ -129,8 +130,15 @@ func (w *warnings) annotations(annotations map[string]string, meta *place) {
 
 // profile warns of an annotation that a field has replaced.
 func (w *warnings) profile(annotations map[string]string, key, since, replacement string, meta *place) {
-	_, used := annotations[key]
-	w.addIf(used, meta.Key(key), "%s; use the %q field instead", since, replacement)
+	if _, used := annotations[key]; used {
+		w.add(meta.Key(key), "%s; use the %q field instead", since, replacement)
+	}
+}
+
+func (w *warnings) containerProfile(annotations map[string]string, prefix string, c *corev1.Container, since, replacement string, meta *place) {
+	if _, used := containerAnnotation(annotations, prefix, c); used {
+		w.profile(annotations, prefix+c.Name, since, replacement, meta)
+	}
 }
 
 func (w *warnings) volumes(s *corev1.PodSpec, path *place) {
@@ -165,7 +173,7 @@ func (w *warnings) volumes(s *corev1.PodSpec, path *place) {
 func (w *warnings) tokenPaths(p *corev1.ProjectedVolumeSource, tokens taken, path *place) {
 	keys := func(items []corev1.KeyToPath, kind string) {
 		for i, item := range items {
-			w.addIf(tokens[item.Path], path.Child("sources", kind).Index(i), "has duplicated path with ServiceAccountToken %q", item.Path)
+			w.tokenPath(tokens, item.Path, path.Child("sources", kind).Index(i))
 		}
 	}
 	for _, s := range p.Sources {
@@ -177,12 +185,18 @@ func (w *warnings) tokenPaths(p *corev1.ProjectedVolumeSource, tokens taken, pat
 		}
 		if s.DownwardAPI != nil {
 			for i, item := range s.DownwardAPI.Items {
-				w.addIf(tokens[item.Path], path.Child("sources", "downwardAPI").Index(i), "has duplicated path with ServiceAccountToken %q", item.Path)
+				w.tokenPath(tokens, item.Path, path.Child("sources", "downwardAPI").Index(i))
 			}
 		}
 		if b := s.ClusterTrustBundle; b != nil {
-			w.addIf(tokens[b.Path], path.Child("sources", "ClusterTrustBundle"), "has duplicated path with ServiceAccountToken %q", b.Path)
+			w.tokenPath(tokens, b.Path, path.Child("sources", "ClusterTrustBundle"))
 		}
+	}
+}
+
+func (w *warnings) tokenPath(tokens taken, file string, path *place) {
+	if tokens[file] {
+		w.add(path, "has duplicated path with ServiceAccountToken %q", file)
 	}
 }
 
@@ -204,7 +218,9 @@ func (w *warnings) lists(s *corev1.PodSpec, spec *place) {
 func (w *warnings) fractions(list corev1.ResourceList, path *place) {
 	for _, name := range []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage} {
 		q := list[name]
-		w.addIf(q.MilliValue()%1000 != 0, path.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
+		if q.MilliValue()%1000 != 0 {
+			w.add(path.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
+		}
 	}
 }
 
@@ -213,10 +229,13 @@ func (w *warnings) container(c *corev1.Container, path *place) {
 	w.fractions(c.Resources.Requests, path.Child("resources", "requests"))
 	names := taken{}
 	for i, v := range c.Env {
+		if names.claim(v.Name) {
+			continue
+		}
 		// To extend an earlier value (PATH=$(PATH):/bin) is what the repetition is for.
 		ref := "$(" + v.Name + ")"
 		extends := v.ValueFrom == nil && v.Value != ref && strings.Contains(v.Value, ref)
-		w.addIf(!names.claim(v.Name) && !extends, path.Child("env").Index(i), "hides previous definition of %q, which may be dropped when using apply", v.Name)
+		w.addIf(!extends, path.Child("env").Index(i), "hides previous definition of %q, which may be dropped when using apply", v.Name)
 	}
 }
 
@@ -228,16 +247,22 @@ type namedPort struct {
 
 // ports warns of ports that two containers, which share one network, both name.
 func (w *warnings) ports(s *corev1.PodSpec, spec *place) {
-	seen := map[string][]namedPort{}
+	type key struct {
+		number   int32
+		protocol corev1.Protocol
+	}
+	seen := map[key][]namedPort{}
 	eachContainerAt(s, spec, func(c *corev1.Container, path *place) {
 		for i, p := range c.Ports {
 			at := path.Child("ports").Index(i)
-			w.addIf(p.HostIP != "" && p.HostPort == 0, at, "hostIP set without hostPort: %+v", p)
-			key := fmt.Sprintf("%d/%s", p.ContainerPort, p.Protocol)
-			for _, other := range slices.Clone(seen[key]) {
+			if p.HostIP != "" && p.HostPort == 0 {
+				w.add(at, "hostIP set without hostPort: %+v", p)
+			}
+			same := key{p.ContainerPort, p.Protocol}
+			for _, other := range seen[same] {
 				w.samePort(namedPort{at, p}, other)
 			}
-			seen[key] = append(seen[key], namedPort{at, p})
+			seen[same] = append(seen[same], namedPort{at, p})
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -53,7 +52,7 @@ func validatePodTemplate(t *corev1.PodTemplateSpec, path *place) field.ErrorList
 func validateTemplateAt(t *corev1.PodTemplateSpec, path *place) field.ErrorList {
 	annotations, spec := path.Child("annotations"), path.Child("spec")
 	return join(
-		metavalidation.ValidateLabels(t.Labels, path.Child("labels").path()),
+		labelMap(t.Labels, path.Child("labels")),
 		apivalidation.ValidateAnnotations(t.Annotations, annotations.path()),
 		validatePodAnnotations(t.Annotations, &t.Spec, annotations),
 		validatePodSpec(&t.Spec, nil, spec),
@@ -69,7 +68,7 @@ func nonNegative(n int64, path *place) field.ErrorList {
 
 // nameWarnings tell of names that are legal, but not as part of a host name.
 func nameWarnings(name, use string) []string {
-	if messages := validation.IsDNS1123Label(name); len(messages) > 0 {
+	if messages := labelName(name, false); len(messages) > 0 {
 		return []string{fmt.Sprintf("metadata.name: this is used in %s, which can result in surprising behavior; a DNS label is recommended: %v", use, messages)}
 	}
 	return nil

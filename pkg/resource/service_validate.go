@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -26,7 +25,7 @@ func validateService(s *corev1.Service) field.ErrorList {
 			requiredAt(spec.Child("ports"), "")),
 		validateOfType(s, spec),
 		validateServicePorts(s, spec.Child("ports")),
-		metavalidation.ValidateLabels(s.Spec.Selector, spec.Child("selector").path()),
+		labelMap(s.Spec.Selector, spec.Child("selector")),
 		validateSessionAffinity(s, spec),
 		validateServiceIPs(s),
 		validateExternalIPs(s.Spec.ExternalIPs, spec.Child("externalIPs")),

@@ -4,7 +4,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -17,7 +16,7 @@ func ephemeralVolume(e *corev1.EphemeralVolumeSource, path *place) field.ErrorLi
 	meta, at := e.VolumeClaimTemplate.ObjectMeta, path.Child("metadata")
 	return join(
 		apivalidation.ValidateAnnotations(meta.Annotations, at.Child("annotations").path()),
-		metavalidation.ValidateLabels(meta.Labels, at.Child("labels").path()),
+		labelMap(meta.Labels, at.Child("labels")),
 		onlyFields(meta, "cannot be set", at, "Annotations", "Labels"),
 		validateClaimSpec(&e.VolumeClaimTemplate.Spec, path.Child("spec")),
 	)
