@@ -107,3 +107,18 @@ func TestEmptyDirectories(t *testing.T) {
 	got := emptyDirectories([]Entry{{Kind: kindDirectory, Name: empty}, {Kind: kindDirectory, Name: full}, {Kind: kindDirectory, Name: empty + "/gone"}})
 	assert.Equal(t, []string{empty}, got)
 }
+
+// After a reboot the ledger speaks of things that are gone. What has their names now is someone else's: a k3s
+// that was started meanwhile has chains KUBE-…, and Docker wants the forwarding that was off before the cluster.
+func TestARebootEndsTheLedger(t *testing.T) {
+	entries := []Entry{
+		{Kind: kindBoot, Name: "first"}, {Kind: kindNetns, Name: "4026532000"},
+		{Kind: KindChains, Name: "KUBE-"}, {Kind: KindSysctl, Name: "net/ipv4/ip_forward", Old: "0", New: "1"},
+		{Kind: kindDirectory, Name: "/var/lib/cni"},
+	}
+	assert.Equal(t, entries, ofThisBoot(entries, "first"))
+	assert.Equal(t, []Entry{{Kind: kindDirectory, Name: "/var/lib/cni"}}, ofThisBoot(entries, "second"), "which outlives a reboot")
+	left := undone(entries)
+	assert.Equal(t, []Entry{{Kind: kindBoot, Name: "first"}, {Kind: kindUndone, Name: "KUBE-"}}, left)
+	assert.Empty(t, ofThisBoot(left, "second"), "and a proof does not claim them")
+}
