@@ -186,7 +186,7 @@ var appliers = map[Kind]func(ctx context.Context, a Action) error{
 		if err != nil {
 			return err
 		}
-		return unix.Kill(pid, unix.SIGKILL)
+		return signal(pid, a.Value, unix.SIGKILL)
 	},
 	KindMount: func(_ context.Context, a Action) error { return unmount(a.Name) },
 	KindLink: func(_ context.Context, a Action) error {

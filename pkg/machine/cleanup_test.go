@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // The plan for a node with one pod, as text: the order matters.
@@ -25,7 +27,7 @@ func TestPlanCleanup(t *testing.T) {
 		}
 	}
 	state := State{
-		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin", false}, {42, "pause", "it is in the cgroup /bonsai-1", true}},
+		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin", "7", false}, {42, "pause", "it is in the cgroup /bonsai-1", "8", true}},
 		Mounts:    mounts,
 		Links:     []string{"veth1", testDir.Bridge()},
 		Rules:     []ruleset{findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})},
@@ -67,6 +69,8 @@ func TestSelectProcesses(t *testing.T) {
 		{pid: 15, parent: 14, name: "escaped child's child"},
 		{pid: 14, parent: 13, name: "escaped child", cgroups: []string{"/elsewhere"}},
 		{pid: 20, parent: 1, name: "another cluster", exe: "/var/lib/bonsai2/bin/runc", cgroups: []string{testDir.CgroupRoot() + "0/x"}},
+		{pid: 22, parent: 1, name: "shim of a cluster in a container", exe: bin + "/containerd-shim-runc-v2", elsewhere: true},
+		{pid: 23, parent: 1, name: "containerd of one", args: []string{"bonsai", "containerd", "--config", "/var/lib/bonsai/containerd/config.toml"}, elsewhere: true},
 		{pid: 21, parent: self, name: "kubectl", args: []string{"kubectl", "apply", "-f", "/var/lib/bonsai/containerd/config.toml"}},
 	}
 	var pids []int
@@ -121,4 +125,18 @@ func TestARebootEndsTheLedger(t *testing.T) {
 	left := undone(entries)
 	assert.Equal(t, []Entry{{Kind: kindBoot, Name: "first"}, {Kind: kindUndone, Name: "KUBE-"}}, left)
 	assert.Empty(t, ofThisBoot(left, "second"), "and a proof does not claim them")
+}
+
+// Between looking and killing lie seconds; a number that another process has got meanwhile is not killed.
+func TestSignalSparesAnotherOfTheNumber(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	require.NoError(t, cmd.Start())
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	p, ok := readProcess(cmd.Process.Pid)
+	require.True(t, ok)
+	assert.ErrorIs(t, signal(p.pid, "1", unix.SIGKILL), unix.ESRCH)
+	_, ok = readProcess(p.pid)
+	assert.True(t, ok, "it lives")
+	assert.NoError(t, signal(p.pid, p.started, unix.SIGKILL))
 }
