@@ -41,19 +41,43 @@ func Cleanup(ctx context.Context, dir Dir, progress func(step string)) error {
 		return err
 	}
 	defer ledger.close()
-	err = inNetns(ledger.entries, func() error { return cleanUntilNothingIsLeft(ctx, dir, ledger.entries, progress) })
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	entries := ofThisBoot(ledger.entries, boot)
+	err = inNetns(entries, func() error { return cleanUntilNothingIsLeft(ctx, dir, entries, progress) })
 	if err != nil {
 		return fmt.Errorf("clean up after the cluster in %s: %w", dir, err)
 	}
-	return ledger.reset(undone(ledger.Entries(KindChains))...)
+	return ledger.reset(undone(entries)...)
+}
+
+// ofThisBoot returns the entries that still hold. A reboot undid what an earlier boot made, all but directories;
+// since then the same names (a network namespace's number, a chain KUBE-…, a sysctl's value) may have become
+// someone else's.
+func ofThisBoot(entries []Entry, boot string) []Entry {
+	if !slices.ContainsFunc(entries, func(e Entry) bool { return e.Kind == kindBoot && e.Name != boot }) {
+		return entries
+	}
+	var lasting []Entry
+	for _, e := range entries {
+		if e.Kind == kindDirectory {
+			lasting = append(lasting, e)
+		}
+	}
+	return lasting
 }
 
 // undone is what remains in the ledger of chains with shared names: without it nothing would say, later, that
-// such chains may be this cluster's.
-func undone(chains []Entry) []Entry {
+// such chains may be this cluster's. It holds for the boot that is in the ledger, so that remains too.
+func undone(entries []Entry) []Entry {
 	var out []Entry
-	for _, e := range chains {
-		if slices.Contains(sharedChains, e.Name) {
+	for _, e := range entries {
+		switch {
+		case e.Kind == kindBoot:
+			out = append(out, e)
+		case e.Kind == KindChains && slices.Contains(sharedChains, e.Name):
 			out = append(out, Entry{Kind: kindUndone, Name: e.Name, Reason: e.Reason})
 		}
 	}
@@ -66,6 +90,11 @@ func Prove(ctx context.Context, dir Dir) ([]Leftover, error) {
 	if err != nil {
 		return nil, err
 	}
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	entries = ofThisBoot(entries, boot)
 	for i, e := range entries {
 		if e.Kind == kindUndone {
 			entries[i].Kind = KindChains
@@ -157,7 +186,7 @@ var appliers = map[Kind]func(ctx context.Context, a Action) error{
 		if err != nil {
 			return err
 		}
-		return unix.Kill(pid, unix.SIGKILL)
+		return signal(pid, a.Value, unix.SIGKILL)
 	},
 	KindMount: func(_ context.Context, a Action) error { return unmount(a.Name) },
 	KindLink: func(_ context.Context, a Action) error {

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// Action undoes one thing. Value is what the undoing needs besides the name: the old value of a sysctl, the
-// rules for iptables-restore.
+// Action undoes one thing. Value is what the undoing needs besides the name: when a process was started, the
+// old value of a sysctl, the rules for iptables-restore.
 type Action struct {
 	Kind   Kind
 	Name   string
@@ -61,7 +61,7 @@ func (l Leftover) String() string { return string(l.Kind) + " " + l.Name + ": " 
 func planCleanup(s State) []Action {
 	var plan []Action
 	for _, p := range s.Processes {
-		plan = append(plan, Action{KindProcess, strconv.Itoa(p.PID), "", p.Name + ", " + p.Reason})
+		plan = append(plan, Action{KindProcess, strconv.Itoa(p.PID), p.Started, p.Name + ", " + p.Reason})
 	}
 	for _, m := range slices.Backward(s.Mounts) {
 		plan = append(plan, Action{KindMount, m, "", "mounted below the cluster's directories"})

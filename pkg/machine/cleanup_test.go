@@ -3,6 +3,7 @@ package machine
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // The plan for a node with one pod, as text: the order matters.
@@ -25,7 +27,7 @@ func TestPlanCleanup(t *testing.T) {
 		}
 	}
 	state := State{
-		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin", false}, {42, "pause", "it is in the cgroup /bonsai-1", true}},
+		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin", "7", false}, {42, "pause", "it is in the cgroup /bonsai-1", "8", true}},
 		Mounts:    mounts,
 		Links:     []string{"veth1", testDir.Bridge()},
 		Rules:     []ruleset{findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})},
@@ -67,6 +69,8 @@ func TestSelectProcesses(t *testing.T) {
 		{pid: 15, parent: 14, name: "escaped child's child"},
 		{pid: 14, parent: 13, name: "escaped child", cgroups: []string{"/elsewhere"}},
 		{pid: 20, parent: 1, name: "another cluster", exe: "/var/lib/bonsai2/bin/runc", cgroups: []string{testDir.CgroupRoot() + "0/x"}},
+		{pid: 22, parent: 1, name: "shim of a cluster in a container", exe: bin + "/containerd-shim-runc-v2", elsewhere: true},
+		{pid: 23, parent: 1, name: "containerd of one", args: []string{"bonsai", "containerd", "--config", "/var/lib/bonsai/containerd/config.toml"}, elsewhere: true},
 		{pid: 21, parent: self, name: "kubectl", args: []string{"kubectl", "apply", "-f", "/var/lib/bonsai/containerd/config.toml"}},
 	}
 	var pids []int
@@ -106,4 +110,33 @@ func TestEmptyDirectories(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(full, "theirs"), nil, 0o600))
 	got := emptyDirectories([]Entry{{Kind: kindDirectory, Name: empty}, {Kind: kindDirectory, Name: full}, {Kind: kindDirectory, Name: empty + "/gone"}})
 	assert.Equal(t, []string{empty}, got)
+}
+
+// After a reboot the ledger speaks of things that are gone. What has their names now is someone else's: a k3s
+// that was started meanwhile has chains KUBE-…, and Docker wants the forwarding that was off before the cluster.
+func TestARebootEndsTheLedger(t *testing.T) {
+	entries := []Entry{
+		{Kind: kindBoot, Name: "first"}, {Kind: kindNetns, Name: "4026532000"},
+		{Kind: KindChains, Name: "KUBE-"}, {Kind: KindSysctl, Name: "net/ipv4/ip_forward", Old: "0", New: "1"},
+		{Kind: kindDirectory, Name: "/var/lib/cni"},
+	}
+	assert.Equal(t, entries, ofThisBoot(entries, "first"))
+	assert.Equal(t, []Entry{{Kind: kindDirectory, Name: "/var/lib/cni"}}, ofThisBoot(entries, "second"), "which outlives a reboot")
+	left := undone(entries)
+	assert.Equal(t, []Entry{{Kind: kindBoot, Name: "first"}, {Kind: kindUndone, Name: "KUBE-"}}, left)
+	assert.Empty(t, ofThisBoot(left, "second"), "and a proof does not claim them")
+}
+
+// Between looking and killing lie seconds; a number that another process has got meanwhile is not killed.
+func TestSignalSparesAnotherOfTheNumber(t *testing.T) {
+	cmd := exec.Command("sleep", "60")
+	require.NoError(t, cmd.Start())
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	p, ok := readProcess(cmd.Process.Pid)
+	require.True(t, ok)
+	assert.ErrorIs(t, signal(p.pid, "1", unix.SIGKILL), unix.ESRCH)
+	_, ok = readProcess(p.pid)
+	assert.True(t, ok, "it lives")
+	assert.NoError(t, signal(p.pid, p.started, unix.SIGKILL))
 }

@@ -23,13 +23,27 @@ func askToEnd(ctx context.Context, processes []Process) {
 	defer cancel()
 	var asked []int
 	for _, p := range processes {
-		if p.InPod && catchesTerm(p.PID) && unix.Kill(p.PID, unix.SIGTERM) == nil {
+		if p.InPod && catchesTerm(p.PID) && signal(p.PID, p.Started, unix.SIGTERM) == nil {
 			asked = append(asked, p.PID)
 		}
 	}
 	for _, pid := range asked {
 		awaitEnd(ctx, pid)
 	}
+}
+
+// signal sends a signal to the process that was started then. Since it was seen it may have ended, and its number may
+// be another's by now; a pidfd holds on to the one that is looked at.
+func signal(pid int, started string, sig unix.Signal) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if now, ok := readProcess(pid); !ok || now.started != started {
+		return unix.ESRCH
+	}
+	return unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
 // catchesTerm tells whether a process has a handler for SIGTERM, by the mask that the kernel shows of it.

@@ -64,7 +64,7 @@ func (m *Machine) begin() error {
 		if err := removeVolatile(m.Dir); err != nil {
 			return err
 		}
-		if err := m.ledger.reset(); err != nil {
+		if err := m.ledger.reset(ofThisBoot(m.ledger.entries, boot)...); err != nil {
 			return err
 		}
 	default:

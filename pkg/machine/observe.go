@@ -37,6 +37,9 @@ type Process struct {
 	PID    int
 	Name   string
 	Reason string
+	// Started is when it was, in the kernel's ticks: with the number it names a process for good, because numbers
+	// are given again.
+	Started string
 	// InPod says that it is a pod's, not one of the programs that serve pods.
 	InPod bool
 }
@@ -199,7 +202,7 @@ func cgroupTrees(name string) ([]string, error) {
 // was given, and the descendants of all these, because a process of a container may have moved itself out
 // of the cgroup.
 func clusterProcesses(dir Dir) ([]Process, error) {
-	all, err := listProcesses()
+	all, err := listProcesses(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +212,13 @@ func clusterProcesses(dir Dir) ([]Process, error) {
 // procInfo is what /proc tells of a process.
 type procInfo struct {
 	pid, parent int
+	started     string
 	name, exe   string
 	args        []string
 	cgroups     []string
+	// elsewhere says that the data directory's path leads it to another directory, or to none: it lives in a
+	// container, where that path means something else, perhaps another cluster's.
+	elsewhere bool
 }
 
 func selectProcesses(dir Dir, all []procInfo, self int) []Process {
@@ -220,14 +227,14 @@ func selectProcesses(dir Dir, all []procInfo, self int) []Process {
 	choose := func(p procInfo, inPod bool, reason string) {
 		if _, known := chosen[p.pid]; !known {
 			chosen[p.pid] = true
-			found = append(found, Process{p.pid, p.name, reason, inPod})
+			found = append(found, Process{p.pid, p.name, reason, p.started, inPod})
 		}
 	}
 	for _, p := range all {
 		switch {
-		case strings.HasPrefix(p.exe, dir.Bin()+"/"):
+		case !p.elsewhere && strings.HasPrefix(p.exe, dir.Bin()+"/"):
 			choose(p, false, "its program is in "+dir.Bin())
-		case isOwnContainerd(dir, p.args):
+		case !p.elsewhere && isOwnContainerd(dir, p.args):
 			choose(p, false, "it is the cluster's containerd")
 		case inCgroup(p.cgroups, dir.CgroupRoot()):
 			choose(p, true, "it is in the cgroup "+dir.CgroupRoot())
@@ -258,7 +265,7 @@ func inCgroup(cgroups []string, root string) bool {
 	return false
 }
 
-func listProcesses() ([]procInfo, error) {
+func listProcesses(dir Dir) ([]procInfo, error) {
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
@@ -267,11 +274,22 @@ func listProcesses() ([]procInfo, error) {
 	for _, d := range dirs {
 		if pid, err := strconv.Atoi(d.Name()); err == nil {
 			if p, ok := readProcess(pid); ok {
+				p.elsewhere = !sameFile(string(dir), filepath.Join("/proc", d.Name(), "root", string(dir)))
 				all = append(all, p)
 			}
 		}
 	}
 	return all, nil
+}
+
+// sameFile says whether two paths lead to one file, or neither to any.
+func sameFile(a, b string) bool {
+	here, err := os.Stat(a)
+	there, otherErr := os.Stat(b)
+	if err != nil || otherErr != nil {
+		return errors.Is(err, os.ErrNotExist) && errors.Is(otherErr, os.ErrNotExist)
+	}
+	return os.SameFile(here, there)
 }
 
 // readProcess is false for processes that are gone, and for those that are dead and wait to be reaped.
@@ -287,10 +305,10 @@ func readProcess(pid int) (procInfo, bool) {
 		return procInfo{}, false
 	}
 	rest := strings.Fields(string(stat[end+1:]))
-	if len(rest) < 2 || rest[0] == "Z" || rest[0] == "X" {
+	if len(rest) <= statStarted || rest[0] == "Z" || rest[0] == "X" {
 		return procInfo{}, false
 	}
-	p := procInfo{pid: pid, name: string(stat[open+1 : end])}
+	p := procInfo{pid: pid, name: string(stat[open+1 : end]), started: rest[statStarted]}
 	p.parent, _ = strconv.Atoi(rest[1])
 	exe, _ := os.Readlink(dir + "/exe")
 	p.exe = strings.TrimSuffix(exe, " (deleted)")
@@ -304,6 +322,9 @@ func readProcess(pid int) (procInfo, bool) {
 	}
 	return p, true
 }
+
+// statStarted is where /proc/PID/stat has the time of the start, counted from behind the name.
+const statStarted = 19
 
 func readSysctl(name string) string {
 	value, _ := os.ReadFile(filepath.Join("/proc/sys", name))
