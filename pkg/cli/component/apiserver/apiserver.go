@@ -4,10 +4,10 @@ package apiserver
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/spf13/cobra"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"bonsai/pkg/cli/component"
 	"bonsai/pkg/cluster/parts"
@@ -26,7 +26,7 @@ func Command() *cobra.Command {
 	f.StringSliceVar(&o.EtcdServers, "etcd-servers", nil, "use the etcd at these URLs instead of one inside")
 	f.StringVar(&o.BindAddress, "bind-address", "", "address to listen on (default all)")
 	f.IntVar(&o.Port, "secure-port", parts.APIPort, "port to listen on")
-	f.IPVar(&o.AdvertiseIP, "advertise-address", net.IPv4(127, 0, 0, 1), "address by which pods reach the server")
+	f.IPVar(&o.AdvertiseIP, "advertise-address", nil, "address by which pods reach the server (default that of the interface with the default route)")
 	f.StringVar(&nodeName, "hostname-override", "", "name of this machine's node (default the host's name)")
 	return cmd
 }
@@ -35,6 +35,11 @@ func run(ctx context.Context, c *component.Options, o apiserver.Options, nodeNam
 	if nodeName == "" {
 		if nodeName, err = parts.NodeName(); err != nil {
 			return err
+		}
+	}
+	if o.AdvertiseIP == nil {
+		if o.AdvertiseIP, err = utilnet.ChooseHostInterface(); err != nil {
+			return fmt.Errorf("find this machine's address: %w; name it by --advertise-address", err)
 		}
 	}
 	o.DataDir, o.Logger = c.DataDir, c.Logger
