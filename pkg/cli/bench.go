@@ -83,7 +83,7 @@ func progressLine(out *os.File) (show func(string), done func()) {
 
 // benchLimitCommand is the server that `bonsai bench` measures limits with; nobody else calls it.
 func benchLimitCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench-limit", Hidden: true, Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "bench-limit", Short: "Serve what bench measures limits with", Hidden: true, Args: cobra.NoArgs}
 	dir := dataDirFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

@@ -41,6 +41,8 @@ func theRules() []rule {
 		{from: "pkg/machine/...", never: append([]string{"pkg/cluster/...", "pkg/cli/...", "pkg/store/...", "pkg/apiserver/..."}, components...),
 			why: "the host's parts know nothing of the cluster on top of them"},
 		{from: "pkg/cluster/...", never: []string{"pkg/cli/..."}, why: "imports run one way: cli, cluster, components"},
+		{from: "pkg/bench/...", never: append([]string{"pkg/cli/...", "pkg/store/...", "pkg/apiserver/...", "pkg/resource/..."}, components...),
+			why: "what is measured runs in its own process, reached as any client reaches it"},
 		{from: "pkg/cli/component/...", never: []string{"pkg/cluster/...", "pkg/machine/...", "k8s.io/kubectl/..."}, except: []string{"pkg/cluster/parts/..."},
 			why: "a component on its own does not carry the rest of the house"},
 	}
