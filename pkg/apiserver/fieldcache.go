@@ -53,8 +53,15 @@ func (f *fieldCache) put(key []byte, entries []metav1.ManagedFieldsEntry) {
 // shared yet.
 func fieldKey(gvk schema.GroupVersionKind, obj resource.Object, manager string) []byte {
 	const large = 32 << 10
-	m, ok := obj.(runtime.ProtobufMarshaller)
-	if !ok || obj.GetManagedFields() != nil || m.Size() > large {
+	m, ok := obj.(interface {
+		Size() int
+		runtime.ProtobufReverseMarshaller
+	})
+	if !ok || obj.GetManagedFields() != nil {
+		return nil
+	}
+	size := m.Size() // and without what is taken out below, no more
+	if size > large {
 		return nil
 	}
 	name, uid, created := obj.GetName(), obj.GetUID(), obj.GetCreationTimestamp()
@@ -67,10 +74,12 @@ func fieldKey(gvk schema.GroupVersionKind, obj resource.Object, manager string) 
 		obj.SetCreationTimestamp(created)
 	}()
 	head := gvk.String() + "\x00" + manager + "\x00"
-	key := make([]byte, len(head)+m.Size())
-	n, err := m.MarshalTo(key[copy(key, head):])
+	key := make([]byte, len(head)+size)
+	n, err := m.MarshalToSizedBuffer(key) // from its end
 	if err != nil {
 		return nil
 	}
-	return key[:len(head)+n]
+	key = key[size-n:]
+	copy(key, head)
+	return key
 }

@@ -1,9 +1,10 @@
 package resource
 
 import (
-	corev1 "k8s.io/api/core/v1"
+	"strings"
 
 	"github.com/distribution/reference"
+	corev1 "k8s.io/api/core/v1"
 )
 
 func defaultContainer(c *corev1.Container) {
@@ -35,6 +36,9 @@ func defaultContainer(c *corev1.Container) {
 // pullPolicyOf is Always for what may change under its name: the tag latest, be it said or meant. A name that cannot
 // be parsed is left to the node to refuse.
 func pullPolicyOf(image string) corev1.PullPolicy {
+	if hasOtherTag(image) {
+		return corev1.PullIfNotPresent
+	}
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return corev1.PullIfNotPresent
@@ -44,6 +48,12 @@ func pullPolicyOf(image string) corev1.PullPolicy {
 		return corev1.PullAlways
 	}
 	return corev1.PullIfNotPresent
+}
+
+// hasOtherTag is whether image ends in a tag other than latest: most do, and then nothing else in it matters.
+func hasOtherTag(image string) bool {
+	colon := strings.LastIndexByte(image, ':')
+	return colon >= 0 && image[colon+1:] != "latest" && !strings.ContainsRune(image[colon:], '/') && !strings.ContainsRune(image, '@')
 }
 
 func defaultEnvSource(s *corev1.EnvVarSource) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -13,13 +14,35 @@ import (
 
 // validateMeta is the metadata half of every row's Validate.
 func validateMeta(obj Object, namespaced bool, name apivalidation.ValidateNameFunc) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessor(obj, namespaced, name, atMetadata.path())
+	return apivalidation.ValidateObjectMetaAccessor(unlabelled(obj), namespaced, name, atMetadata.path())
 }
 
 // validateMetaUpdate is the metadata half of every row's ValidateUpdate.
 func validateMetaUpdate(next, old Object) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessorUpdate(next, old, atMetadata.path())
+	return apivalidation.ValidateObjectMetaAccessorUpdate(unlabelled(next), old, atMetadata.path())
 }
+
+// unlabelled is obj without its labels and annotations if they are right, which apimachinery takes long to find out.
+func unlabelled(obj metav1.Object) metav1.Object {
+	for k, v := range obj.GetLabels() {
+		if !isQualified(k) || !isLabelValue(v) {
+			return obj
+		}
+	}
+	size := 0
+	for k, v := range obj.GetAnnotations() {
+		size += len(k) + len(v)
+		if !isQualified(strings.ToLower(k)) || size > apivalidation.TotalAnnotationSizeLimitB {
+			return obj
+		}
+	}
+	return bare{obj}
+}
+
+type bare struct{ metav1.Object }
+
+func (bare) GetLabels() map[string]string      { return nil }
+func (bare) GetAnnotations() map[string]string { return nil }
 
 // immutable refuses a change of a field that is fixed at create.
 func immutable(next, old any, path *place) field.ErrorList {

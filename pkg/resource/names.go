@@ -49,7 +49,7 @@ func qualifiedProblems(s string) []string {
 }
 
 func labelValueProblems(s string) []string {
-	if s == "" || isWord(s) {
+	if isLabelValue(s) {
 		return nil
 	}
 	return validation.IsValidLabelValue(s)
@@ -67,7 +67,7 @@ func labelKey(s string, path *place) field.ErrorList {
 func labelMap(m map[string]string, path *place) field.ErrorList {
 	var errs field.ErrorList
 	for k, v := range sorted(m) {
-		if !isQualified(k) || v != "" && !isWord(v) {
+		if !isQualified(k) || !isLabelValue(v) {
 			errs = append(errs, metavalidation.ValidateLabels(map[string]string{k: v}, path.path())...)
 		}
 	}
@@ -106,7 +106,9 @@ func isQualified(s string) bool {
 	return isSubdomain(domain) && isWord(name)
 }
 
-// isWord is whether s is the name in a qualified name, and also a label's value: My_Name.
+func isLabelValue(s string) bool { return s == "" || isWord(s) }
+
+// isWord is whether s is the name in a qualified name: My_Name.
 func isWord(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !isAlphanumeric(c) && c != '-' && c != '_' && c != '.' {

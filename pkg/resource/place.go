@@ -17,6 +17,7 @@ var (
 	atMetadata    = newPlace("metadata")
 	atAnnotations = atMetadata.Child("annotations")
 	atSpec        = newPlace("spec")
+	atStatus      = newPlace("status")
 )
 
 // locate is check at p, and cheap if nothing is wrong.

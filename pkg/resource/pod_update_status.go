@@ -12,9 +12,16 @@ import (
 
 // validatePodStatusUpdate refuses what no kubelet would report.
 func validatePodStatusUpdate(next, old *corev1.Pod) field.ErrorList {
-	s, was, path := &next.Status, &old.Status, newPlace("status")
-	errs := join(validateMetaUpdate(next, old), changedPodAnnotations(next, old),
-		each(s.Conditions, newPlace("metadata", "conditions"), podCondition))
+	return join(validateMetaUpdate(next, old), changedPodAnnotations(next, old),
+		locate(atMetadata, func(path *place) field.ErrorList {
+			return each(next.Status.Conditions, path.Child("conditions"), podCondition)
+		}),
+		locate(atStatus, func(path *place) field.ErrorList { return changedStatus(next, old, path) }))
+}
+
+func changedStatus(next, old *corev1.Pod, path *place) field.ErrorList {
+	s, was := &next.Status, &old.Status
+	var errs field.ErrorList
 	if s.NominatedNodeName != was.NominatedNodeName && s.NominatedNodeName != "" {
 		errs = append(errs, invalid(path.Child("nominatedNodeName"), s.NominatedNodeName, subdomainName(s.NominatedNodeName, false))...)
 	}
