@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"flag"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,9 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	sigsyaml "sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "rewrite testdata/*.output.txt")
+	"bonsai/pkg/reconcile/plantest"
+)
 
 // TestPlan reads a service and its slices from x.input.yaml; x.output.txt is what is written for it into empty tables. The
 // tests' node is "here", the pods' range 10.244.0.0/16.
@@ -30,25 +29,8 @@ func TestPlan(t *testing.T) {
 			svc, slices := readService(t, in)
 			s := &script{}
 			s.apply(change{next: plan(svc, slices, "here", "10.244.0.0/16")})
-			compare(t, strings.Replace(in, ".input.yaml", ".output.txt", 1), s.text())
+			plantest.Compare(t, strings.Replace(in, ".input.yaml", ".output.txt", 1), s.text())
 		})
-	}
-}
-
-func compare(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s:\ngot:\n%s\nwant:\n%s", file, got, want)
 	}
 }
 

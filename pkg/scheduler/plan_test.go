@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"pgregory.net/rapid"
 	sigsyaml "sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "rewrite testdata/*.output.txt")
+	"bonsai/pkg/reconcile/plantest"
+)
 
 // TestPlan reads a cluster from x.input.yaml (nodes, namespaces, pods with a node and pods without) and places the pods
 // without one after the other, each counted before the next; x.output.txt says where each went and why.
@@ -43,25 +42,8 @@ func TestPlan(t *testing.T) {
 				}
 				fmt.Fprintf(&got, "%s -> %s: %s\n", p.Name, where, d.reason)
 			}
-			compare(t, strings.Replace(in, ".input.yaml", ".output.txt", 1), got.String())
+			plantest.Compare(t, strings.Replace(in, ".input.yaml", ".output.txt", 1), got.String())
 		})
-	}
-}
-
-func compare(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s:\ngot:\n%s\nwant:\n%s", file, got, want)
 	}
 }
 

@@ -26,7 +26,7 @@ import (
 	"bonsai/pkg/reconcile"
 )
 
-var update = flag.Bool("update", false, "write testdata/*.plan anew")
+var update = flag.Bool("update", false, "write the expectations in testdata anew")
 
 // Now is the time of all plans in tests.
 var Now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -41,12 +41,13 @@ func Run(t *testing.T, plan func(objects []reconcile.Object) reconcile.Plan) {
 	for _, f := range files {
 		name := strings.TrimSuffix(f, ".yaml")
 		t.Run(filepath.Base(name), func(t *testing.T) {
-			compare(t, name+".plan", Text(t, plan(Load(t, f))))
+			Compare(t, name+".plan", Text(t, plan(Load(t, f))))
 		})
 	}
 }
 
-func compare(t *testing.T, file, got string) {
+// Compare holds what a test got against a file, or writes the file with -update.
+func Compare(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
