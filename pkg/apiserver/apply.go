@@ -39,7 +39,11 @@ func (s *Server) apply(c *call, o *metav1.PatchOptions, body []byte) error {
 // readApplied reads the body, which is YAML or JSON, as it is: what it leaves out must stay left out.
 func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*unstructured.Unstructured, error) {
 	want := &unstructured.Unstructured{Object: map[string]any{}}
-	if err := yaml.Unmarshal(body, &want.Object); err != nil {
+	err := checkAliases(body)
+	if err == nil {
+		err = yaml.Unmarshal(body, &want.Object)
+	}
+	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 	}
 	if err := yaml.UnmarshalStrict(body, &map[string]any{}); err != nil {

@@ -142,6 +142,9 @@ func unmarshal(m media, body []byte, obj runtime.Object, findStrict bool) (stric
 		got, err = unmarshalProtobuf(body, obj)
 		return nil, got, err
 	case mediaYAML:
+		if err := checkAliases(body); err != nil {
+			return nil, got, err
+		}
 		json, err := yaml.YAMLToJSONStrict(body)
 		if err != nil {
 			strict = append(strict, err)
@@ -238,13 +241,4 @@ func summary(body []byte) string {
 		return text(body[:most]) + " ..."
 	}
 	return text(body)
-}
-
-// yamlToJSON turns a body that may be YAML into JSON.
-func yamlToJSON(body []byte) ([]byte, error) {
-	out, err := yaml.YAMLToJSON(body)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
-	}
-	return out, nil
 }

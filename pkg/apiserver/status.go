@@ -55,6 +55,14 @@ func statusOf(err error) *metav1.Status {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, store.ErrUnknownOutcome) {
 		return statusOf(timedOut(err))
 	}
+	// What is too large for the store was not for us; what the store says while it closes is true of the whole server. That etcd's
+	// space is used up is a 500, as upstream.
+	switch {
+	case errors.Is(err, store.ErrRequestTooLarge):
+		return statusOf(apierrors.NewRequestEntityTooLargeError(err.Error()))
+	case errors.Is(err, store.ErrClosed):
+		return statusOf(apierrors.NewServiceUnavailable("the server is stopping: " + err.Error()))
+	}
 	return &metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
 		Reason: metav1.StatusReasonUnknown, Message: err.Error(),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/resource"
@@ -118,6 +119,9 @@ func checkVersion(t *target, next, old resource.Object) error {
 		kind := schema.GroupKind{Group: t.group, Kind: t.resource}
 		return apierrors.NewInvalid(kind, t.name, field.ErrorList{field.Invalid(
 			field.NewPath("metadata").Child("resourceVersion"), uint64(0), "must be specified for an update")})
+	}
+	if _, err := strconv.ParseUint(next.GetResourceVersion(), 10, 64); err != nil {
+		return err // which makes a 500 of it, as upstream
 	}
 	return apierrors.NewConflict(t.gr(), t.name, errModified)
 }

@@ -1,0 +1,279 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+
+	"bonsai/pkg/resource"
+)
+
+const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}`
+
+// least is what an object of each kind needs besides a name; for events, at each version.
+var least = map[string]string{
+	"v1 ConfigMap":                       `data: {k: v}`,
+	"v1 Endpoints":                       `subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 80}]}]`,
+	"v1 Event":                           `involvedObject: {kind: Pod, namespace: default, name: p}`,
+	"events.k8s.io/v1 Event":             `{eventTime: "2026-01-02T03:04:05.000006Z", reportingController: c/c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: default}}`,
+	"v1 Namespace":                       `{}`,
+	"v1 Node":                            `{}`,
+	"v1 Pod":                             `spec: {containers: [{name: c, image: i}]}`,
+	"v1 Secret":                          `data: {k: dg==}`,
+	"v1 ServiceAccount":                  `{}`,
+	"v1 Service":                         `spec: {ports: [{port: 80}]}`,
+	"apps/v1 Deployment":                 `spec: ` + podTemplate,
+	"apps/v1 ReplicaSet":                 `spec: ` + podTemplate,
+	"coordination.k8s.io/v1 Lease":       `{}`,
+	"discovery.k8s.io/v1 EndpointSlice":  `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
+	"networking.k8s.io/v1 IPAddress":     `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
+	"networking.k8s.io/v1 ServiceCIDR":   `spec: {cidrs: [10.97.0.0/24]}`,
+	"scheduling.k8s.io/v1 PriorityClass": `value: 7`,
+}
+
+// kind is one version of a row of the table, and the client for its objects.
+type kind struct {
+	*testing.T
+	s      *server
+	row    *resource.Row
+	ver    resource.Version
+	client dynamic.ResourceInterface
+	path   string
+	first  *unstructured.Unstructured // as it is to be made
+	watch  watch.Interface
+}
+
+// Every kind does everything that a kind does: nothing in the row may be missing, and no row may be without this test.
+func TestEveryKind(t *testing.T) {
+	s := startServer(t)
+	s.serviceAccount("default")
+	for _, row := range resource.Table() {
+		for _, ver := range row.Versions {
+			name := ver.String() + " " + row.Kind
+			t.Run(name, func(t *testing.T) {
+				body, ok := least[name]
+				require.True(t, ok, "say in least what %s needs", name)
+				k := &kind{T: t, s: s, row: row, ver: ver}
+				k.begin(body)
+				k.nothingHappens()
+				k.make()
+				k.read()
+				k.change()
+				k.patch()
+				k.table()
+				k.delete()
+			})
+		}
+	}
+}
+
+func (k *kind) begin(body string) {
+	k.first = &unstructured.Unstructured{Object: map[string]any{}}
+	require.NoError(k, yaml.Unmarshal([]byte(body), &k.first.Object))
+	k.first.SetAPIVersion(k.ver.String())
+	k.first.SetKind(k.row.Kind)
+	if k.first.GetName() == "" {
+		k.first.SetName("it")
+	}
+	k.first.SetLabels(map[string]string{"test": "kinds"})
+	gvr := k.ver.WithResource(k.row.Resource)
+	k.client, k.path = k.s.dynamic.Resource(gvr), "/apis/"+k.ver.String()
+	if k.ver.Group == "" {
+		k.path = "/api/v1"
+	}
+	if k.row.Namespaced {
+		k.client, k.path = k.s.dynamic.Resource(gvr).Namespace("default"), k.path+"/namespaces/default"
+	}
+	k.path += "/" + k.row.Resource
+}
+
+// list is that of the objects that this test makes.
+func (k *kind) list() *unstructured.UnstructuredList {
+	k.Helper()
+	list, err := k.client.List(k.Context(), metav1.ListOptions{LabelSelector: "test=kinds"})
+	require.NoError(k, err)
+	return list
+}
+
+// nothingHappens asks for what is not to be done: a dry run, and an object with a field that there is not.
+func (k *kind) nothingHappens() {
+	before := k.list().GetResourceVersion()
+	dry, err := k.client.Create(k.Context(), k.first, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	require.NoError(k, err)
+	require.NotEmpty(k, dry.GetUID())
+	wrong := k.first.DeepCopy()
+	wrong.Object["colour"] = "red"
+	_, err = k.client.Create(k.Context(), wrong, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	require.True(k, apierrors.IsBadRequest(err), "%v", err)
+	require.ErrorContains(k, err, `strict decoding error: unknown field "colour"`)
+	after := k.list()
+	require.Empty(k, after.Items)
+	require.Equal(k, before, after.GetResourceVersion())
+}
+
+func (k *kind) make() {
+	var err error
+	k.watch, err = k.client.Watch(k.Context(), metav1.ListOptions{LabelSelector: "test=kinds", ResourceVersion: k.list().GetResourceVersion()})
+	require.NoError(k, err)
+	k.Cleanup(k.watch.Stop)
+	made, err := k.client.Create(k.Context(), k.first, metav1.CreateOptions{})
+	require.NoError(k, err)
+	require.NotEmpty(k, made.GetUID())
+	require.NotZero(k, made.GetCreationTimestamp())
+	k.sees(watch.Added, made)
+	_, err = k.client.Create(k.Context(), k.first, metav1.CreateOptions{})
+	require.True(k, apierrors.IsAlreadyExists(err), "%v", err)
+}
+
+// sees waits for the next event, which has to be want, as the writer was told it.
+func (k *kind) sees(event watch.EventType, want *unstructured.Unstructured) {
+	k.Helper()
+	select {
+	case e := <-k.watch.ResultChan():
+		require.Equal(k, event, e.Type, "%v", e.Object)
+		if want != nil {
+			require.Empty(k, cmp.Diff(want, e.Object))
+		}
+	case <-time.After(inTime):
+		k.Fatalf("no %s event", event)
+	}
+}
+
+// read finds the object by name and by label, the same in both encodings.
+func (k *kind) read() {
+	k.sameInBoth(k.path + "/" + k.first.GetName())
+	k.sameInBoth(k.path + "?labelSelector=test%3Dkinds")
+	require.Len(k, k.list().Items, 1)
+}
+
+func (k *kind) sameInBoth(path string) {
+	k.Helper()
+	var got [2]runtime.Object
+	for i, accept := range []string{"application/json", "application/vnd.kubernetes.protobuf"} {
+		a := k.s.send("GET "+path, nil, "Accept: "+accept)
+		require.Equal(k, http.StatusOK, a.code)
+		require.Equal(k, accept, a.header.Get("Content-Type"))
+		var err error
+		got[i], _, err = scheme.Codecs.UniversalDeserializer().Decode(a.body, nil, nil)
+		require.NoError(k, err)
+	}
+	require.Empty(k, cmp.Diff(got[0], got[1]), "JSON (-) and protobuf (+) differ")
+}
+
+// change updates the object, and tries to from a state that is no more.
+func (k *kind) change() {
+	seen, err := k.client.Get(k.Context(), k.first.GetName(), metav1.GetOptions{})
+	require.NoError(k, err)
+	stale := seen.DeepCopy()
+	seen.SetAnnotations(map[string]string{"by": "update"})
+	changed, err := k.client.Update(k.Context(), seen, metav1.UpdateOptions{})
+	require.NoError(k, err)
+	require.NotEqual(k, stale.GetResourceVersion(), changed.GetResourceVersion())
+	require.Equal(k, "update", changed.GetAnnotations()["by"])
+	k.sees(watch.Modified, changed)
+	stale.SetAnnotations(map[string]string{"by": "a late one"})
+	_, err = k.client.Update(k.Context(), stale, metav1.UpdateOptions{})
+	require.True(k, apierrors.IsConflict(err), "%v", err)
+	again, err := k.client.Update(k.Context(), changed, metav1.UpdateOptions{})
+	require.NoError(k, err)
+	require.Equal(k, changed.GetResourceVersion(), again.GetResourceVersion(), "an update without a change writes nothing")
+}
+
+// patch changes an annotation in each of the four ways, first without doing it.
+func (k *kind) patch() {
+	merge := func(by string) string { return fmt.Sprintf(`{"metadata":{"annotations":{"by":%q}}}`, by) }
+	for _, p := range []struct {
+		by, body string
+		kind     types.PatchType
+	}{
+		{"json", `[{"op":"test","path":"/metadata/annotations/by","value":"update"},{"op":"replace","path":"/metadata/annotations/by","value":"json"}]`, types.JSONPatchType},
+		{"merge", merge("merge"), types.MergePatchType},
+		{"strategic", merge("strategic"), types.StrategicMergePatchType},
+		{"apply", fmt.Sprintf(`{"apiVersion":%q,"kind":%q,"metadata":{"name":%q,"annotations":{"by":"apply"}}}`, k.ver.String(), k.row.Kind, k.first.GetName()), types.ApplyPatchType},
+	} {
+		o := metav1.PatchOptions{FieldManager: "test", DryRun: []string{metav1.DryRunAll}}
+		if p.kind == types.ApplyPatchType {
+			o.Force = new(bool)
+			*o.Force = true
+		}
+		before := k.list().GetResourceVersion()
+		dry, err := k.client.Patch(k.Context(), k.first.GetName(), p.kind, []byte(p.body), o)
+		require.NoError(k, err, p.by)
+		require.Equal(k, p.by, dry.GetAnnotations()["by"])
+		require.Equal(k, before, k.list().GetResourceVersion(), "%s: a dry run wrote something", p.by)
+		o.DryRun = nil
+		changed, err := k.client.Patch(k.Context(), k.first.GetName(), p.kind, []byte(p.body), o)
+		require.NoError(k, err, p.by)
+		require.Equal(k, p.by, changed.GetAnnotations()["by"])
+		k.sees(watch.Modified, changed)
+	}
+	_, err := k.client.Patch(k.Context(), k.first.GetName(), types.MergePatchType, []byte(`{"colour":"red"}`),
+		metav1.PatchOptions{FieldValidation: metav1.FieldValidationStrict})
+	require.True(k, apierrors.IsInvalid(err), "%v", err)
+	require.ErrorContains(k, err, `unknown field "colour"`)
+}
+
+// table is what kubectl get prints.
+func (k *kind) table() {
+	a := k.s.send("GET "+k.path+"?labelSelector=test%3Dkinds", nil, "Accept: application/json;as=Table;v=v1;g=meta.k8s.io")
+	require.Equal(k, http.StatusOK, a.code)
+	var table metav1.Table
+	require.NoError(k, json.Unmarshal(a.body, &table))
+	require.Equal(k, metav1.TypeMeta{Kind: "Table", APIVersion: "meta.k8s.io/v1"}, table.TypeMeta)
+	require.Equal(k, k.row.Columns, table.ColumnDefinitions)
+	require.Len(k, table.Rows, 1)
+	require.Len(k, table.Rows[0].Cells, len(k.row.Columns))
+	for i, column := range k.row.Columns {
+		if strings.EqualFold(column.Name, "name") {
+			require.Equal(k, k.first.GetName(), table.Rows[0].Cells[i])
+		}
+	}
+	var partial metav1.PartialObjectMetadata
+	require.NoError(k, json.Unmarshal(table.Rows[0].Object.Raw, &partial))
+	require.Equal(k, "PartialObjectMetadata", partial.Kind)
+	require.Equal(k, k.first.GetName(), partial.Name)
+}
+
+func (k *kind) delete() {
+	name := k.first.GetName()
+	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}))
+	require.Len(k, k.list().Items, 1)
+	other := types.UID("other")
+	err := k.client.Delete(k.Context(), name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &other}})
+	require.True(k, apierrors.IsConflict(err), "%v", err)
+	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{}))
+	k.release(name)
+	k.sees(watch.Deleted, nil)
+	_, err = k.client.Get(k.Context(), name, metav1.GetOptions{})
+	require.True(k, apierrors.IsNotFound(err), "%v", err)
+	require.True(k, apierrors.IsNotFound(k.client.Delete(k.Context(), name, metav1.DeleteOptions{})))
+}
+
+// release lets go of a namespace, which stays until a controller has emptied it.
+func (k *kind) release(name string) {
+	if k.row.Kind != "Namespace" {
+		return
+	}
+	k.sees(watch.Modified, nil)
+	ns, err := k.s.client.CoreV1().Namespaces().Get(k.Context(), name, metav1.GetOptions{})
+	require.NoError(k, err)
+	require.NotNil(k, ns.DeletionTimestamp)
+	ns.Spec.Finalizers = nil
+	_, err = k.s.client.CoreV1().Namespaces().Finalize(k.Context(), ns, metav1.UpdateOptions{})
+	require.NoError(k, err)
+}
