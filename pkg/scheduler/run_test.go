@@ -7,7 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
+	ktesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 )
 
@@ -15,6 +17,7 @@ import (
 func TestASleeperIsTriedWhenItsTimeHasCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
+		client.PrependReactor("create", "pods", func(ktesting.Action) (bool, runtime.Object, error) { return true, nil, nil })
 		l := newLoop(Config{Client: client, Logger: slog.New(slog.DiscardHandler)}, record.NewFakeRecorder(10))
 		l.state.setNode(testNode("n", 1000, 1<<30, 10))
 		for name, sleep := range map[string]time.Duration{"soon": time.Second, "late": time.Minute} {
