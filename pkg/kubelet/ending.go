@@ -119,7 +119,10 @@ func (w *worker) remove(ctx context.Context, pod *corev1.Pod, gone bool) (bool, 
 			return false, fmt.Errorf("delete the pod's object: %w", err)
 		}
 	}
-	return true, w.removeTraces(ctx, pod)
+	if err := w.removeTraces(ctx, pod); err != nil {
+		return false, fmt.Errorf("remove what is left of the pod: %w", err)
+	}
+	return true, nil
 }
 
 // removeTraces removes the dead containers, the logs and the cgroup.

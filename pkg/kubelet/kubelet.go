@@ -74,7 +74,9 @@ func (k *kubelet) seen(pod *corev1.Pod) {
 	k.mu.Lock()
 	w := k.workers[pod.UID]
 	if w == nil {
-		w = k.begin(pod.UID)
+		w = newWorker(k, pod.UID)
+		w.pod = pod
+		k.begin(w)
 	}
 	k.mu.Unlock()
 	w.set(pod)
@@ -90,17 +92,15 @@ func (k *kubelet) vanished(pod *corev1.Pod) {
 	}
 }
 
-// begin starts a worker; k.mu is held.
-func (k *kubelet) begin(uid types.UID) *worker {
-	w := newWorker(k, uid)
-	k.workers[uid] = w
+// begin starts a worker that knows its pod already: one without would take it for gone, and end it. k.mu is held.
+func (k *kubelet) begin(w *worker) {
+	k.workers[w.uid] = w
 	k.running.Go(func() {
 		w.run(k.ctx)
 		k.mu.Lock()
-		delete(k.workers, uid)
+		delete(k.workers, w.uid)
 		k.mu.Unlock()
 	})
-	return w
 }
 
 // wake makes the pod's worker look again; "" means all of them.
@@ -178,7 +178,9 @@ func (k *kubelet) orphans(ctx context.Context) error {
 	defer k.mu.Unlock()
 	for uid := range found {
 		if k.workers[uid] == nil {
-			k.begin(uid).vanish()
+			w := newWorker(k, uid)
+			w.gone = true
+			k.begin(w)
 		}
 	}
 	return nil

@@ -206,7 +206,20 @@ var appliers = map[Kind]func(ctx context.Context, a Action) error{
 	KindSysctl: func(_ context.Context, a Action) error {
 		return os.WriteFile(filepath.Join("/proc/sys", a.Name), []byte(a.Value), 0o644)
 	},
-	KindPath: func(_ context.Context, a Action) error { return os.RemoveAll(a.Name) },
+	KindPath: func(_ context.Context, a Action) error { return removeTree(a.Name) },
+}
+
+// removeTree removes a directory, unless something is mounted there: removing would reach into what is mounted,
+// which may be a volume with somebody's data.
+func removeTree(path string) error {
+	mounts, err := mountsBelow(resolve(path))
+	if err != nil {
+		return err
+	}
+	if len(mounts) > 0 {
+		return fmt.Errorf("still mounted there: %s", strings.Join(mounts, ", "))
+	}
+	return os.RemoveAll(path)
 }
 
 // unmount detaches a mount that is still in use: its name must go now, its users were killed.
@@ -278,15 +291,20 @@ func findNetns(id string) string {
 	return ""
 }
 
-// Purge removes the data directory. It refuses while anything is mounted below, because removing would then
-// reach into what is mounted.
+// contents is everything that a cluster keeps in its data directory.
+var contents = []string{"etcd", "etcd.sock", "pki", "kubeconfig", "kubeconfigs", "bin", "containerd", "cni", "kubelet", "logs", "ledger", "lock"}
+
+// Purge removes what a cluster keeps in its data directory, and the directory if nothing else is in it: people
+// name directories that hold other things too, down to their home. It refuses while anything is mounted below.
 func Purge(dir Dir) error {
-	mounts, err := mountsBelow(string(dir))
-	if err != nil {
-		return err
+	for _, name := range contents {
+		if err := removeTree(dir.Join(name)); err != nil {
+			return fmt.Errorf("purge %s: %w", dir.Join(name), err)
+		}
 	}
-	if len(mounts) > 0 {
-		return fmt.Errorf("purge %s: these are still mounted there: %s", dir, strings.Join(mounts, ", "))
+	err := os.Remove(string(dir))
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY) || errors.Is(err, os.ErrNotExist) {
+		return nil // other things are in it, or it is a file system of its own
 	}
-	return os.RemoveAll(string(dir))
+	return err
 }

@@ -140,3 +140,33 @@ func TestSignalSparesAnotherOfTheNumber(t *testing.T) {
 	assert.True(t, ok, "it lives")
 	assert.NoError(t, signal(p.pid, p.started, unix.SIGKILL))
 }
+
+// A data directory whose name is a pattern does not stand for others.
+func TestVolatilePathsAreNoPatterns(t *testing.T) {
+	above := t.TempDir()
+	for _, d := range []string{"b*", "b2"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(above, d, "containerd", "state"), 0o700))
+	}
+	dir := Dir(filepath.Join(above, "b*"))
+	assert.Equal(t, []string{dir.Join("containerd", "state")}, volatilePaths(dir))
+}
+
+// Purge takes what is the cluster's, and leaves a home that somebody has named as the data directory.
+func TestPurgeLeavesWhatIsNotTheClusters(t *testing.T) {
+	dir := tempDir(t)
+	require.NoError(t, os.MkdirAll(dir.Join("etcd", "member"), 0o700))
+	require.NoError(t, os.WriteFile(dir.Join("thesis.txt"), nil, 0o600))
+	require.NoError(t, Purge(dir))
+	assert.NoDirExists(t, dir.Join("etcd"))
+	assert.FileExists(t, dir.Join("thesis.txt"))
+	require.NoError(t, os.Remove(dir.Join("thesis.txt")))
+	require.NoError(t, Purge(dir))
+	assert.NoDirExists(t, string(dir))
+}
+
+// What a user has mounted in the data directory is not the cluster's: a disk for etcd, one for images.
+func TestMountRootsSpareTheUsersDisks(t *testing.T) {
+	info := []byte("50 22 254:1 / /var/lib/bonsai/etcd rw - ext4 /dev/vdb rw\n51 22 254:2 / /var/lib/bonsai/containerd/root rw - ext4 /dev/vdc rw\n" +
+		"52 51 0:9 / /var/lib/bonsai/containerd/state/x rw - tmpfs tmpfs rw\n53 51 0:9 / /var/lib/bonsai2/containerd/state/x rw - tmpfs tmpfs rw\n")
+	assert.Equal(t, []string{"/var/lib/bonsai/containerd/state/x"}, pointsBelow(parseMounts(info), mountRoots(testDir)))
+}

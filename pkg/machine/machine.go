@@ -122,7 +122,7 @@ func missingDirectories(dirs []string) []Entry {
 // do not.
 func removeVolatile(dir Dir) error {
 	for _, d := range volatile(dir) {
-		if err := os.RemoveAll(d); err != nil {
+		if err := removeTree(d); err != nil {
 			return fmt.Errorf("remove the state of containers that are gone: %w", err)
 		}
 	}

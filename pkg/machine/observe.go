@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,7 +55,7 @@ func observe(ctx context.Context, dir Dir, entries []Entry) (State, error) {
 	if s.Processes, err = clusterProcesses(dir); err != nil {
 		note(err)
 	}
-	if s.Mounts, err = mountsBelow(string(dir), dir.Run()); err != nil {
+	if s.Mounts, err = mountsBelow(mountRoots(dir)...); err != nil {
 		note(err)
 	}
 	if s.Links, err = bridgeAndPorts(dir.Bridge()); err != nil {
@@ -93,11 +94,14 @@ func chainPrefixes(dir Dir, entries []Entry) []string {
 // volatilePaths are the files that exist of those that are worth nothing once the cluster is gone.
 func volatilePaths(dir Dir) []string {
 	var found []string
-	for _, pattern := range append(volatile(dir), dir.Socket()+"*", dir.Run(), cniCache(dir)) {
-		matches, _ := filepath.Glob(pattern) // the patterns are well-formed
-		found = append(found, matches...)
+	// The data directory's own path is no pattern: a * in it would stand for the directories of other clusters.
+	for _, path := range append(volatile(dir), dir.Socket(), dir.Socket()+".ttrpc", dir.Run()) {
+		if _, err := os.Lstat(path); err == nil {
+			found = append(found, path)
+		}
 	}
-	return found
+	cached, _ := filepath.Glob(cniCache(dir)) // the pattern is well-formed
+	return append(found, cached...)
 }
 
 // emptyDirectories are those that were not there before the cluster and that nothing is in.
@@ -114,22 +118,32 @@ func emptyDirectories(entries []Entry) []string {
 	return found
 }
 
-// mountsBelow lists the mount points strictly below the roots. A root itself may be a file system of its own
-// that the user has mounted.
+// mountRoots are the directories below which a node mounts. Other mounts in the data directory, and those on these
+// very directories, are the user's: a faster disk for etcd, a larger one for images.
+func mountRoots(dir Dir) []string {
+	roots := append(volatile(dir), dir.Join("containerd", "root"), dir.Join("kubelet", "pods"), dir.Run())
+	for i, r := range roots {
+		roots[i] = resolve(r) // the kernel knows mounts by their real paths
+	}
+	return roots
+}
+
+// mountsBelow lists the mount points strictly below the roots.
 func mountsBelow(roots ...string) ([]string, error) {
 	info, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
-	var found []string
-	for _, m := range parseMounts(info) {
-		for _, root := range roots {
-			if strings.HasPrefix(m.point, root+"/") {
-				found = append(found, m.point)
-			}
+	return pointsBelow(parseMounts(info), roots), nil
+}
+
+func pointsBelow(mounts []mount, roots []string) (found []string) {
+	for _, m := range mounts {
+		if slices.ContainsFunc(roots, func(root string) bool { return strings.HasPrefix(m.point, root+"/") }) {
+			found = append(found, m.point)
 		}
 	}
-	return found, nil
+	return found
 }
 
 // mount is one line of mountinfo.

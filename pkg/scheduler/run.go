@@ -116,10 +116,12 @@ func (l *loop) run(ctx context.Context) {
 			l.schedule(ctx, w)
 			continue
 		}
-		if wait := l.queue.awaken(time.Now()); wait > 0 {
-			timer.Reset(wait)
-		} else if len(l.queue.ready) > 0 {
+		wait := l.queue.awaken(time.Now())
+		if len(l.queue.ready) > 0 {
 			continue
+		}
+		if wait > 0 {
+			timer.Reset(wait)
 		}
 		select {
 		case <-ctx.Done():

@@ -104,13 +104,15 @@ func (p *Pod) Alive() bool {
 	return p.ReadySandbox() != nil
 }
 
+// sort puts the newest first. It goes by the counts, which only grow, before it goes by times: after the clock was set
+// back the newest run bears the earlier time, and a kubelet that took the dead one before it for the present one would
+// start the container again although it runs.
 func (p *Pod) sort() {
-	slices.SortFunc(p.Sandboxes, func(a, b *Sandbox) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	slices.SortFunc(p.Sandboxes, func(a, b *Sandbox) int {
+		return cmp.Or(cmp.Compare(b.Attempt, a.Attempt), b.CreatedAt.Compare(a.CreatedAt))
+	})
 	slices.SortFunc(p.Containers, func(a, b *Container) int {
-		if c := b.CreatedAt.Compare(a.CreatedAt); c != 0 {
-			return c
-		}
-		return cmp.Compare(b.RestartCount, a.RestartCount)
+		return cmp.Or(cmp.Compare(b.RestartCount, a.RestartCount), b.CreatedAt.Compare(a.CreatedAt))
 	})
 }
 

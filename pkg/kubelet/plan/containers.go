@@ -141,10 +141,11 @@ func (p *planner) replace(c *corev1.Container, run *cri.Container) {
 	p.start(c, "it was made and never started")
 }
 
-// restart starts a container again unless its back-off says to wait.
+// restart starts a container again unless its back-off says to wait. An end that is still to come is no reason to
+// wait: the clock was set back.
 func (p *planner) restart(c *corev1.Container, run *cri.Container, reason string) {
 	delay := p.Containers[c.Name].BackOff
-	if until := run.FinishedAt.Add(delay); p.now.Before(until) {
+	if until := run.FinishedAt.Add(delay); p.now.Before(until) && !p.now.Before(run.FinishedAt) {
 		p.plan.again(until)
 		p.plan.Waiting = append(p.plan.Waiting, Waiting{
 			Name: c.Name, Reason: "CrashLoopBackOff", Event: true,

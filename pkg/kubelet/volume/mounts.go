@@ -1,12 +1,14 @@
 package volume
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,4 +43,24 @@ func (KernelMounts) Mounted(path string) bool {
 		return false
 	}
 	return at.Sys().(*syscall.Stat_t).Dev != above.Sys().(*syscall.Stat_t).Dev
+}
+
+// Below asks the kernel for its list. Devices do not tell: a directory of the same disk may be mounted there.
+func (KernelMounts) Below(dir string) ([]string, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for mounts below %s: %w", dir, err)
+	}
+	found, err := mountinfo.GetMounts(mountinfo.PrefixFilter(real))
+	if err != nil {
+		return nil, fmt.Errorf("look for mounts below %s: %w", dir, err)
+	}
+	points := make([]string, 0, len(found))
+	for _, m := range found {
+		points = append(points, m.Mountpoint)
+	}
+	return points, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ type Mounts interface {
 	Tmpfs(path string, sizeBytes int64) error
 	Unmount(path string) error
 	Mounted(path string) bool
+	// Below lists the mount points below a directory in the order in which they were made, those of the pod's own
+	// containers (mountPropagation: Bidirectional) included.
+	Below(dir string) ([]string, error)
 }
 
 // Manager makes the volumes of all pods. Calls for different pods may run side by side.
@@ -174,20 +178,14 @@ func (m *Manager) TearDown(uid types.UID) error {
 		m.Tokens.Forget(uid)
 	}
 	dir := filepath.Join(m.Node.RootDir, "pods", string(uid))
-	for _, path := range m.mountsOf(dir) {
+	mounts, err := m.Mounts.Below(dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Backward(mounts) {
 		if err := m.Mounts.Unmount(path); err != nil {
 			return fmt.Errorf("unmount %s: %w", path, err)
 		}
 	}
 	return os.RemoveAll(dir)
-}
-
-func (m *Manager) mountsOf(dir string) (out []string) {
-	volumes, _ := filepath.Glob(filepath.Join(dir, "volumes", "*", "*"))
-	for _, path := range volumes {
-		if m.Mounts.Mounted(path) {
-			out = append(out, path)
-		}
-	}
-	return out
 }

@@ -42,6 +42,8 @@ func (noMounts) Tmpfs(string, int64) error { return nil }
 func (noMounts) Unmount(string) error      { return nil }
 func (noMounts) Mounted(string) bool       { return false }
 
+func (noMounts) Below(string) ([]string, error) { return nil, nil }
+
 func manager(t *testing.T) (*Manager, *api) {
 	a := &api{data: map[string]string{"k": "1", "l": "2"}, secret: map[string][]byte{"p": []byte("3")}}
 	return &Manager{Node: &spec.Node{RootDir: t.TempDir()}, Objects: a, Mounts: noMounts{}}, a
