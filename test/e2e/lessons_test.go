@@ -148,6 +148,11 @@ func (c *testCluster) refused(t *testing.T, code int, args ...string) string {
 	return out
 }
 
+func (c *testCluster) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return c.run(t, append([]string{"kubectl"}, args...)...)
+}
+
 // loadBusybox gives the cluster the image that lessons use where they need a shell, made from the host's busybox.
 func (c *testCluster) loadBusybox(t *testing.T) {
 	t.Helper()

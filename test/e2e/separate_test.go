@@ -24,14 +24,13 @@ func TestSeparate(t *testing.T) {
 	c.requireServed(t, lessonIP)
 	require.Contains(t, c.kubectl(t, "exec", "bare", "--", "cat", "/settings/greeting"), "hello")
 
+	uids := c.podUIDs(t)
 	kill(t, c.process(t, ` scheduler `))
 	require.Equal(t, 1, up.end(t))
 	require.Regexp(t, `(?m)^bonsai: scheduler: .*killed.*; see .*/logs/scheduler\.log$`, up.stderr.String())
 	require.Equal(t, before, c.traces(t))
 
-	uids := "" // the objects are still there, for a cluster in one process as well
-	c.up(t)
-	uids = c.podUIDs(t)
+	c.up(t) // the data is the same, for a cluster in one process as well
 	c.requireRestarted(t, uids, "1")
 	c.requireServed(t, lessonIP)
 }

@@ -112,8 +112,8 @@ func TestUpFails(t *testing.T) {
 	t.Run("the port is taken", func(t *testing.T) {
 		taken := c.listen(t, lessonIP+":6443")
 		defer taken.Close()
-		check(nil, "6443", "already in use", "ss -ltnp")
-		check([]string{"--detach"}, "6443", "already in use", "ss -ltnp")
+		check(nil, "6443", "already in use", "ss -ltnp sport = :6443")
+		check([]string{"--detach"}, "6443", "already in use", "ss -ltnp sport = :6443")
 	})
 	t.Run("no iptables", func(t *testing.T) {
 		program := c.bonsai
