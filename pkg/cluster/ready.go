@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,6 +61,9 @@ func (c *Config) keepNetwork(ctx context.Context, m *machine.Machine, client kub
 	return err
 }
 
+// readyPatience is how long a node may take to be Ready, on a slow machine. Waiting for longer would only hide what is wrong.
+const readyPatience = 2 * time.Minute
+
 // awaitReady returns when the node says that it is Ready.
 func (c *Config) awaitReady(ctx context.Context, n node) error {
 	return c.Steps.Do("node ready", func() (string, error) {
@@ -67,21 +71,28 @@ func (c *Config) awaitReady(ctx context.Context, n node) error {
 		if err != nil {
 			return "", err
 		}
-		got, err := watchNode(ctx, client, n.name, isReady)
-		if err != nil {
-			return "", err
+		limited, cancel := context.WithTimeout(ctx, readyPatience)
+		defer cancel()
+		said := "its kubelet has not said anything yet"
+		_, err = watchNode(limited, client, n.name, func(seen *v1.Node) (ready bool, _ error) {
+			ready, said = readiness(seen, said)
+			return ready, nil
+		})
+		if limited.Err() != nil && ctx.Err() == nil {
+			return "", fmt.Errorf("node %s is not Ready after %s: %s; see the logs in %s", n.name, readyPatience, said, c.Dir.Join("logs"))
 		}
-		return got.Name, nil
+		return n.name, err
 	})
 }
 
-func isReady(n *v1.Node) (bool, error) {
+// readiness is whether a node is Ready, and what it says about that, if anything.
+func readiness(n *v1.Node, before string) (ready bool, said string) {
 	for _, cond := range n.Status.Conditions {
 		if cond.Type == v1.NodeReady {
-			return cond.Status == v1.ConditionTrue, nil
+			return cond.Status == v1.ConditionTrue, cond.Message
 		}
 	}
-	return false, nil
+	return false, before
 }
 
 // watchNode calls until with every state of the node, until it says true; it returns the node as it was then.

@@ -85,8 +85,9 @@ func writeCNI(dir Dir, n Network, mtu int) error {
 	if have, err := os.ReadFile(conf); err == nil && bytes.Equal(have, text) {
 		return nil
 	}
-	// containerd reads the directory whenever it changes, so the file must be whole when it appears; and
-	// it takes any name ending in .conf, .conflist or .json.
+	// The file must be whole when it appears, and it must be renamed within the directory: containerd looks at the
+	// directory when something in it is written, renamed or removed, but not when something appears from elsewhere.
+	// It takes any name ending in .conf, .conflist or .json.
 	if err := os.WriteFile(conf+".next", text, 0o644); err != nil {
 		return fmt.Errorf("write CNI network: %w", err)
 	}

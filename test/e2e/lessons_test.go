@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -88,10 +91,16 @@ func startCluster(t *testing.T, flags ...string) *testCluster {
 	return c
 }
 
-func (c *testCluster) up(t *testing.T, flags ...string) {
+// up starts the cluster and returns what was said about it.
+func (c *testCluster) up(t *testing.T, flags ...string) string {
 	t.Helper()
-	args := append([]string{"up", "--detach", "--no-merge-kubeconfig", "--node-name=" + lessonNode}, flags...)
-	t.Log(c.run(t, args...))
+	out := c.run(t, upCommand(append(flags, "--detach")...)...)
+	t.Log(out)
+	return out
+}
+
+func upCommand(flags ...string) []string {
+	return append([]string{"up", "--no-merge-kubeconfig", "--node-name=" + lessonNode}, flags...)
 }
 
 // command is a call of bonsai inside the cluster's network namespace.
@@ -101,14 +110,47 @@ func (c *testCluster) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run calls bonsai and returns what it printed.
+// commandTime is more than any command takes that works. One that hangs must not hang the tests.
+const commandTime = 150 * time.Second
+
+// try calls bonsai and returns what it printed and how it ended.
+func (c *testCluster) try(args ...string) (string, error) {
+	cmd := c.command(args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	timer := time.AfterFunc(commandTime, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Wait()
+	return out.String(), err
+}
+
+// run calls bonsai, which must succeed, and returns what it printed.
 func (c *testCluster) run(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := c.command(args...).CombinedOutput()
+	out, err := c.try(args...)
 	if err != nil {
 		t.Fatalf("bonsai %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// refused calls bonsai, which must end with the exit code, and returns what it printed.
+func (c *testCluster) refused(t *testing.T, code int, args ...string) string {
+	t.Helper()
+	out, err := c.try(args...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != code {
+		t.Fatalf("bonsai %s: %v, want exit code %d\n%s", strings.Join(args, " "), err, code, out)
+	}
+	return out
+}
+
+func (c *testCluster) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	return c.run(t, append([]string{"kubectl"}, args...)...)
 }
 
 // loadBusybox gives the cluster the image that lessons use where they need a shell, made from the host's busybox.

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -18,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"bonsai/pkg/version"
@@ -102,10 +105,17 @@ func NodeName() (string, error) {
 	return name, nil
 }
 
-// PodsOf returns an informer factory for the pods of one node, for a kubelet in a process of its own.
-func PodsOf(client kubernetes.Interface, node string) informers.SharedInformerFactory {
-	return informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(strip),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
-		}))
+// InformersOf returns an informer factory for the kubelet of one node in a process of its own: it may see its own node and
+// the pods on it, no others.
+func InformersOf(client kubernetes.Interface, node string) informers.SharedInformerFactory {
+	f := Informers(client)
+	scoped := func(obj runtime.Object, resource, field string) {
+		f.InformerFor(obj, func(c kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+			lw := cache.NewListWatchFromClient(c.CoreV1().RESTClient(), resource, metav1.NamespaceAll, fields.OneTermEqualSelector(field, node))
+			return cache.NewSharedIndexInformer(lw, obj, resync, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+		})
+	}
+	scoped(&corev1.Node{}, "nodes", metav1.ObjectNameField)
+	scoped(&corev1.Pod{}, "pods", "spec.nodeName")
+	return f
 }

@@ -36,6 +36,9 @@ func run(ctx context.Context, o *component.Options, c controller.Config, rootCA 
 	if c.Client, err = parts.Connect(o.Kubeconfig, o.Name); err != nil {
 		return err
 	}
+	if c.Metadata, err = parts.Metadata(o.Kubeconfig, o.Name); err != nil {
+		return err
+	}
 	c.ClusterCIDR = parts.ClusterCIDR
 	c.Informers, c.Logger = parts.Informers(c.Client), o.Logger
 	return controller.Run(ctx, c)

@@ -70,7 +70,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	address := net.JoinHostPort(o.BindAddress, strconv.Itoa(o.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen for clients: %w; is another Kubernetes running here?", err)
+		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
 	server, err := o.assemble(table, st)
 	if err != nil {
