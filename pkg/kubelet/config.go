@@ -10,10 +10,9 @@ import (
 // Config is all that a kubelet depends on.
 type Config struct {
 	Client kubernetes.Interface
-	// Informers gives services, nodes and, unless PodInformers is set, pods. PodInformers is for a kubelet in a
-	// process of its own: a factory whose list is narrowed to spec.nodeName, so that only its pods reach it.
-	Informers    informers.SharedInformerFactory
-	PodInformers informers.SharedInformerFactory
+	// Informers gives services, pods and nodes. For a kubelet in a process of its own it shows of the latter two only
+	// the node itself and the pods on it.
+	Informers informers.SharedInformerFactory
 
 	NodeName string
 	NodeIPs  []string

@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/informers"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -146,14 +145,13 @@ func (k *kubelet) handlers() cache.ResourceEventHandler {
 
 // start waits for the API's pods and for the runtime, then looks for what earlier pods have left: in the runtime
 // or on the disk, of a pod that the API does not know. Such a pod gets a worker too, which ends and removes it.
-func (k *kubelet) start(ctx context.Context, pods informers.SharedInformerFactory) error {
-	informer := pods.Core().V1().Pods().Informer()
+func (k *kubelet) start(ctx context.Context) error {
+	informer := k.Informers.Core().V1().Pods().Informer()
 	handle, err := informer.AddEventHandler(k.handlers())
 	if err != nil {
 		return err
 	}
 	k.Informers.Start(ctx.Done())
-	pods.Start(ctx.Done())
 	if !cache.WaitForCacheSync(ctx.Done(), handle.HasSynced, k.Informers.Core().V1().Services().Informer().HasSynced) {
 		return ctx.Err()
 	}

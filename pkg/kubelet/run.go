@@ -52,11 +52,7 @@ func run(ctx context.Context, c Config, runtime cri.Runtime) error {
 	if err != nil {
 		return err
 	}
-	pods := c.PodInformers
-	if pods == nil {
-		pods = c.Informers
-	}
-	if err := k.start(ctx, pods); err != nil {
+	if err := k.start(ctx); err != nil {
 		return clean(ctx, err)
 	}
 	g, ctx := errgroup.WithContext(ctx)

@@ -18,6 +18,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 
 	"bonsai/hack/images"
 	"bonsai/pkg/cluster/parts"
@@ -74,6 +75,7 @@ func (n *node) openLog(t *testing.T) {
 	file, err := os.Create(path)
 	require.NoError(t, err)
 	n.log = slog.New(slog.NewTextHandler(file, nil))
+	klog.SetSlogLogger(n.log)
 	t.Cleanup(func() {
 		text, _ := os.ReadFile(path)
 		if t.Failed() {
@@ -165,7 +167,7 @@ func (n *node) startKubelet(t *testing.T) (stop func()) {
 	client, err := parts.Connect(n.pki.Component(pki.Kubelet), "kubelet")
 	require.NoError(t, err)
 	c := kubelet.Config{
-		Client: client, Informers: parts.Informers(client), PodInformers: parts.PodsOf(client, nodeName),
+		Client: client, Informers: parts.InformersOf(client, nodeName),
 		NodeName: nodeName, NodeIPs: []string{nodeIP}, RuntimeEndpoint: n.dir.Socket(), CgroupRoot: n.dir.CgroupRoot(),
 		ClusterDNS: []string{"10.96.0.10"}, Logger: n.log,
 	}

@@ -42,7 +42,7 @@ func run(ctx context.Context, o *component.Options, c kubelet.Config) (err error
 	if c.Client, err = parts.Connect(o.Kubeconfig, o.Name); err != nil {
 		return err
 	}
-	c.Informers, c.PodInformers = parts.Informers(c.Client), parts.PodsOf(c.Client, c.NodeName)
+	c.Informers = parts.InformersOf(c.Client, c.NodeName)
 	c.Logger = o.Logger
 	kubeletpart.Paths(&c, o.DataDir)
 	return kubelet.Run(ctx, c)
