@@ -10,7 +10,8 @@ import (
 // Config is all that a kubelet depends on.
 type Config struct {
 	Client kubernetes.Interface
-	// Informers gives services, nodes and pods; those of other nodes are passed over.
+	// Informers gives services, pods and nodes. For a kubelet in a process of its own it shows of the latter two only
+	// the node itself and the pods on it.
 	Informers informers.SharedInformerFactory
 
 	NodeName string

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -105,17 +106,21 @@ func NodeName() (string, error) {
 	return name, nil
 }
 
-// InformersOf returns an informer factory for the kubelet of one node in a process of its own: it may see its own node and
-// the pods on it, no others.
+// InformersOf returns an informer factory for a kubelet in a process of its own: of nodes and pods it shows only the node
+// itself and the pods on it. A node may read no others.
 func InformersOf(client kubernetes.Interface, node string) informers.SharedInformerFactory {
 	f := Informers(client)
-	scoped := func(obj runtime.Object, resource, field string) {
-		f.InformerFor(obj, func(c kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
-			lw := cache.NewListWatchFromClient(c.CoreV1().RESTClient(), resource, metav1.NamespaceAll, fields.OneTermEqualSelector(field, node))
-			return cache.NewSharedIndexInformer(lw, obj, resync, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-		})
-	}
-	scoped(&corev1.Node{}, "nodes", metav1.ObjectNameField)
-	scoped(&corev1.Pod{}, "pods", "spec.nodeName")
+	f.InformerFor(&corev1.Node{}, func(c kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+		return coreinformers.NewFilteredNodeInformer(c, resync, cache.Indexers{}, only("metadata.name", node))
+	})
+	f.InformerFor(&corev1.Pod{}, func(c kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+		byNamespace := cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
+		return coreinformers.NewFilteredPodInformer(c, metav1.NamespaceAll, resync, byNamespace, only("spec.nodeName", node))
+	})
 	return f
+}
+
+// only narrows a list to the objects with a field of the given value.
+func only(field, value string) func(*metav1.ListOptions) {
+	return func(o *metav1.ListOptions) { o.FieldSelector = fields.OneTermEqualSelector(field, value).String() }
 }

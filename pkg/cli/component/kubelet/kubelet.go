@@ -42,7 +42,8 @@ func run(ctx context.Context, o *component.Options, c kubelet.Config) (err error
 	if c.Client, err = parts.Connect(o.Kubeconfig, o.Name); err != nil {
 		return err
 	}
-	c.Informers, c.Logger = parts.InformersOf(c.Client, c.NodeName), o.Logger
+	c.Informers = parts.InformersOf(c.Client, c.NodeName)
+	c.Logger = o.Logger
 	kubeletpart.Paths(&c, o.DataDir)
 	return kubelet.Run(ctx, c)
 }
