@@ -22,8 +22,8 @@ func (s *Server) shaped(c *call, obj resource.Object) (runtime.Object, schema.Gr
 		if err != nil {
 			return nil, schema.GroupVersionKind{}, err
 		}
-		table := t.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, s.now(), obj)
-		return table, c.f.as.WithKind("Table"), nil
+		table, err := t.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, s.now(), obj)
+		return table, c.f.as.WithKind("Table"), err
 	case partial:
 		return partialOf(obj), c.f.as.WithKind("PartialObjectMetadata"), nil
 	}
@@ -46,7 +46,8 @@ func (s *Server) shapedList(c *call, page *store.Page, m metav1.ListMeta) (runti
 		if err != nil {
 			return nil, none, err
 		}
-		return t.table(m, s.now(), objs...), c.f.as.WithKind("Table"), nil
+		table, err := t.table(m, s.now(), objs...)
+		return table, c.f.as.WithKind("Table"), err
 	}
 	list := &metav1.PartialObjectMetadataList{ListMeta: m, Items: make([]metav1.PartialObjectMetadata, len(objs))}
 	for i, obj := range objs {
@@ -63,6 +64,7 @@ func partialOf(obj resource.Object) *metav1.PartialObjectMetadata {
 // tabler makes the tables that kubectl get prints, one or, in a watch, one for each event.
 type tabler struct {
 	row     *resource.Row
+	ver     *resource.Version // of the objects
 	include metav1.IncludeObjectPolicy
 	// headed is set once the columns have been sent; the later tables of a watch leave them out.
 	headed bool
@@ -77,20 +79,23 @@ func newTabler(c *call) (*tabler, error) {
 	if errs := validation.ValidateTableOptions(o); len(errs) > 0 {
 		return nil, apierrors.NewBadRequest("Unable to convert to Table as requested: " + errs.ToAggregate().Error())
 	}
-	return &tabler{row: c.t.row, include: o.IncludeObject}, nil
+	return &tabler{row: c.t.row, ver: c.t.ver, include: o.IncludeObject}, nil
 }
 
 // table makes a table of objs.
-func (t *tabler) table(m metav1.ListMeta, now time.Time, objs ...resource.Object) *metav1.Table {
+func (t *tabler) table(m metav1.ListMeta, now time.Time, objs ...resource.Object) (*metav1.Table, error) {
 	table := &metav1.Table{ListMeta: m, Rows: make([]metav1.TableRow, len(objs))}
 	if !t.headed {
 		table.ColumnDefinitions = t.columns()
 		t.headed = true
 	}
 	for i, obj := range objs {
-		table.Rows[i] = t.line(obj, now)
+		var err error
+		if table.Rows[i], err = t.line(obj, now); err != nil {
+			return nil, err
+		}
 	}
-	return table
+	return table, nil
 }
 
 func (t *tabler) columns() []metav1.TableColumnDefinition {
@@ -100,15 +105,21 @@ func (t *tabler) columns() []metav1.TableColumnDefinition {
 	return t.row.Columns
 }
 
-func (t *tabler) line(obj resource.Object, now time.Time) metav1.TableRow {
-	var line metav1.TableRow
+// line is one row. The row of the table of kinds reads the storage version; what is shown beside the cells is the client's.
+func (t *tabler) line(obj resource.Object, now time.Time) (line metav1.TableRow, err error) {
+	stored := obj
+	if t.ver.ToStorage != nil {
+		if stored, err = t.ver.ToStorage(obj); err != nil {
+			return line, err
+		}
+	}
 	if t.row.Cells != nil {
-		line.Cells = t.row.Cells(obj, now)
+		line.Cells = t.row.Cells(stored, now)
 	} else {
 		line.Cells = []any{obj.GetName(), obj.GetCreationTimestamp().UTC().Format(time.RFC3339)}
 	}
 	if t.row.RowConditions != nil {
-		line.Conditions = t.row.RowConditions(obj)
+		line.Conditions = t.row.RowConditions(stored)
 	}
 	switch t.include {
 	case metav1.IncludeNone:
@@ -122,7 +133,7 @@ func (t *tabler) line(obj resource.Object, now time.Time) metav1.TableRow {
 	if line.Object.Object != nil {
 		line.Object.Raw = compactJSON(line.Object.Object)
 	}
-	return line
+	return line, nil
 }
 
 // defaultColumns are those of kinds whose row has none.

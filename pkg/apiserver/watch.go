@@ -219,7 +219,10 @@ func bookmarkObject(t *target, e *store.Event) resource.Object {
 func (w *eventWriter) shape(obj resource.Object) ([]byte, error) {
 	switch w.f.shape {
 	case asTable:
-		table := w.table.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, w.now(), obj)
+		table, err := w.table.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, w.now(), obj)
+		if err != nil {
+			return nil, err
+		}
 		return encodeAs(w.f, w.f.as.WithKind("Table"), table)
 	case partial, partialList:
 		return encodeAs(w.f, w.f.as.WithKind("PartialObjectMetadata"), partialOf(obj))
