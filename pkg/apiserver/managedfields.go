@@ -161,7 +161,14 @@ func (v versions) Default(in runtime.Object) {
 // ConvertToVersion returns in at one of the versions of target; in itself if it is there already.
 func (v versions) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
 	from := in.GetObjectKind().GroupVersionKind()
-	to, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{from})
+	// Events are served in two groups: that in belongs to another than target's does not mean that it cannot get there.
+	kinds := []schema.GroupVersionKind{from}
+	if row, _, ok := v.table.ByKind(from); ok {
+		for _, ver := range row.Versions {
+			kinds = append(kinds, ver.WithKind(row.Kind))
+		}
+	}
+	to, ok := target.KindForGroupVersionKinds(kinds)
 	if !ok {
 		return nil, runtime.NewNotRegisteredErrForTarget("table of kinds", nil, target)
 	}
