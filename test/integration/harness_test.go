@@ -115,8 +115,8 @@ func (s *server) bearer(token string) *rest.Config {
 	return c
 }
 
-// protobuf is c speaking the other encoding.
-func protobuf(c *rest.Config) *rest.Config {
+// inProtobuf is c speaking the other encoding.
+func inProtobuf(c *rest.Config) *rest.Config {
 	c = rest.CopyConfig(c)
 	c.ContentType, c.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
 	return c

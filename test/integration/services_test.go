@@ -1,0 +1,63 @@
+package integration
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func aService(name string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+}
+
+// However many services are made at once, each has its own address and port, and what is deleted can be had again.
+func TestServiceAllocation(t *testing.T) {
+	s := startServer(t)
+	ctx, services := t.Context(), s.client.CoreV1().Services("default")
+	const n = 300
+	made := make([]*corev1.Service, n)
+	var g errgroup.Group
+	g.SetLimit(50)
+	for i := range made {
+		g.Go(func() (err error) {
+			svc := aService(fmt.Sprintf("s%d", i))
+			svc.Spec.Type = corev1.ServiceTypeNodePort
+			made[i], err = services.Create(ctx, svc, metav1.CreateOptions{})
+			return err
+		})
+	}
+	require.NoError(t, g.Wait())
+	ips, ports := map[string]string{"10.96.0.1": "kubernetes"}, map[int32]string{}
+	for _, svc := range made {
+		require.Empty(t, ips[svc.Spec.ClusterIP], svc.Name)
+		require.Empty(t, ports[svc.Spec.Ports[0].NodePort], svc.Name)
+		ips[svc.Spec.ClusterIP], ports[svc.Spec.Ports[0].NodePort] = svc.Name, svc.Name
+	}
+
+	again := aService("again")
+	again.Spec.Type, again.Spec.ClusterIP, again.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, made[7].Spec.ClusterIP, made[7].Spec.Ports[0].NodePort
+	_, err := services.Create(ctx, again, metav1.CreateOptions{})
+	require.True(t, apierrors.IsInvalid(err), "%v", err)
+	require.ErrorContains(t, err, "provided IP is already allocated")
+	require.NoError(t, services.Delete(ctx, made[7].Name, metav1.DeleteOptions{}))
+	got, err := services.Create(ctx, again, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.Equal(t, made[7].Spec.ClusterIP, got.Spec.ClusterIP)
+	require.Equal(t, made[7].Spec.Ports[0].NodePort, got.Spec.Ports[0].NodePort)
+
+	// A service that turns inward gives its port back, and keeps its address.
+	got.Spec.Type, got.Spec.Ports[0].NodePort = corev1.ServiceTypeClusterIP, 0
+	got, err = services.Update(ctx, got, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	require.Zero(t, got.Spec.Ports[0].NodePort)
+	require.Equal(t, made[7].Spec.ClusterIP, got.Spec.ClusterIP)
+	other := aService("other")
+	other.Spec.Type, other.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, made[7].Spec.Ports[0].NodePort
+	_, err = services.Create(ctx, other, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
