@@ -2,11 +2,7 @@ package integration
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -21,116 +17,48 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 
-	"bonsai/pkg/apiserver"
-	"bonsai/pkg/apiserver/admission"
-	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/controller"
+	"bonsai/pkg/pki"
 	"bonsai/pkg/reconcile"
-	"bonsai/pkg/resource"
-	"bonsai/pkg/store"
 )
 
-// controlled is an API server on a real store with all controllers, who have the rights that they have in a cluster, and a node whose kubelet is a few lines: pods are bound to it, run
-// and are ready at once, and end at once when they are deleted.
+// controlled is a server with all controllers, who have the rights that they have in a cluster, and a node whose kubelet is a
+// few lines: pods are bound to it, run and are ready at once, and end at once when they are deleted.
 type controlled struct {
-	*testing.T
-	client  kubernetes.Interface
+	*server
 	history *reconcile.History
 	broken  string // pods of this image never get ready
 }
 
-// byHeader takes people at their word: who sends no name is the administrator.
-type byHeader struct{}
-
-func (byHeader) Authenticate(r *http.Request) (auth.User, bool, error) {
-	if name := r.Header.Get("User-Name"); name != "" {
-		return auth.User{Name: name, Groups: []string{"system:authenticated"}}, true, nil
-	}
-	return auth.User{Name: "admin", Groups: []string{"system:masters", "system:authenticated"}}, true, nil
-}
-
-// as sends requests under a name.
-type as struct {
-	name string
-	http.RoundTripper
-}
-
-func (a as) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("User-Name", a.name)
-	return a.RoundTripper.RoundTrip(r)
-}
-
 func startControllers(t *testing.T) *controlled {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	table, err := resource.NewRegistry(resource.Table())
-	require.NoError(t, err)
-	st, err := store.Open(ctx, apiserver.StoreConfig(table, store.Config{Dir: t.TempDir()}))
-	require.NoError(t, err)
-	get := apiserver.NewGetter(st, table)
-	server, err := apiserver.New(apiserver.Config{
-		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: auth.Default(get),
-		Admission: admission.Default(admission.Deps{Get: get}),
-	})
-	require.NoError(t, err)
-	config := serve(t, ctx, server)
-	client, err := kubernetes.NewForConfig(config)
-	require.NoError(t, err)
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return as{"system:kube-controller-manager", next} })
-	own, err := kubernetes.NewForConfig(config)
-	require.NoError(t, err)
+	s := startServer(t)
+	config := inProtobuf(s.as(s.options.PKI.Component(pki.ControllerManager)))
 	meta, err := metadata.NewForConfig(config)
 	require.NoError(t, err)
-	c := &controlled{T: t, client: client, history: &reconcile.History{}, broken: "broken"}
-	c.until("the server is ready", func() bool {
-		_, err := client.CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
-		return err == nil
-	})
-	shared := informers.NewSharedInformerFactory(own, 0)
+	c := &controlled{server: s, history: &reconcile.History{}, broken: "broken"}
+	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	running, stop := context.WithCancel(ctx)
 	go func() {
-		done <- controller.Run(running, controller.Config{Client: own, Metadata: meta, Informers: shared, RootCA: []byte("CA"), History: c.history})
+		own := clientOf(t, config)
+		done <- controller.Run(ctx, controller.Config{Client: own, Metadata: meta, Informers: parts.Informers(own), RootCA: []byte("CA"), History: c.history})
 	}()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-done)
-		cancel()
-		require.NoError(t, st.Close())
 	})
-	c.node(running)
+	c.node(ctx)
 	return c
 }
 
-// serve answers over TLS on a port of its own.
-func serve(t *testing.T, ctx context.Context, s *apiserver.Server) *rest.Config {
-	cert := httptest.NewUnstartedServer(nil)
-	cert.StartTLS()
-	serving := &tls.Config{Certificates: cert.TLS.Certificates}
-	cert.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	go func() { _ = s.Serve(ctx, serving, l) }()
-	return &rest.Config{Host: "https://" + l.Addr().String(), QPS: -1, WarningHandler: rest.NoWarnings{}, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
-}
-
-// until waits for a condition.
+// until waits for a condition; if it does not come about, the controllers' story is told.
 func (c *controlled) until(what string, condition func() bool) {
 	c.Helper()
-	deadline := time.After(20 * time.Second)
-	for tick := time.NewTicker(10 * time.Millisecond); !condition(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			c.Fatalf("waited in vain until %s\n%s", what, c.story())
-		}
-	}
+	c.server.until(what, condition, c.story)
 }
 
 // story is what the controllers did.

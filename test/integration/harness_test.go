@@ -134,14 +134,17 @@ func httpOf(t *testing.T, c *rest.Config) *http.Client {
 	return client
 }
 
-// until waits for a condition that no watch tells of.
-func (s *server) until(what string, condition func() bool) {
+// until waits for a condition that no watch tells of. If it does not come about, it ends the test with what the stories tell.
+func (s *server) until(what string, condition func() bool, stories ...func() string) {
 	s.Helper()
 	deadline := time.After(inTime)
 	for tick := time.NewTicker(5 * time.Millisecond); !condition(); {
 		select {
 		case <-tick.C:
 		case <-deadline:
+			for _, story := range stories {
+				what += "\n" + story()
+			}
 			s.Fatalf("waited in vain until %s", what)
 		}
 	}
