@@ -30,7 +30,7 @@ func TestPlanCleanup(t *testing.T) {
 		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin", "7", false}, {42, "pause", "it is in the cgroup /bonsai-1", "8", true}},
 		Mounts:    mounts,
 		Links:     []string{"veth1", testDir.Bridge()},
-		Rules:     []ruleset{findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})},
+		Rules:     []ruleset{findChains("iptables-nft", saved, append([]string{ownChain(testDir)}, sharedChains...))},
 		Cgroups:   []string{"/sys/fs/cgroup/pids/bonsai-1", "/sys/fs/cgroup/pids/bonsai-1/pods"},
 		Sysctls:   []Entry{{Kind: KindSysctl, Name: "net/ipv4/ip_forward", Old: "0", New: "1", Reason: "pods"}},
 		Paths:     []string{testDir.Run()},
@@ -52,7 +52,7 @@ func TestPlanCleanup(t *testing.T) {
 func TestFindChains(t *testing.T) {
 	saved, err := os.ReadFile("testdata/iptables-save.txt")
 	require.NoError(t, err)
-	r := findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})
+	r := findChains("iptables-nft", saved, append([]string{ownChain(testDir)}, sharedChains...))
 	golden(t, "iptables-remove.txt", r.removal)
 	assert.Empty(t, findChains("iptables-nft", saved, []string{"BONSAI-other"}).chains)
 }
