@@ -170,3 +170,16 @@ func TestMountRootsSpareTheUsersDisks(t *testing.T) {
 		"52 51 0:9 / /var/lib/bonsai/containerd/state/x rw - tmpfs tmpfs rw\n53 51 0:9 / /var/lib/bonsai2/containerd/state/x rw - tmpfs tmpfs rw\n")
 	assert.Equal(t, []string{"/var/lib/bonsai/containerd/state/x"}, pointsBelow(parseMounts(info), mountRoots(testDir)))
 }
+
+// The lock's file may still name its last holder, whose number is anybody's by now: down would end that.
+func TestRunningNamesTheHolderOnly(t *testing.T) {
+	dir := tempDir(t)
+	lock, err := lockDir(dir)
+	require.NoError(t, err)
+	defer lock.Close()
+	_, err = lock.WriteAt([]byte("1\n      "), 0)
+	require.NoError(t, err)
+	pid, running := Running(dir)
+	assert.True(t, running)
+	assert.Zero(t, pid)
+}
