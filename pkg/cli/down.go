@@ -59,7 +59,7 @@ func down(ctx context.Context, dir machine.Dir, purge, prove bool) error {
 	if err := cleanup(ctx, dir, steps); err != nil {
 		return err
 	}
-	_ = pki.UnmergeKubeconfig(userKubeconfig(), contextName)
+	_ = pki.UnmergeKubeconfig(userKubeconfig(), contextName, dir.Join("kubeconfig"))
 	if prove {
 		if err := proveClean(ctx, dir, steps); err != nil {
 			return err
@@ -73,6 +73,9 @@ func down(ctx context.Context, dir machine.Dir, purge, prove bool) error {
 
 // end asks a process to end, waits, and in the end kills it. A pidfd cannot come to mean another process.
 func end(pid int) error {
+	if pid == 0 {
+		return errors.New("the process that runs it is not to be seen from here; run bonsai down in the container that bonsai up was run in")
+	}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil

@@ -23,6 +23,8 @@ type reporter interface {
 
 func (o *upOptions) reporter() reporter {
 	if o.reportTo > 0 {
+		// Whoever waits at the other end learns of this process's end by the end of the pipe: containers must not hold it.
+		syscall.CloseOnExec(o.reportTo)
 		return newPipe(os.NewFile(uintptr(o.reportTo), "report"))
 	}
 	return &terminal{show: newShow(os.Stdout), o: o}

@@ -75,6 +75,7 @@ does. Objects are kept, and the next 'bonsai up' runs their pods again.`,
 func (o *upOptions) run(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once, whatever the first is waiting for
 	dir, err := openDir(o.dataDir)
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (o *upOptions) run(ctx context.Context) error {
 		Ready: func() { rep.ready(time.Since(start), o.mergeKubeconfig(dir)) },
 	})
 	if stillOurs := err == nil || ctx.Err() != nil || !isLocked(err); stillOurs {
-		stop() // a second Ctrl-C ends at once
+		stop()
 		err = joinErrors(err, cleanup(context.WithoutCancel(ctx), dir, steps))
 	}
 	rep.failed(err)

@@ -89,6 +89,7 @@ func (c *Config) up(ctx context.Context, m *machine.Machine, s *stack) error {
 	go func() { // a part that fails on the way up ends the waiting for what would have needed it
 		select {
 		case err := <-s.failed:
+			s.fail(err) // if the way up has just ended, it is to be seen all the same
 			cancel(err)
 		case <-settled:
 		}

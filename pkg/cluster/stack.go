@@ -46,11 +46,16 @@ func (s *stack) start(name string, run func(ctx context.Context) error) {
 		if err == nil {
 			err = errors.New("ended by itself")
 		}
-		select {
-		case s.failed <- fmt.Errorf("%s: %w", name, err):
-		default: // another was first, and tells more
-		}
+		s.fail(fmt.Errorf("%s: %w", name, err))
 	}()
+}
+
+// fail tells of a failure, unless another was first, which tells more.
+func (s *stack) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
 }
 
 // stop stops all parts, last started first, and returns what went wrong in the stopping.

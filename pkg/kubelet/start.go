@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	securejoin "github.com/cyphar/filepath-securejoin"
 	corev1 "k8s.io/api/core/v1"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -122,7 +121,7 @@ func (w *worker) mounts(pod *corev1.Pod, c *corev1.Container, env []corev1.EnvVa
 	var out []*runtimev1.Mount
 	ownHosts := false
 	for i := range c.VolumeMounts {
-		m, err := w.mount(&c.VolumeMounts[i], env)
+		m, err := w.mount(pod, c, i, env)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +145,9 @@ func (w *worker) mounts(pod *corev1.Pod, c *corev1.Container, env []corev1.EnvVa
 	return out, nil
 }
 
-func (w *worker) mount(m *corev1.VolumeMount, env []corev1.EnvVar) (*runtimev1.Mount, error) {
+// mount is the container's i-th.
+func (w *worker) mount(pod *corev1.Pod, c *corev1.Container, i int, env []corev1.EnvVar) (*runtimev1.Mount, error) {
+	m := &c.VolumeMounts[i]
 	path, ok := w.volumes.Paths[m.Name]
 	if !ok {
 		return nil, fmt.Errorf("cannot find volume %q to mount into container", m.Name)
@@ -157,7 +158,7 @@ func (w *worker) mount(m *corev1.VolumeMount, env []corev1.EnvVar) (*runtimev1.M
 	}
 	if sub != "" {
 		var err error
-		if path, err = subPath(path, sub, m.Name); err != nil {
+		if path, err = w.k.volumes.SubPath(pod.UID, m.Name, path, sub, c.Name, i); err != nil {
 			return nil, err
 		}
 	}
@@ -178,21 +179,6 @@ func lookup(env []corev1.EnvVar, name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// subPath resolves a path inside a volume, links included, without leaving the volume, and makes it a directory
-// if nothing is there.
-func subPath(volume, sub, name string) (string, error) {
-	path, err := securejoin.SecureJoin(volume, sub)
-	if err != nil {
-		return "", fmt.Errorf("failed to prepare subPath for volumeMount %q: %w", name, err)
-	}
-	if _, err := os.Lstat(path); os.IsNotExist(err) {
-		if err := os.MkdirAll(path, 0o750); err != nil {
-			return "", fmt.Errorf("failed to create subPath directory for volumeMount %q: %w", name, err)
-		}
-	}
-	return path, nil
 }
 
 func propagation(m *corev1.VolumeMount) runtimev1.MountPropagation {

@@ -30,7 +30,7 @@ func TestPlanCleanup(t *testing.T) {
 		Processes: []Process{{41, "containerd-shim", "its program is in /var/lib/bonsai/bin", "7", false}, {42, "pause", "it is in the cgroup /bonsai-1", "8", true}},
 		Mounts:    mounts,
 		Links:     []string{"veth1", testDir.Bridge()},
-		Rules:     []ruleset{findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})},
+		Rules:     []ruleset{findChains("iptables-nft", saved, append([]string{ownChain(testDir)}, sharedChains...))},
 		Cgroups:   []string{"/sys/fs/cgroup/pids/bonsai-1", "/sys/fs/cgroup/pids/bonsai-1/pods"},
 		Sysctls:   []Entry{{Kind: KindSysctl, Name: "net/ipv4/ip_forward", Old: "0", New: "1", Reason: "pods"}},
 		Paths:     []string{testDir.Run()},
@@ -52,7 +52,7 @@ func TestPlanCleanup(t *testing.T) {
 func TestFindChains(t *testing.T) {
 	saved, err := os.ReadFile("testdata/iptables-save.txt")
 	require.NoError(t, err)
-	r := findChains("iptables-nft", saved, []string{ownChain(testDir), "KUBE-", "CNI-"})
+	r := findChains("iptables-nft", saved, append([]string{ownChain(testDir)}, sharedChains...))
 	golden(t, "iptables-remove.txt", r.removal)
 	assert.Empty(t, findChains("iptables-nft", saved, []string{"BONSAI-other"}).chains)
 }
@@ -169,4 +169,17 @@ func TestMountRootsSpareTheUsersDisks(t *testing.T) {
 	info := []byte("50 22 254:1 / /var/lib/bonsai/etcd rw - ext4 /dev/vdb rw\n51 22 254:2 / /var/lib/bonsai/containerd/root rw - ext4 /dev/vdc rw\n" +
 		"52 51 0:9 / /var/lib/bonsai/containerd/state/x rw - tmpfs tmpfs rw\n53 51 0:9 / /var/lib/bonsai2/containerd/state/x rw - tmpfs tmpfs rw\n")
 	assert.Equal(t, []string{"/var/lib/bonsai/containerd/state/x"}, pointsBelow(parseMounts(info), mountRoots(testDir)))
+}
+
+// The lock's file may still name its last holder, whose number is anybody's by now: down would end that.
+func TestRunningNamesTheHolderOnly(t *testing.T) {
+	dir := tempDir(t)
+	lock, err := lockDir(dir)
+	require.NoError(t, err)
+	defer lock.Close()
+	_, err = lock.WriteAt([]byte("1\n      "), 0)
+	require.NoError(t, err)
+	pid, running := Running(dir)
+	assert.True(t, running)
+	assert.Zero(t, pid)
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -93,9 +94,12 @@ func removal(table string, chains, jumps []string) string {
 	return strings.Join(append(lines, "COMMIT", ""), "\n")
 }
 
+// quoted is a comment or a log prefix, in which people write what they like.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+
 // jumpOf returns the chain that a rule is in and the one that it leads to.
 func jumpOf(rule string) (from, to string) {
-	words := strings.Fields(rule)
+	words := strings.Fields(quoted.ReplaceAllString(rule, `""`))
 	for i, w := range words[:len(words)-1] {
 		if w == "-j" || w == "-g" {
 			to = words[i+1]

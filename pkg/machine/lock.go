@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,17 +44,40 @@ func lockDir(dir Dir) (*os.File, error) {
 	return f, nil
 }
 
-// Running returns the process that runs the cluster of a data directory, or false if none does.
+// Running returns the process that runs the cluster of a data directory, or false if none does. The number is 0 if
+// that process cannot be seen from here, because it lives in another container.
 func Running(dir Dir) (pid int, ok bool) {
 	f, err := os.Open(dir.Join("lock"))
 	if err != nil {
 		return 0, false
 	}
 	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
-		return 0, false
+	// Who has just taken the lock has not written its number yet; the one that is there is of the holder before,
+	// and may by now be anybody's.
+	for deadline := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
+			return 0, false
+		}
+		if pid := readPID(f); hasOpen(pid, f) {
+			return pid, true
+		}
+		if time.Now().After(deadline) {
+			return 0, true
+		}
 	}
-	return readPID(f), true
+}
+
+// hasOpen says whether a process has a file open.
+func hasOpen(pid int, f *os.File) bool {
+	want, err := f.Stat()
+	if err != nil || pid <= 0 {
+		return false
+	}
+	fds, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*") // the pattern is well-formed
+	return slices.ContainsFunc(fds, func(fd string) bool {
+		have, err := os.Stat(fd)
+		return err == nil && os.SameFile(want, have)
+	})
 }
 
 func readPID(f *os.File) int {

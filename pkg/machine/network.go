@@ -38,8 +38,8 @@ func (m *Machine) EnsureNetwork(ctx context.Context, n Network) error {
 }
 
 // sharedChains are the prefixes of chains whose names the cluster does not choose: those of a Service proxy
-// are upstream's, which tools expect, and those of host ports the CNI plugin's.
-var sharedChains = []string{"KUBE-", "CNI-"}
+// are upstream's, which tools expect, and those of host ports the CNI plugin's. Other chains CNI-… are podman's.
+var sharedChains = []string{"KUBE-", "CNI-HOSTPORT-", "CNI-DN-"}
 
 // recordSharedChains takes responsibility for such chains, unless there are some already: then they are
 // someone else's, and stay. It must run before anything that makes rules.

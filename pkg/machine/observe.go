@@ -164,7 +164,8 @@ func parseMounts(info []byte) []mount {
 // unescapeMount undoes the kernel's octal escapes of white space and backslashes in paths.
 var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace
 
-// bridgeAndPorts lists the ports of a bridge and then the bridge.
+// bridgeAndPorts lists the ports of a bridge that lead to pods, and then the bridge. A network card or a tunnel that
+// somebody has joined to it is let go with the bridge, and stays.
 func bridgeAndPorts(name string) ([]string, error) {
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -181,7 +182,7 @@ func bridgeAndPorts(name string) ([]string, error) {
 	}
 	var found []string
 	for _, l := range links {
-		if l.Attrs().MasterIndex == bridge {
+		if l.Attrs().MasterIndex == bridge && l.Type() == "veth" {
 			found = append(found, l.Attrs().Name)
 		}
 	}

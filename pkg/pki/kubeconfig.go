@@ -77,14 +77,19 @@ func MergeKubeconfig(path, name, from string) error {
 	return writeOwn(path, own, old)
 }
 
-// UnmergeKubeconfig takes out what MergeKubeconfig put in, and makes the context of before current again.
-func UnmergeKubeconfig(path, name string) error {
+// UnmergeKubeconfig takes out what MergeKubeconfig put in from there, and makes the context of before current again. A
+// context of that name that another cluster has put in since stays.
+func UnmergeKubeconfig(path, name, from string) error {
+	src, err := clientcmd.LoadFromFile(from)
+	if err != nil {
+		return fmt.Errorf("read the cluster's kubeconfig: %w", err)
+	}
 	own, old, err := loadOwn(path)
 	if err != nil {
 		return err
 	}
 	c := own.Contexts[name]
-	if c == nil || c.Extensions[mark] == nil {
+	if c == nil || c.Extensions[mark] == nil || !sameCluster(own.Clusters[name], src.Clusters[clusterName]) {
 		return nil
 	}
 	if own.CurrentContext == name {
@@ -97,6 +102,11 @@ func UnmergeKubeconfig(path, name string) error {
 		return os.Remove(path)
 	}
 	return writeOwn(path, own, old)
+}
+
+// sameCluster goes by the CA, of which each cluster makes its own.
+func sameCluster(a, b *api.Cluster) bool {
+	return a != nil && b != nil && bytes.Equal(a.CertificateAuthorityData, b.CertificateAuthorityData)
 }
 
 // loadOwn reads the user's kubeconfig; a missing one is empty.

@@ -53,7 +53,7 @@ func TestMergeAndUnmergeLeaveTheRestAlone(t *testing.T) {
 	require.Equal(t, "team", c.Contexts["work"].Namespace)
 	require.Equal(t, "ca.crt", c.Clusters["work"].CertificateAuthority)
 
-	require.NoError(t, UnmergeKubeconfig(own, "bonsai"))
+	require.NoError(t, UnmergeKubeconfig(own, "bonsai", from))
 	after, err := clientcmd.LoadFromFile(own)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
@@ -66,7 +66,7 @@ func TestUnmergeKeepsAContextChosenSince(t *testing.T) {
 	require.NoError(t, err)
 	c.CurrentContext = "elsewhere"
 	require.NoError(t, clientcmd.WriteToFile(*c, own))
-	require.NoError(t, UnmergeKubeconfig(own, "bonsai"))
+	require.NoError(t, UnmergeKubeconfig(own, "bonsai", from))
 	c, err = clientcmd.LoadFromFile(own)
 	require.NoError(t, err)
 	require.Equal(t, "elsewhere", c.CurrentContext)
@@ -76,15 +76,15 @@ func TestMergeIntoNothingAndBack(t *testing.T) {
 	own, from := merged(t, "")
 	require.NoError(t, MergeKubeconfig(own, "bonsai", from))
 	require.FileExists(t, own)
-	require.NoError(t, UnmergeKubeconfig(own, "bonsai"))
+	require.NoError(t, UnmergeKubeconfig(own, "bonsai", from))
 	require.NoFileExists(t, own)
-	require.NoError(t, UnmergeKubeconfig(own, "bonsai"))
+	require.NoError(t, UnmergeKubeconfig(own, "bonsai", from))
 }
 
 func TestMergeRefusesAForeignContext(t *testing.T) {
 	own, from := merged(t, others)
 	require.ErrorContains(t, MergeKubeconfig(own, "work", from), `has a context "work" that is not this cluster's`)
-	require.NoError(t, UnmergeKubeconfig(own, "work"))
+	require.NoError(t, UnmergeKubeconfig(own, "work", from))
 	b, err := os.ReadFile(own)
 	require.NoError(t, err)
 	require.Equal(t, others, string(b))
@@ -101,4 +101,20 @@ func TestMergeFollowsSymbolicLink(t *testing.T) {
 	c, err := clientcmd.LoadFromFile(own)
 	require.NoError(t, err)
 	require.Equal(t, "bonsai", c.CurrentContext)
+}
+
+// Two clusters on one machine share the context's name; the one that goes down leaves what the other has put there.
+func TestUnmergeLeavesAnotherClustersContext(t *testing.T) {
+	own, first := merged(t, others)
+	_, second := merged(t, "")
+	require.NoError(t, MergeKubeconfig(own, "bonsai", first))
+	require.NoError(t, MergeKubeconfig(own, "bonsai", second))
+	require.NoError(t, UnmergeKubeconfig(own, "bonsai", first))
+	c, err := clientcmd.LoadFromFile(own)
+	require.NoError(t, err)
+	require.Contains(t, c.Contexts, "bonsai")
+	require.NoError(t, UnmergeKubeconfig(own, "bonsai", second))
+	c, err = clientcmd.LoadFromFile(own)
+	require.NoError(t, err)
+	require.NotContains(t, c.Contexts, "bonsai")
 }

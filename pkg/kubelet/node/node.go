@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,6 +60,8 @@ type Keeper struct {
 	// last is the object as the API has it, as far as known, and when its status was written.
 	last    *corev1.Node
 	written time.Time
+	// uid is that of the node as it was registered last, for the lease, which another goroutine keeps.
+	uid atomic.Value
 	// Until hurry the runtime is asked often whether it has a network, because whoever lays it does so as soon as the
 	// node has its range; a network that is not there by then will not be there the sooner for being asked.
 	hurry time.Time
@@ -91,7 +94,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.register(ctx); err != nil {
 		return err
 	}
-	go k.lease(ctx, k.last.UID)
+	go k.lease(ctx)
 	k.event(corev1.EventTypeNormal, "Starting", "Starting kubelet.")
 	for ctx.Err() == nil {
 		ready, err := k.sync(ctx, time.Now())
@@ -132,6 +135,7 @@ func (k *Keeper) register(ctx context.Context) error {
 		}
 		if err == nil {
 			k.last = made
+			k.uid.Store(made.UID)
 			return nil
 		}
 		k.Logger.Warn("node not registered; trying again", "error", err)
@@ -171,9 +175,11 @@ func (k *Keeper) adopt(ctx context.Context, fresh *corev1.Node) (*corev1.Node, e
 	return k.Client.CoreV1().Nodes().Patch(ctx, k.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 }
 
-func (k *Keeper) lease(ctx context.Context, node types.UID) {
+// lease keeps the node's lease. Its owner is the node as it is now: one that was deleted and registered anew has another
+// UID, and the garbage collector would remove the lease of the old one again and again.
+func (k *Keeper) lease(ctx context.Context) {
 	owner := func(l *coordination) error {
-		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: node}}
+		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.Name, UID: k.uid.Load().(types.UID)}}
 		return nil
 	}
 	lease.NewController(clock.RealClock{}, k.Client, k.Name, leaseSeconds, nil, renewLease, k.Name, corev1.NamespaceNodeLease, owner).Run(ctx)

@@ -27,6 +27,14 @@ func (KernelMounts) Tmpfs(path string, size int64) error {
 	return nil
 }
 
+// Bind goes by the open file, not by a name that could lead elsewhere by now.
+func (KernelMounts) Bind(what *os.File, at string) error {
+	if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(int(what.Fd())), at, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount %s at %s: %w", what.Name(), at, err)
+	}
+	return nil
+}
+
 // Unmount takes the mount away, lazily: a process that hangs must not keep a pod from ending.
 func (KernelMounts) Unmount(path string) error {
 	return unix.Unmount(path, unix.MNT_DETACH)

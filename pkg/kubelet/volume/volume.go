@@ -25,8 +25,10 @@ type Objects interface {
 type Mounts interface {
 	Tmpfs(path string, sizeBytes int64) error
 	Unmount(path string) error
+	// Bind mounts an open file or directory at a path.
+	Bind(what *os.File, at string) error
 	Mounted(path string) bool
-	// Below lists the mount points below a directory in the order in which they were made, those of the pod's own
+	// Below lists the mount points at a path and below in the order in which they were made, those of the pod's own
 	// containers (mountPropagation: Bidirectional) included.
 	Below(dir string) ([]string, error)
 }

@@ -42,6 +42,8 @@ func (noMounts) Tmpfs(string, int64) error { return nil }
 func (noMounts) Unmount(string) error      { return nil }
 func (noMounts) Mounted(string) bool       { return false }
 
+func (noMounts) Bind(*os.File, string) error { return nil }
+
 func (noMounts) Below(string) ([]string, error) { return nil, nil }
 
 func manager(t *testing.T) (*Manager, *api) {
