@@ -120,7 +120,12 @@ func listOptions(c *call) (*listing, error) {
 			return nil, err
 		}
 	}
+	if name, ok := l.fields.RequiresExactMatch("metadata.name"); ok && c.t.name != "" && name != c.t.name {
+		// The name of the path is the one that was authorized.
+		return nil, apierrors.NewBadRequest("fieldSelector metadata.name doesn't match requested name")
+	}
 	l.Watch = c.t.verb == "watch"
+	l.Limit = max(l.Limit, 0)
 	if err := l.validate(); err != nil {
 		return nil, err
 	}

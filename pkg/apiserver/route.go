@@ -22,7 +22,7 @@ func (s *Server) route(c *call) error {
 		}
 		notServed(c.w)
 		return nil
-	case t.namespace != "" && !t.row.Namespaced && t.resource != "namespaces":
+	case t.namespace != "" && !t.row.Namespaced && !t.isItsNamespace():
 		notServed(c.w)
 		return nil
 	}
@@ -89,7 +89,7 @@ func (s *Server) routeSub(c *call) error {
 	t := c.t
 	var verbs map[string]handler
 	switch special := s.subresources[t.resource+"/"+t.sub]; {
-	case t.name == "":
+	case t.name == "", t.row.Namespaced && t.namespace == "", t.rest != "" && t.sub != "proxy":
 	case special != nil && t.group == "":
 		verbs = special
 	case partOf(t) != nil:

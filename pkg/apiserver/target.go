@@ -7,6 +7,7 @@ import (
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
 
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -32,6 +33,10 @@ func (t *target) gr() schema.GroupResource {
 }
 
 func (t *target) gvk() schema.GroupVersionKind { return t.ver.WithKind(t.row.Kind) }
+
+// isItsNamespace tells whether t is the namespace that its path begins with. Another namespace below it (namespaces/a/namespaces/b)
+// would be authorized as something in a.
+func (t *target) isItsNamespace() bool { return t.resource == "namespaces" && t.name == t.namespace }
 
 // key is the object's key in the store.
 func (t *target) key() string { return t.row.Key(t.namespace, t.name) }
@@ -62,7 +67,7 @@ func parseTarget(r *http.Request) *target {
 		return t
 	}
 	t.isResource, t.verb = true, verbs[r.Method]
-	if parts[0] == "watch" && len(parts) > 1 {
+	if parts[0] == "watch" && len(parts) > 1 && t.verb == "get" {
 		t.verb, parts = "watch", parts[1:]
 	}
 	t.parseResource(parts)
@@ -99,7 +104,7 @@ func (t *target) refineVerb(r *http.Request) {
 	switch t.verb {
 	case "get":
 		t.verb = "list"
-		if isTrue(r.URL.Query().Get("watch")) {
+		if isTrue(r.URL.Query()["watch"]) {
 			t.verb = "watch"
 		}
 	case "delete":
@@ -117,12 +122,20 @@ func (t *target) readSelectors(r *http.Request) {
 	if t.fieldText == "" || t.name != "" {
 		return
 	}
-	if sel, err := fields.ParseSelector(t.fieldText); err == nil {
-		t.name, _ = sel.RequiresExactMatch("metadata.name")
+	sel, err := fields.ParseSelector(t.fieldText)
+	if err != nil {
+		return
+	}
+	if name, ok := sel.RequiresExactMatch("metadata.name"); ok && len(path.IsValidPathSegmentName(name)) == 0 {
+		t.name = name
 	}
 }
 
-func isTrue(s string) bool { return s == "true" || s == "1" }
+// isTrue reads a parameter as all parameters of the API are read: it is false if it is not there, "0" or "false". The Python
+// client says "True".
+func isTrue(values []string) bool {
+	return len(values) > 0 && values[0] != "0" && !strings.EqualFold(values[0], "false")
+}
 
 // attributes are t as an authorizer is asked about it.
 func (t *target) attributes(u auth.User) auth.Request {

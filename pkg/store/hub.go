@@ -139,15 +139,17 @@ func (h *hub) flush() []*Watcher {
 	return woken
 }
 
-// failAll ends all watches.
+// failAll ends all watches. They are in no level any more: the next level of a prefix belongs to later watchers.
 func (h *hub) failAll(err error) {
 	for _, l := range h.levels {
 		for _, w := range l.all {
 			w.fail(err)
+			w.in = nil
 		}
 		for _, list := range l.byTerm {
 			for _, w := range list {
 				w.fail(err)
+				w.in = nil
 			}
 		}
 	}
