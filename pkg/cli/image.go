@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"bonsai/pkg/machine"
@@ -87,8 +86,7 @@ func imageList() *cobra.Command {
 		w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
 		fmt.Fprintln(w, "IMAGE\tDIGEST\tSIZE\tAGE")
 		for _, i := range all {
-			size := resource.NewQuantity(i.Size, resource.BinarySI)
-			fmt.Fprintf(w, "%s\t%.19s\t%s\t%s\n", i.Name, i.Digest, size, duration.HumanDuration(time.Since(i.Created)))
+			fmt.Fprintf(w, "%s\t%.19s\t%.1f MiB\t%s\n", i.Name, i.Digest, float64(i.Size)/(1<<20), duration.HumanDuration(time.Since(i.Created)))
 		}
 		return w.Flush()
 	})

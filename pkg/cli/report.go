@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bonsai/pkg/cluster"
 )
 
@@ -23,8 +25,7 @@ type reporter interface {
 
 func (o *upOptions) reporter() reporter {
 	if o.reportTo > 0 {
-		// Whoever waits at the other end learns of this process's end by the end of the pipe: containers must not hold it.
-		syscall.CloseOnExec(o.reportTo)
+		unix.CloseOnExec(o.reportTo) // or containerd would hold it as well, and its end would not tell of ours
 		return newPipe(os.NewFile(uintptr(o.reportTo), "report"))
 	}
 	return &terminal{show: newShow(os.Stdout), o: o}
@@ -90,6 +91,7 @@ func (o *upOptions) runDetached() error {
 	if err != nil {
 		return err
 	}
+	o.dataDir = string(dir) // a relative one would mean another directory there
 	if err := os.MkdirAll(dir.Join("logs"), 0o755); err != nil {
 		return fmt.Errorf("make the log directory: %w", err)
 	}
@@ -146,6 +148,7 @@ func (o *upOptions) follow(read io.Reader, log string) error {
 			t.ready(r.Took, r.Kubeconfig)
 			return nil
 		case r.Err != "":
+			_, _ = io.Copy(io.Discard, read) // until that process has ended: then nothing of it is left
 			return errors.New(r.Err)
 		}
 	}

@@ -111,24 +111,34 @@ func (w *worker) missingDNS(pod *corev1.Pod) {
 // pull fetches an image beside the worker and wakes it when that is done, either way.
 func (w *worker) pull(pod *corev1.Pod, p plan.Pull) {
 	c := containerOf(pod, p.Name)
-	w.setImage(p.Name, plan.Image{Fetching: true})
+	w.setImage(p.Name, c.Image, plan.Image{Fetching: true})
 	next := min(max(firstPullBackOff, 2*w.pulls[p.Name]), maxPullBackOff)
 	w.pulls[p.Name] = next
 	w.k.running.Go(func() {
 		ref, err := w.k.images.ensure(w.k.ctx, pod, c)
 		if err != nil {
-			w.setImage(p.Name, plan.Image{Failure: pullFailure(err, next, time.Now())})
+			w.setImage(p.Name, c.Image, plan.Image{Failure: pullFailure(err, next, time.Now())})
 		} else {
-			w.setImage(p.Name, plan.Image{Ref: ref})
+			w.setImage(p.Name, c.Image, plan.Image{Ref: ref})
 		}
 		w.wake()
 	})
 }
 
-func (w *worker) setImage(name string, i plan.Image) {
+// setImage notes how far a container's image is, unless the container has been given another one meanwhile.
+func (w *worker) setImage(name, image string, i plan.Image) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.images[name] = i
+	if c := containerOf(w.pod, name); c != nil && c.Image == image {
+		w.images[name] = fetched{image, i}
+	}
+}
+
+// forgetImage makes the next start look for the container's image again.
+func (w *worker) forgetImage(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.images, name)
 }
 
 // showPullError is how long a failed pull is shown as ErrImagePull before it is shown as the back-off that it is.
@@ -138,17 +148,22 @@ const showPullError = 3 * time.Second
 func (w *worker) image(pod *corev1.Pod, name string, now time.Time) plan.Image {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	c := containerOf(pod, name)
 	i := w.images[name]
+	if i.name != "" && i.name != c.Image { // what was tried before says nothing of this one
+		delete(w.images, name)
+		delete(w.pulls, name)
+		return plan.Image{}
+	}
 	f := i.Failure
 	if f == nil || f.Reason != "ErrImagePull" || now.Before(f.Retry.Add(showPullError-w.pulls[name])) {
-		return i
+		return i.Image
 	}
-	c := containerOf(pod, name)
 	i.Failure = &plan.Failure{Reason: "ImagePullBackOff", Retry: f.Retry, Message: "Back-off pulling image \"" + c.Image + "\": ErrImagePull: " + f.Message}
 	w.images[name] = i
 	w.k.events.container(pod, name, normal, "BackOff", "Back-off pulling image %q", c.Image)
 	w.k.events.container(pod, name, warning, "Failed", "Error: ImagePullBackOff")
-	return i
+	return i.Image
 }
 
 // turning is when a failed pull is to be shown as a back-off; zero if none is.

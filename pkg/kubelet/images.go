@@ -156,7 +156,8 @@ func dockerConfig(s *corev1.Secret) map[string]dockerAuth {
 	return old
 }
 
-// matching returns the entries whose registry, or path in it, the image begins with.
+// matching returns the entries whose registry, or path in it, the image begins with. They do not say for which server they
+// are, as upstream's do not: containerd would take a name with a port for a broken URL.
 func matching(auths map[string]dockerAuth, image string) (out []*runtimev1.AuthConfig) {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
@@ -169,7 +170,7 @@ func matching(auths map[string]dockerAuth, image string) (out []*runtimev1.AuthC
 			place = "docker.io"
 		}
 		if named.Name() == place || strings.HasPrefix(named.Name(), place+"/") {
-			out = append(out, &runtimev1.AuthConfig{Username: a.Username, Password: a.Password, Auth: a.Auth, IdentityToken: a.Token, ServerAddress: server})
+			out = append(out, &runtimev1.AuthConfig{Username: a.Username, Password: a.Password, Auth: a.Auth, IdentityToken: a.Token})
 		}
 	}
 	return out

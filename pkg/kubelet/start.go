@@ -35,7 +35,7 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, s plan.Start) {
 		return
 	}
 	// The image is looked at again before the next run: it may have been removed, or its policy be Always.
-	w.setImage(s.Name, plan.Image{})
+	w.forgetImage(s.Name)
 	m.failure = nil
 	if err != nil {
 		m.failure = &plan.Failure{Reason: err.reason, Message: message(err.err), Retry: time.Now().Add(retryStart)}

@@ -48,7 +48,7 @@ type worker struct {
 	admitted  bool
 	retry     bool
 	interrupt context.CancelFunc
-	images    map[string]plan.Image
+	images    map[string]fetched
 
 	// The rest belongs to the goroutine.
 	end          *plan.End
@@ -71,10 +71,16 @@ type memory struct {
 	failure *plan.Failure
 }
 
+// fetched is how far the image of a container is, and which image that is about.
+type fetched struct {
+	name string
+	plan.Image
+}
+
 func newWorker(k *kubelet, uid types.UID) *worker {
 	return &worker{
 		k: k, uid: uid, log: k.Logger.With("pod", uid), awake: make(chan struct{}, 1),
-		images: map[string]plan.Image{}, memory: map[string]*memory{}, pulls: map[string]time.Duration{},
+		images: map[string]fetched{}, memory: map[string]*memory{}, pulls: map[string]time.Duration{},
 		told: map[string]string{}, hooked: map[string]bool{},
 	}
 }

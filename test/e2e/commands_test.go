@@ -19,6 +19,7 @@ import (
 // commands are what lesson scripts can call besides testscript's own. Each is this test binary under another name.
 var commands = map[string]func(){
 	"kubectl":       kubectlCommand,
+	"bonsai":        bonsaiCommand,
 	"spread":        inside(spreadCommand),
 	"refused":       inside(refusedCommand),
 	"firstlines":    firstLinesCommand,
@@ -60,6 +61,9 @@ func inside(f func()) func() {
 func kubectlCommand() {
 	enter(os.Getenv("BONSAI"), append([]string{"kubectl"}, os.Args[1:]...)...)
 }
+
+// bonsaiCommand is the program under test.
+func bonsaiCommand() { enter(os.Getenv("BONSAI"), os.Args[1:]...) }
 
 // spreadCommand: spread URL N asks URL until N different pods have answered. Rules that are being written refuse or lose
 // connections, so that is not a failure; not getting there in time is.
