@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	resourcehelper "k8s.io/component-helpers/resource"
 
+	"bonsai/pkg/kubelet/cgroup"
 	"bonsai/pkg/kubelet/cri"
 	"bonsai/pkg/kubelet/status"
 )
@@ -37,11 +38,8 @@ func (k *kubelet) admit(pod *corev1.Pod, runtime *cri.Pod) *status.Verdict {
 // used sums what the other pods that were admitted ask for.
 func (k *kubelet) used(but *corev1.Pod) corev1.ResourceList {
 	sum := corev1.ResourceList{}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for uid, w := range k.workers {
-		pod := w.admittedPod()
-		if uid == but.UID || pod == nil || status.Terminal(pod) {
+	for _, pod := range k.admittedPods() {
+		if pod.UID == but.UID {
 			continue
 		}
 		for name, q := range demand(pod) {
@@ -51,6 +49,32 @@ func (k *kubelet) used(but *corev1.Pod) corev1.ResourceList {
 		}
 	}
 	return sum
+}
+
+// admittedPods are the pods that the node has let in and that have not ended.
+func (k *kubelet) admittedPods() (out []*corev1.Pod) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, w := range k.workers {
+		if pod := w.admittedPod(); pod != nil && !status.Terminal(pod) {
+			out = append(out, pod)
+		}
+	}
+	return out
+}
+
+// shareBurstable adapts the burstable pods' share of the processor after one of them has come or gone.
+func (k *kubelet) shareBurstable() error {
+	k.admission.Lock()
+	defer k.admission.Unlock()
+	sum := int64(0)
+	for _, pod := range k.admittedPods() {
+		if cgroup.Class(pod) == corev1.PodQOSBurstable {
+			asked := demand(pod)
+			sum += asked.Cpu().MilliValue()
+		}
+	}
+	return k.cgroups.ShareBurstable(sum)
 }
 
 // demand is what a pod asks for, itself included.

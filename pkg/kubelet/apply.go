@@ -89,7 +89,7 @@ func (w *worker) makeSandbox(ctx context.Context, pod *corev1.Pod, s *plan.NewSa
 	if err != nil {
 		return err
 	}
-	if err := w.k.cgroups.MakePod(pod); err != nil {
+	if err := errors.Join(w.k.cgroups.MakePod(pod), w.k.shareBurstable()); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(config.LogDirectory, 0o755); err != nil {

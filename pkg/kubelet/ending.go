@@ -63,9 +63,15 @@ func deletionGrace(pod *corev1.Pod) time.Duration {
 	return specGrace(pod)
 }
 
-// specGrace is the time that the pod asks for; a pod that nobody knows any more gets the usual 30 s.
+// strangersGrace is the time that a pod gets of which only the runtime knows: it was deleted while no kubelet looked.
+const strangersGrace = time.Second
+
+// specGrace is the time that the pod asks for.
 func specGrace(pod *corev1.Pod) time.Duration {
-	if pod != nil && pod.Spec.TerminationGracePeriodSeconds != nil {
+	if pod == nil {
+		return strangersGrace
+	}
+	if pod.Spec.TerminationGracePeriodSeconds != nil {
 		return time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second
 	}
 	return 30 * time.Second
@@ -101,7 +107,15 @@ func (w *worker) settle(ctx context.Context, pod *corev1.Pod, gone bool, s corev
 	}
 	w.k.objects.Forget(w.uid)
 	w.ended = true
-	return nil
+	return w.release()
+}
+
+// release gives back what the pod was let in with.
+func (w *worker) release() error {
+	w.mu.Lock()
+	w.admitted = false
+	w.mu.Unlock()
+	return w.k.shareBurstable()
 }
 
 // remove forgets a pod that has ended and that nobody wants to look at any more.

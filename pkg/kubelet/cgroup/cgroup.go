@@ -64,13 +64,23 @@ func (t *Tree) Setup(cpu, memory int64) error {
 	return nil
 }
 
+// ShareBurstable gives the burstable pods together the share that they asked for together, in millicores. Left as the
+// kernel makes it the group would weigh one CPU, however many pods are in it.
+func (t *Tree) ShareBurstable(cpu int64) error {
+	return t.make(filepath.Join(t.root, "kubepods", "burstable"), limits{shares: spec.Shares(cpu)})
+}
+
+// Class is the class by which the pod's group is chosen.
+func Class(pod *corev1.Pod) corev1.PodQOSClass {
+	if pod.Status.QOSClass != "" {
+		return pod.Status.QOSClass
+	}
+	return qos.GetPodQOS(pod)
+}
+
 // Parent is the pod's group.
 func (t *Tree) Parent(pod *corev1.Pod) string {
-	class := pod.Status.QOSClass
-	if class == "" {
-		class = qos.GetPodQOS(pod)
-	}
-	dir := map[corev1.PodQOSClass]string{corev1.PodQOSBurstable: "burstable", corev1.PodQOSBestEffort: "besteffort"}[class]
+	dir := map[corev1.PodQOSClass]string{corev1.PodQOSBurstable: "burstable", corev1.PodQOSBestEffort: "besteffort"}[Class(pod)]
 	return filepath.Join(t.root, "kubepods", dir, "pod"+string(pod.UID))
 }
 

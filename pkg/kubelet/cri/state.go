@@ -60,8 +60,6 @@ type Container struct {
 	Resources             *runtimev1.LinuxContainerResources
 	// TerminationMessagePath and Policy are the container's when it was made: its spec may be gone.
 	TerminationMessagePath, TerminationMessagePolicy string
-	// GracePeriod is the pod's, for a container whose pod is gone from the API; negative if it is not known.
-	GracePeriod time.Duration
 }
 
 // Current returns the newest container of that name, or nil.
@@ -135,10 +133,6 @@ func sandboxOf(s *runtimev1.PodSandboxStatus) *Sandbox {
 
 func containerOf(sandboxID string, s *runtimev1.ContainerStatus) *Container {
 	restarts, _ := strconv.ParseInt(s.Annotations[AnnotationRestartCount], 10, 32)
-	grace, err := strconv.ParseInt(s.Annotations[AnnotationGracePeriod], 10, 64)
-	if err != nil {
-		grace = -1
-	}
 	return &Container{
 		ID: s.Id, Name: s.Labels[LabelContainerName], SandboxID: sandboxID,
 		State:        stateOf(s.State),
@@ -151,7 +145,6 @@ func containerOf(sandboxID string, s *runtimev1.ContainerStatus) *Container {
 		User: s.GetUser().GetLinux(), Resources: s.GetResources().GetLinux(),
 		TerminationMessagePath:   s.Annotations[AnnotationTerminationMessagePath],
 		TerminationMessagePolicy: s.Annotations[AnnotationTerminationMessagePolicy],
-		GracePeriod:              time.Duration(grace) * time.Second,
 	}
 }
 

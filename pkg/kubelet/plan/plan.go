@@ -69,9 +69,6 @@ func (p *planner) stages(reason string, grace time.Duration, keep func(*cri.Cont
 			continue
 		}
 		s := Stop{Name: c.Name, ID: c.ID, Reason: reason, Event: "Stopping container " + c.Name, Grace: grace}
-		if p.Pod == nil && c.GracePeriod >= 0 {
-			s.Grace = c.GracePeriod
-		}
 		if p.isSidecar(c.Name) {
 			sidecars[c.Name] = append(sidecars[c.Name], s)
 		} else {

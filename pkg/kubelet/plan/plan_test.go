@@ -107,16 +107,13 @@ func read(t *testing.T, o *Observed, text string) {
 }
 
 func readRun(o *Observed, f []string, v map[string]string) *cri.Container {
-	c := &cri.Container{Name: f[1], ID: f[2], SandboxID: v["in"], ExitCode: int32(number(v["code"])), RestartCount: int32(number(v["restarts"])), GracePeriod: -1}
+	c := &cri.Container{Name: f[1], ID: f[2], SandboxID: v["in"], ExitCode: int32(number(v["code"])), RestartCount: int32(number(v["restarts"]))}
 	for s := cri.Created; s <= cri.Unknown; s++ {
 		if _, ok := v[s.String()]; ok {
 			c.State = s
 		}
 	}
 	c.FinishedAt = now.Add(-duration(v["ago"]))
-	if v["grace"] != "" {
-		c.GracePeriod = duration(v["grace"])
-	}
 	if v["image"] != "" {
 		c.Hash = Hash(&corev1.Container{Name: f[1], Image: v["image"]})
 	}

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"sigs.k8s.io/yaml"
@@ -202,21 +203,24 @@ func (c *kase) exec(pod, stdin string, command ...string) (string, error) {
 }
 
 // stream speaks with a container through the API server, as kubectl does, and returns what it said.
-func (c *kase) stream(pod, verb string, options any, stdin string) (string, error) {
+func (c *kase) stream(pod, verb string, options runtime.Object, stdin string) (string, error) {
 	c.t.Helper()
 	request := c.client.CoreV1().RESTClient().Post().Resource("pods").Namespace("default").Name(pod).SubResource(verb)
-	switch o := options.(type) {
-	case *corev1.PodExecOptions:
-		request.VersionedParams(o, scheme.ParameterCodec)
-	case *corev1.PodAttachOptions:
-		request.VersionedParams(o, scheme.ParameterCodec)
-	}
+	request.VersionedParams(options, scheme.ParameterCodec)
 	executor, err := remotecommand.NewWebSocketExecutor(c.config, "GET", request.URL().String())
 	require.NoError(c.t, err)
 	var out bytes.Buffer
-	o := remotecommand.StreamOptions{Stdout: &out, Stderr: io.Discard}
+	o := remotecommand.StreamOptions{Stdout: &out}
 	if stdin != "" {
 		o.Stdin = strings.NewReader(stdin)
+	}
+	if a, ok := options.(*corev1.PodAttachOptions); ok && a.TTY {
+		// At a terminal the end of what is typed is not the end of the session: that ends with the container.
+		typing, hand := io.Pipe()
+		defer hand.Close()
+		o.Tty, o.Stdin = true, io.MultiReader(o.Stdin, typing)
+	} else {
+		o.Stderr = io.Discard
 	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()

@@ -42,7 +42,6 @@ var cases = []struct {
 	{"config error", configError},
 	{"host network", hostNetwork},
 	{"refused", refused},
-	{"shares", shares},
 	{"what the kubelet relies on in a runtime", runtimeContract},
 }
 
@@ -57,6 +56,7 @@ func TestKubelet(t *testing.T) {
 			})
 		}
 	})
+	t.Run("shares", func(t *testing.T) { shares(t, &kase{n, t}) })
 	t.Run("thirty at once", func(t *testing.T) { thirty(t, &kase{n, t}) })
 	t.Run("restart of the kubelet", func(t *testing.T) { adopted(t, &kase{n, t}, stop) })
 }

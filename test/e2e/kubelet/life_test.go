@@ -222,17 +222,21 @@ spec:
 	c.event("huge", "OutOfcpu Node didn't have enough resource: cpu, requested: 1000000, used: ")
 }
 
-// shares: what a pod asked for is its share of the processor, and burstable pods share what they asked for together.
+// shares: what a pod asked for is its share of the processor, and burstable pods have together what they asked for together.
 func shares(t *testing.T, c *kase) {
-	pod := c.create(`
-metadata: {name: sharing}
-spec:
-  containers: [{name: main, command: [sleep, "1000"], resources: {requests: {cpu: 250m, memory: 16Mi}, limits: {memory: 32Mi}}}]
-`)
-	c.ready("sharing")
+	names := map[string]string{}
+	for name, cpu := range map[string]string{"sharing-a": "250m", "sharing-b": "150m"} {
+		pod := c.create("metadata: {name: " + name + "}\nspec: {containers: [{name: main, command: [sleep, '1000'], resources: {requests: {cpu: " + cpu + "}}}]}")
+		names[name] = "pod" + string(pod.UID)
+	}
+	c.ready("sharing-a")
+	c.ready("sharing-b")
 	class := filepath.Join(c.dir.CgroupRoot(), "kubepods", "burstable")
-	require.Equal(t, cpuShares(t, 250), cpuWeight(t, filepath.Join(class, "pod"+string(pod.UID))))
-	require.GreaterOrEqual(t, cpuWeight(t, class), cpuShares(t, 250))
-	c.delete("sharing", 1)
-	c.gone("sharing")
+	require.Equal(t, cpuShares(250), cpuWeight(t, filepath.Join(class, names["sharing-a"])))
+	c.eventually("sharing-a and sharing-b to have 400m", func() bool { return cpuWeight(t, class) == cpuShares(400) })
+	c.delete("sharing-b", 1)
+	c.gone("sharing-b")
+	c.eventually("sharing-a to have 250m", func() bool { return cpuWeight(t, class) == cpuShares(250) })
+	c.delete("sharing-a", 1)
+	c.gone("sharing-a")
 }

@@ -42,7 +42,7 @@ func runtimeContract(t *testing.T, c *kase) {
 		Metadata: &runtimev1.ContainerMetadata{Name: "c"}, Image: &runtimev1.ImageSpec{Image: image.Id}, LogPath: "c.log",
 		Command:     []string{"sh", "-c", "trap 'exit 5' TERM; while true; do sleep 0.1; done"},
 		Labels:      map[string]string{cri.LabelPodUID: "u", cri.LabelContainerName: "c"},
-		Annotations: map[string]string{cri.AnnotationRestartCount: "3", cri.AnnotationGracePeriod: "9"},
+		Annotations: map[string]string{cri.AnnotationRestartCount: "3"},
 		Linux:       &runtimev1.LinuxContainerConfig{},
 	}, sandbox)
 	require.NoError(t, err)
@@ -57,7 +57,6 @@ func runtimeContract(t *testing.T, c *kase) {
 	running := state()
 	require.Equal(t, cri.Running, running.State)
 	require.EqualValues(t, 3, running.RestartCount)
-	require.Equal(t, 9*time.Second, running.GracePeriod)
 	require.Zero(t, running.FinishedAt)
 
 	out, code, err := r.ExecSync(ctx, id, []string{"sh", "-c", "echo hi; exit 4"}, 10*time.Second)

@@ -156,8 +156,7 @@ func cpuWeight(t *testing.T, group string) int64 {
 }
 
 // cpuShares is what cpuWeight says of so many millicores.
-func cpuShares(t *testing.T, milli int64) int64 {
-	t.Helper()
+func cpuShares(milli int64) int64 {
 	shares := spec.Shares(milli)
 	if _, err := os.Stat("/sys/fs/cgroup/cpu/cpu.shares"); err == nil {
 		return shares
