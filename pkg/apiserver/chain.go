@@ -49,6 +49,9 @@ func (s *Server) chained(last handler) http.Handler {
 	})
 }
 
+// maxTraceparent is more than any version of the header has; what is longer is none, and would be kept with the cause.
+const maxTraceparent = 128
+
 // newCall gives the request its names: an audit id (the client's, if it sent one) and the cause it states.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	c := &call{r: r, w: &recorder{ResponseWriter: w}, t: parseTarget(r), start: s.now()}
