@@ -59,7 +59,9 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	if c.auditID == "" || len(c.auditID) > 64 {
 		c.auditID = uuid.NewString()
 	}
-	c.traceparent = r.Header.Get("Traceparent")
+	if c.traceparent = r.Header.Get("Traceparent"); len(c.traceparent) > maxTraceparent {
+		c.traceparent = ""
+	}
 	s.resolve(c.t)
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
@@ -136,10 +138,20 @@ func (s *Server) authenticate(c *call, next handler) error {
 
 // authorize asks whether that user may do this.
 func (s *Server) authorize(c *call, next handler) error {
+	if err := s.require(c, c.t.verb); err != nil {
+		return err
+	}
+	return next(c)
+}
+
+// require asks whether the user may also do verb here: some requests come to more than their own verb says,
+// as an apply that creates.
+func (s *Server) require(c *call, verb string) error {
 	a := c.t.attributes(c.user)
+	a.Verb = verb
 	decision, reason, err := s.cfg.Authorizer.Authorize(c.ctx(), a)
 	if decision == auth.Allow {
-		return next(c)
+		return nil
 	}
 	if err != nil {
 		s.log.Warn("authorizer failed", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
