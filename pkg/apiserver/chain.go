@@ -117,7 +117,28 @@ func (s *Server) deadline(c *call, next handler) error {
 	ctx, cancel := context.WithTimeout(c.ctx(), limit)
 	defer cancel()
 	c.r = c.r.WithContext(ctx)
+	defer c.cutOff(ctx)()
 	return next(c)
+}
+
+// graceToRead is how long after its deadline a client may take to read the answer.
+const graceToRead = 5 * time.Second
+
+// cutOff makes reading from and writing to the client fail once ctx has ended. A context alone ends neither: clients that send or
+// read a byte now and then would hold their places among the requests in flight for ever. The returned function calls that off.
+func (c *call) cutOff(ctx context.Context) func() {
+	conn, done := http.NewResponseController(c.w), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		now := time.Now() // the connection's clock is the real one
+		_ = conn.SetReadDeadline(now)
+		_ = conn.SetWriteDeadline(now.Add(graceToRead)) // a connection without deadlines is one of tests
+	})
+	return func() {
+		if !stop() {
+			<-done // the connection's writer must not be used after the request
+		}
+	}
 }
 
 // authenticate finds out who asks.

@@ -1,10 +1,14 @@
 package apiserver
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"bonsai/pkg/apiserver/auth"
 
 	"github.com/stretchr/testify/require"
 )
@@ -55,5 +59,32 @@ func TestLongTraceparentIsNotKept(t *testing.T) {
 	require.Equal(t, http.StatusCreated, resp.StatusCode)
 	for _, cause := range c.server.causes.all() {
 		require.Less(t, len(cause.Traceparent), 200)
+	}
+}
+
+// A client that begins a body and never ends it has until its deadline, and no place among the requests in flight after it.
+func TestSlowBody(t *testing.T) {
+	c := start(t)
+	for _, protocol := range []*http.Client{c.http, {Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}} {
+		body, more := io.Pipe()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+"/api/v1/namespaces/default/configmaps?timeout=50ms", body)
+		require.NoError(t, err)
+		go func() { _, _ = more.Write([]byte("{")) }()
+		resp, err := protocol.Do(req)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusGatewayTimeout, resp.StatusCode)
+		resp.Body.Close()
+		more.Close()
+	}
+}
+
+func TestImpersonatedGroups(t *testing.T) {
+	for _, tc := range []struct{ as, want auth.User }{
+		{auth.User{Name: "jane"}, auth.User{Groups: []string{auth.Authenticated}}},
+		{auth.User{Name: "jane", Groups: []string{auth.Authenticated, "a"}}, auth.User{Groups: []string{auth.Authenticated, "a"}}},
+		{auth.User{Name: "jane", Groups: []string{auth.Unauthenticated}}, auth.User{Groups: []string{auth.Unauthenticated}}},
+		{auth.User{Name: auth.Anonymous}, auth.User{Groups: []string{auth.Unauthenticated}}},
+	} {
+		require.Equal(t, tc.want.Groups, withCommonGroup(tc.as))
 	}
 }
