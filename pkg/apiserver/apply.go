@@ -75,6 +75,9 @@ func (s *Server) insertByApply(c *call, want *unstructured.Unstructured, w write
 	if uid := want.GetUID(); uid != "" {
 		return outcome{}, uidConflict(c.t, string(uid), "")
 	}
+	if err := s.require(c, "create"); err != nil {
+		return outcome{}, err
+	}
 	empty := c.t.row.StorageVersion().New()
 	empty.GetObjectKind().SetGroupVersionKind(c.t.row.GVK())
 	obj, err := s.applied(c, empty, want, w, force)

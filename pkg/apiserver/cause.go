@@ -3,6 +3,7 @@ package apiserver
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -32,9 +33,9 @@ type causes struct {
 
 func newCauses() *causes { return &causes{ring: make([]Cause, 0, causesKept)} }
 
-// note records that c made revision rev.
+// note records that c made revision rev. Its strings may be pieces of a large request, which must not be kept with them.
 func (k *causes) note(rev int64, c *call) {
-	cause := Cause{rev, c.traceparent, c.auditID, c.user.Name, c.t.verb, c.t.path}
+	cause := Cause{rev, strings.Clone(c.traceparent), strings.Clone(c.auditID), c.user.Name, c.t.verb, strings.Clone(c.t.path)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.ring) < causesKept {

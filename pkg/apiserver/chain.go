@@ -49,6 +49,9 @@ func (s *Server) chained(last handler) http.Handler {
 	})
 }
 
+// maxTraceparent is more than any version of the header has; what is longer is none, and would be kept with the cause.
+const maxTraceparent = 128
+
 // newCall gives the request its names: an audit id (the client's, if it sent one) and the cause it states.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	c := &call{r: r, w: &recorder{ResponseWriter: w}, t: parseTarget(r), start: s.now()}
@@ -56,7 +59,9 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	if c.auditID == "" || len(c.auditID) > 64 {
 		c.auditID = uuid.NewString()
 	}
-	c.traceparent = r.Header.Get("Traceparent")
+	if c.traceparent = r.Header.Get("Traceparent"); len(c.traceparent) > maxTraceparent {
+		c.traceparent = ""
+	}
 	s.resolve(c.t)
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
@@ -112,7 +117,28 @@ func (s *Server) deadline(c *call, next handler) error {
 	ctx, cancel := context.WithTimeout(c.ctx(), limit)
 	defer cancel()
 	c.r = c.r.WithContext(ctx)
+	defer c.cutOff(ctx)()
 	return next(c)
+}
+
+// graceToRead is how long after its deadline a client may take to read the answer.
+const graceToRead = 5 * time.Second
+
+// cutOff makes reading from and writing to the client fail once ctx has ended. A context alone ends neither: clients that send or
+// read a byte now and then would hold their places among the requests in flight for ever. The returned function calls that off.
+func (c *call) cutOff(ctx context.Context) func() {
+	conn, done := http.NewResponseController(c.w), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		now := time.Now() // the connection's clock is the real one
+		_ = conn.SetReadDeadline(now)
+		_ = conn.SetWriteDeadline(now.Add(graceToRead)) // a connection without deadlines is one of tests
+	})
+	return func() {
+		if !stop() {
+			<-done // the connection's writer must not be used after the request
+		}
+	}
 }
 
 // authenticate finds out who asks.
@@ -133,10 +159,20 @@ func (s *Server) authenticate(c *call, next handler) error {
 
 // authorize asks whether that user may do this.
 func (s *Server) authorize(c *call, next handler) error {
+	if err := s.require(c, c.t.verb); err != nil {
+		return err
+	}
+	return next(c)
+}
+
+// require asks whether the user may also do verb here: some requests come to more than their own verb says,
+// as an apply that creates.
+func (s *Server) require(c *call, verb string) error {
 	a := c.t.attributes(c.user)
+	a.Verb = verb
 	decision, reason, err := s.cfg.Authorizer.Authorize(c.ctx(), a)
 	if decision == auth.Allow {
-		return next(c)
+		return nil
 	}
 	if err != nil {
 		s.log.Warn("authorizer failed", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)

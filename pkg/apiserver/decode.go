@@ -40,6 +40,9 @@ func readBody(c *call) ([]byte, error) {
 		if err == io.EOF {
 			return buf, nil
 		}
+		if ended := c.ctx().Err(); err != nil && ended != nil {
+			return nil, timedOut(ended)
+		}
 		if err != nil {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("read the request's body: %v", err))
 		}

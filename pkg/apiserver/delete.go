@@ -62,6 +62,9 @@ func (s *Server) remove(c *call, t *target, o *metav1.DeleteOptions) (outcome, e
 			}
 		}
 		var conflict *store.ConflictError
+		if errors.Is(err, store.ErrUnknownOutcome) {
+			return outcome{}, err // it may have happened: "not found" would be a guess
+		}
 		if at.Kind == store.Newest && !errors.As(err, &conflict) {
 			return outcome{}, apiError(err, t, t.name)
 		}

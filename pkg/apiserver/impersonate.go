@@ -3,6 +3,7 @@ package apiserver
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"bonsai/pkg/apiserver/auth"
@@ -32,9 +33,7 @@ func (s *Server) impersonate(c *call, next handler) error {
 	if len(as.Groups) == 0 {
 		as.Groups = impliedGroups(as.Name)
 	}
-	if as.Name != auth.Anonymous {
-		as.Groups = append(as.Groups, auth.Authenticated)
-	}
+	as.Groups = withCommonGroup(as)
 	for name := range c.r.Header {
 		if strings.HasPrefix(name, "Impersonate-") {
 			c.r.Header.Del(name)
@@ -92,6 +91,19 @@ func impersonationRequests(user, as auth.User) []auth.Request {
 		}
 	}
 	return out
+}
+
+// withCommonGroup adds the group of all who are authenticated or, for the anonymous user, of those who are not. Who asked to be one
+// of the latter is not made one of the former.
+func withCommonGroup(as auth.User) []string {
+	common := auth.Authenticated
+	if as.Name == auth.Anonymous {
+		common = auth.Unauthenticated
+	}
+	if slices.Contains(as.Groups, common) || slices.Contains(as.Groups, auth.Unauthenticated) {
+		return as.Groups
+	}
+	return append(as.Groups, common)
 }
 
 // impliedGroups are those of a service account, which follow from its name.

@@ -50,10 +50,10 @@ func (s *Server) measure(c *call, next handler) error {
 		s.fail(c, err)
 	}
 	t := c.t
-	if t.isResource && t.row == nil {
-		t = &target{isResource: true, verb: t.verb}
+	if t.isResource && !s.serves(t) {
+		t = &target{isResource: true}
 	}
-	labels := [...]string{metricVerb(c), dryRun(c), t.group, t.version, t.resource, t.sub, scopeOf(t), "apiserver"}
+	labels := [...]string{metricVerb(t), dryRun(c), t.group, t.version, t.resource, t.sub, scopeOf(t), "apiserver"}
 	s.metrics.requests.WithLabelValues(append(labels[:], strconv.Itoa(max(c.w.status, http.StatusOK)))...).Inc()
 	if !t.longRunning() {
 		s.metrics.duration.WithLabelValues(labels[:]...).Observe(s.now().Sub(c.start).Seconds())
@@ -61,18 +61,24 @@ func (s *Server) measure(c *call, next handler) error {
 	return nil
 }
 
-// metricVerb is the verb as upstream's metrics write it. What names no served resource is one verb, lest anybody who
-// asks for nonsense makes new time series.
-func metricVerb(c *call) string {
-	switch {
-	case c.t.isResource && c.t.row == nil:
-		return "other"
-	case c.t.verb == "update":
+// serves tells whether t is a resource of the table and, if it names one, a subresource of it.
+func (s *Server) serves(t *target) bool {
+	return t.row != nil && (t.sub == "" || partOf(t) != nil || t.sub == "scale" && t.row.Scale != nil ||
+		t.group == "" && s.subresources[t.resource+"/"+t.sub] != nil)
+}
+
+// metricVerb is the verb as upstream's metrics write it. What names no served resource is one verb, and so are all methods of no
+// meaning here, lest anybody who asks for nonsense makes new time series.
+func metricVerb(t *target) string {
+	switch verb := strings.ToUpper(t.verb); verb {
+	case "GET", "LIST", "WATCH", "PATCH", "DELETE", "DELETECOLLECTION", "HEAD", "POST":
+		return verb
+	case "UPDATE":
 		return "PUT"
-	case c.t.verb == "create":
+	case "CREATE":
 		return "POST"
 	}
-	return strings.ToUpper(c.t.verb)
+	return "other"
 }
 
 func dryRun(c *call) string {

@@ -25,6 +25,10 @@ import (
 // maxPatchOps bounds the work that one small JSON patch can ask for.
 const maxPatchOps = 10000
 
+// A patch of a few hundred bytes can copy a value into itself until it fills the memory; what all its copies add may not be more than
+// what a client may send. The library has this limit for the whole process only.
+func init() { jsonpatch.AccumulatedCopySizeLimit = maxBody }
+
 // patchFunc turns an object's JSON into the patched JSON.
 type patchFunc struct {
 	do func(current []byte, obj resource.Object) ([]byte, error)

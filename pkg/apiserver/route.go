@@ -130,6 +130,12 @@ func (s *Server) specialSubresources() map[string]map[string]handler {
 
 // connect hands the request to whoever dials the kubelet or the service.
 func (s *Server) connect(c *call) error {
+	if c.t.verb == "get" && slices.Contains([]string{"exec", "attach", "portforward"}, c.t.sub) {
+		// A WebSocket begins with GET whatever it is for; who may only read must not run commands by it.
+		if err := s.require(c, "create"); err != nil {
+			return err
+		}
+	}
 	a := s.attributes(c, c.t, admission.Connect, c.t.sub, nil, nil, writeOptions{})
 	if err := s.admit(c, a); err != nil {
 		return err

@@ -53,6 +53,9 @@ func (s *Server) insertByUpdate(c *call, obj resource.Object, w writeOptions) (o
 	if v := obj.GetResourceVersion(); v != "" && v != "0" {
 		return outcome{}, apierrors.NewNotFound(c.t.gr(), c.t.name)
 	}
+	if err := s.require(c, "create"); err != nil {
+		return outcome{}, err
+	}
 	return s.insert(c, c.t, obj.DeepCopyObject().(resource.Object), w)
 }
 

@@ -33,6 +33,7 @@ func (s *Server) watch(c *call) error {
 	defer cancel()
 	stop := context.AfterFunc(s.stopping, cancel)
 	defer stop()
+	defer c.cutOff(ctx)()
 	w, openErr := s.openWatch(ctx, l)
 	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) {
 		return apiError(openErr, c.t, "")

@@ -150,6 +150,8 @@ func (s *Server) change(c *call, t *target, e *edit) (outcome, error) {
 		out, err := s.attempt(c, t, e, cur)
 		var conflict *store.ConflictError
 		switch {
+		case errors.Is(err, store.ErrUnknownOutcome):
+			return out, err // it may have happened, and must not happen twice
 		case errors.As(err, &conflict):
 			// Of the object, or of something that was allocated for it.
 			if _, err := s.allocateAgain(c.ctx(), err); err != nil {

@@ -83,8 +83,6 @@ func (p NodeRestriction) mirrorPod(ctx context.Context, a *Attributes, node stri
 	switch {
 	case pod.Spec.ServiceAccountName != "":
 		return a.forbidden("node %q can not create pods that reference a service account", node)
-	case len(secretsOf(pod)) > 0:
-		return a.forbidden("node %q can not create pods that reference secrets", node)
 	case needsAPI(pod) != "":
 		return a.forbidden("node %q can not create pods that reference %s", node, needsAPI(pod))
 	}

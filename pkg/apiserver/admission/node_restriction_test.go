@@ -61,10 +61,20 @@ func TestNodeRestriction(t *testing.T) {
 		a    *Attributes
 		want string
 	}{
-		"mirror pod":                      {request(Create, "pods", pod(mirror("oak", nil)), nil), ""},
-		"ordinary pod":                    {request(Create, "pods", on("x", "oak"), nil), `pods "x" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "oak" can only create mirror pods`},
-		"mirror pod elsewhere":            {request(Create, "pods", pod(mirror("elm", nil)), nil), `pods "web" is forbidden: node "oak" can only create pods with spec.nodeName set to itself`},
-		"mirror pod with a config map":    {request(Create, "pods", pod(mirror("oak", usesConfigMap)), nil), `pods "web" is forbidden: node "oak" can not create pods that reference configmaps`},
+		"mirror pod":                   {request(Create, "pods", pod(mirror("oak", nil)), nil), ""},
+		"ordinary pod":                 {request(Create, "pods", on("x", "oak"), nil), `pods "x" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "oak" can only create mirror pods`},
+		"mirror pod elsewhere":         {request(Create, "pods", pod(mirror("elm", nil)), nil), `pods "web" is forbidden: node "oak" can only create pods with spec.nodeName set to itself`},
+		"mirror pod with a config map": {request(Create, "pods", pod(mirror("oak", usesConfigMap)), nil), `pods "web" is forbidden: node "oak" can not create pods that reference configmaps`},
+		"mirror pod with a CSI secret": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
+				NodePublishSecretRef: &corev1.LocalObjectReference{Name: "stolen"}}}}}
+		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference secrets`},
+		"mirror pod with an ephemeral claim": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}
+		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference persistentvolumeclaims`},
+		"mirror pod with a device": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
+			p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
+		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference resourceclaims`},
 		"mirror pod of nobody":            {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) { p.OwnerReferences = nil })), nil), `pods "web" is forbidden: node "oak" can only create pods with an owner reference set to itself`},
 		"mirror pod of another node":      {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) { p.OwnerReferences[0].Name = "elm" })), nil), `pods "web" is forbidden: node "oak" can only create pods with an owner reference set to itself`},
 		"mirror pod of an earlier node":   {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) { p.OwnerReferences[0].UID = "old" })), nil), `pods "web" is forbidden: node oak UID mismatch: expected old got oak-uid`},

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"bonsai/pkg/apiserver/auth"
+
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -75,7 +77,7 @@ func (p ServiceAccount) Validate(_ context.Context, a *Attributes) error {
 	if pod.Spec.ServiceAccountName != "" {
 		return a.forbidden("a mirror pod may not reference service accounts")
 	}
-	if len(secretsOf(pod)) > 0 {
+	if len(auth.Uses(pod)["secrets"]) > 0 {
 		return a.forbidden("a mirror pod may not reference secrets")
 	}
 	for i := range pod.Spec.Volumes {

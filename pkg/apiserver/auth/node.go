@@ -107,7 +107,7 @@ func (n Node) named(ctx context.Context, node string, r Request) (bool, error) {
 		return false, fmt.Errorf("look for the pods of node %s: %w", node, err)
 	}
 	return slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
-		return p.Namespace == r.Namespace && slices.Contains(uses(p)[r.Resource], r.Name)
+		return p.Namespace == r.Namespace && slices.Contains(Uses(p)[r.Resource], r.Name)
 	}), nil
 }
 

@@ -4,11 +4,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// uses lists, by resource, the objects of its namespace that a pod names and its kubelet must therefore read.
-func uses(p *corev1.Pod) map[string][]string {
+// Uses lists, by resource, the objects of its namespace that a pod names and its kubelet may therefore read.
+func Uses(p *corev1.Pod) map[string][]string {
 	u := map[string][]string{}
 	add := func(resource string, names ...string) { u[resource] = append(u[resource], names...) }
-	add("serviceaccounts", p.Spec.ServiceAccountName)
+	if p.Spec.ServiceAccountName != "" {
+		add("serviceaccounts", p.Spec.ServiceAccountName)
+	}
 	for _, s := range p.Spec.ImagePullSecrets {
 		add("secrets", s.Name)
 	}

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bonsai/pkg/apiserver"
@@ -84,32 +83,14 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-// encoder encodes what the allocator writes: objects of the table's kinds, and range allocations, which no client sees.
-func encoder(table *resource.Registry) func(key string, obj resource.Object) (store.Put, error) {
-	return func(key string, obj resource.Object) (store.Put, error) {
-		put := store.Put{Key: key}
-		row, _, ok := table.ByKey(key)
-		if !ok {
-			var err error
-			put.Value, err = resource.EncodeProtobuf(corev1.SchemeGroupVersion.WithKind("RangeAllocation"), obj)
-			return put, err
-		}
-		value, err := row.EncodeStorage(obj)
-		put.Value = value
-		put.Attrs = store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(row.FieldSet(obj))}
-		return put, err
-	}
-}
-
 func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
-	issuer := "https://kubernetes.default.svc." + parts.ClusterDomain
-	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, issuer, get, time.Now)
+	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
 		return nil, err
 	}
 	alloc, err := allocator.New(allocator.Config{
-		Store: st, Encode: encoder(table), ServiceCIDR: netip.MustParsePrefix(parts.ServiceCIDR),
+		Store: st, Encode: apiserver.Encoder(table), ServiceCIDR: netip.MustParsePrefix(parts.ServiceCIDR),
 		FirstPort: parts.FirstNodePort, LastPort: parts.LastNodePort, Now: metav1.Now,
 	})
 	if err != nil {
