@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"gopkg.in/natefinch/lumberjack.v2"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"bonsai/pkg/cli/component"
@@ -113,11 +114,9 @@ func (o *upOptions) logger(dir machine.Dir) *slog.Logger {
 	if err := os.MkdirAll(dir.Join("logs"), 0o755); err != nil {
 		return component.Logger(os.Stderr, o.verbosity)
 	}
-	f, err := os.OpenFile(dir.Join("logs", "bonsai.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-	if err != nil {
-		return component.Logger(os.Stderr, o.verbosity)
-	}
-	return component.Logger(f, o.verbosity)
+	// A cluster that runs for months must not fill the disk with what it has to say.
+	log := &lumberjack.Logger{Filename: dir.Join("logs", "bonsai.log"), MaxSize: 10, MaxBackups: 2}
+	return component.Logger(log, o.verbosity)
 }
 
 // mergeKubeconfig adds the cluster to the user's own kubeconfig; it returns what to tell about that.

@@ -189,6 +189,11 @@ func isPerService(name string) bool {
 	return slices.ContainsFunc(perServiceNames, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
+// isJumpTarget says whether our jumps lead there. Other chains KUBE-… may be a network policy controller's.
+func isJumpTarget(chain string) bool {
+	return slices.ContainsFunc(jumps(), func(j jump) bool { return strings.HasSuffix(j.rule, " -j "+chain) })
+}
+
 // saved is what matters of iptables-save's output: all chains, and the jumps from foreign chains into ours.
 type saved struct {
 	chains []chain
@@ -209,7 +214,7 @@ func parseSave(text string) saved {
 		case strings.HasPrefix(line, "-A "):
 			name, rule, _ := strings.Cut(line[3:], " ")
 			_, target, _ := strings.Cut(rule, " -j ")
-			if !strings.HasPrefix(name, "KUBE-") && strings.HasPrefix(target, "KUBE-") {
+			if !strings.HasPrefix(name, "KUBE-") && isJumpTarget(target) {
 				c := chain{table, name}
 				out.ours[c] = append(out.ours[c], rule)
 			}

@@ -248,3 +248,16 @@ func TestUnchangedIsNotWritten(t *testing.T) {
 		t.Fatalf("%d runs for nothing", k.runs-runs)
 	}
 }
+
+// A network policy controller has chains KUBE-… too; the jumps to those are not ours to move.
+func TestForeignJumpsToKubeChainsStay(t *testing.T) {
+	existing := "*filter\n:FORWARD ACCEPT [0:0]\n:KUBE-FORWARD - [0:0]\n:KUBE-ROUTER-FORWARD - [0:0]\n" +
+		"-A FORWARD -m comment --comment \"policies\" -j KUBE-ROUTER-FORWARD\n-A FORWARD -m comment --comment \"old\" -j KUBE-FORWARD\nCOMMIT\n"
+	script := everything(nil, existing)
+	if strings.Contains(script, "KUBE-ROUTER-FORWARD") {
+		t.Errorf("the script touches another's jump:\n%s", script)
+	}
+	if !strings.Contains(script, `-D FORWARD -m comment --comment "old" -j KUBE-FORWARD`) {
+		t.Errorf("the script leaves an old jump of ours:\n%s", script)
+	}
+}

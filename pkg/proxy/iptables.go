@@ -34,7 +34,7 @@ func (iptables) intact(ctx context.Context) bool {
 
 // run returns the standard output of a program; its error carries what it said, and the input line it complained of.
 func run(ctx context.Context, input, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, find(name), args...)
 	cmd.Stdin = strings.NewReader(input)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -46,6 +46,16 @@ func run(ctx context.Context, input, name string, args ...string) (string, error
 		return "", fmt.Errorf("%s: %w: %s%s", name, err, strings.TrimSpace(said.String()), complaint(input, said.String()))
 	}
 	return out.String(), nil
+}
+
+// find looks for a program also where PATH may not: that of Debian's su has no sbin directories.
+func find(name string) string {
+	for _, candidate := range []string{name, "/usr/local/sbin/" + name, "/usr/sbin/" + name, "/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	return name
 }
 
 // complaint finds the line that iptables-restore failed at, which it names by number only.

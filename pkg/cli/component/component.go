@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -70,7 +71,7 @@ func (o *Options) complete() {
 }
 
 // Logger logs to w, and makes client-go's own messages go there as well. From verbosity 4 it tells every decision.
-func Logger(w *os.File, verbosity int) *slog.Logger {
+func Logger(w io.Writer, verbosity int) *slog.Logger {
 	level := slog.LevelInfo
 	if verbosity >= 4 {
 		level = slog.LevelDebug
