@@ -96,22 +96,23 @@ spec:
 	require.Equal(t, "in dir\nalone\nin dir\n/named:\n\n/new:\nmade\n/v/pod-parts\ntouch: /readonly/x: Read-only file system\nrefused\n", log)
 }
 
-// memoryVolume: a volume in memory is as large as it may be, or as what its container may have, and outlives the container.
+// memoryVolume: a volume in memory is as large as it says, or as the memory that the pod may have, and outlives the container.
 func memoryVolume(t *testing.T, c *kase) {
 	c.create(`
 metadata: {name: inmemory}
 spec:
-  volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]
+  volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: w, emptyDir: {medium: Memory}}]
   containers:
   - name: main
-    command: [sh, -c, "test -e /v/kept && exec sleep 1000; head -c 2000000 /dev/zero 2>/dev/null > /v/big; stat -c '%s' /v/big; rm /v/big; touch /v/kept; grep ' /v ' /proc/mounts"]
-    volumeMounts: [{name: v, mountPath: /v}]
+    resources: {limits: {memory: 32Mi}}
+    command: [sh, -c, "test -e /v/kept && exec sleep 1000; head -c 2000000 /dev/zero 2>/dev/null > /v/big; stat -c '%s' /v/big; rm /v/big; touch /v/kept; grep ' /[vw] ' /proc/mounts"]
+    volumeMounts: [{name: v, mountPath: /v}, {name: w, mountPath: /w}]
 `)
 	c.restarted("inmemory", 1)
 	log := c.log("inmemory", "main", corev1.PodLogOptions{Previous: true})
 	require.Contains(t, log, "1048576\n")
-	require.Contains(t, log, "tmpfs /v tmpfs rw")
-	require.Contains(t, log, "size=1024k")
+	require.Regexp(t, "tmpfs /v tmpfs rw,.*size=1024k", log)
+	require.Regexp(t, "tmpfs /w tmpfs rw,.*size=32768k", log)
 	c.delete("inmemory", 1)
 	c.gone("inmemory")
 }
