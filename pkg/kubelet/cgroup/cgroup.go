@@ -84,32 +84,13 @@ func (t *Tree) Parent(pod *corev1.Pod) string {
 	return filepath.Join(t.root, "kubepods", dir, "pod"+string(pod.UID))
 }
 
-// MakePod makes the pod's group. A limit is one for the pod only if every container has one.
+// MakePod makes the pod's group.
 func (t *Tree) MakePod(pod *corev1.Pod) error {
-	o := resourcehelper.PodResourcesOptions{}
-	requests, max := resourcehelper.PodRequests(pod, o), resourcehelper.PodLimits(pod, o)
-	l := limits{shares: spec.Shares(requests.Cpu().MilliValue()), quota: -1}
-	if everyLimit(pod, corev1.ResourceCPU) {
-		l.quota = spec.Quota(max.Cpu().MilliValue())
-	}
-	if everyLimit(pod, corev1.ResourceMemory) {
-		l.memory = max.Memory().Value()
-	}
-	return t.make(t.Parent(pod), l)
-}
-
-func everyLimit(pod *corev1.Pod, name corev1.ResourceName) bool {
-	if pod.Spec.Resources != nil {
-		if _, ok := pod.Spec.Resources.Limits[name]; ok {
-			return true
-		}
-	}
-	for _, c := range pod.Spec.Containers {
-		if q := c.Resources.Limits[name]; q.IsZero() {
-			return false
-		}
-	}
-	return true
+	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
+	cpu, memory := spec.PodLimit(pod, corev1.ResourceCPU), spec.PodLimit(pod, corev1.ResourceMemory)
+	return t.make(t.Parent(pod), limits{
+		shares: spec.Shares(requests.Cpu().MilliValue()), quota: spec.Quota(cpu.MilliValue()), memory: memory.Value(),
+	})
 }
 
 // RemovePod removes the group of a pod that has ended, wherever it is. A group that the kernel still holds is left

@@ -2,6 +2,7 @@ package spec
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	resourcehelper "k8s.io/component-helpers/resource"
 	runtimev1 "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/kubectl/pkg/util/qos"
@@ -24,6 +25,23 @@ func Quota(milli int64) int64 {
 		return -1
 	}
 	return max(minQuota, milli*Period/1000)
+}
+
+// PodLimit is how much of a resource the pod may have in all; zero means no limit. Limits of containers are one for the
+// pod only if every container has one.
+func PodLimit(pod *corev1.Pod, name corev1.ResourceName) resource.Quantity {
+	all := resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{})
+	if pod.Spec.Resources != nil {
+		if _, ok := pod.Spec.Resources.Limits[name]; ok {
+			return all[name]
+		}
+	}
+	for _, c := range pod.Spec.Containers {
+		if q := c.Resources.Limits[name]; q.IsZero() {
+			return resource.Quantity{}
+		}
+	}
+	return all[name]
 }
 
 // The scores by which the kernel chooses whom to kill when memory runs out: the guaranteed last, best effort first.

@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"bonsai/pkg/kubelet/spec"
 )
 
 // emptyDir makes an empty directory that everybody may write to, in memory if asked for.
@@ -19,10 +22,7 @@ func (m *Manager) emptyDir(pod *corev1.Pod, v *corev1.Volume, path string) error
 	switch v.EmptyDir.Medium {
 	case corev1.StorageMediumDefault:
 	case corev1.StorageMediumMemory:
-		size := int64(0)
-		if v.EmptyDir.SizeLimit != nil {
-			size = v.EmptyDir.SizeLimit.Value()
-		}
+		size := m.memorySize(pod, v.EmptyDir)
 		if !m.Mounts.Mounted(path) {
 			if err := m.Mounts.Tmpfs(path, size); err != nil {
 				return err
@@ -39,6 +39,18 @@ func (m *Manager) emptyDir(pod *corev1.Pod, v *corev1.Volume, path string) error
 	}
 	m.remember(pod.UID, v.Name, "empty-dir")
 	return nil
+}
+
+// memorySize is how large a volume in memory may get: what it says, but no more than the pod may have, or the node has.
+func (m *Manager) memorySize(pod *corev1.Pod, v *corev1.EmptyDirVolumeSource) int64 {
+	size := m.Node.Memory
+	limit := spec.PodLimit(pod, corev1.ResourceMemory)
+	for _, q := range []*resource.Quantity{&limit, v.SizeLimit} {
+		if q != nil && !q.IsZero() && (size == 0 || q.Value() < size) {
+			size = q.Value()
+		}
+	}
+	return size
 }
 
 // own gives a volume that the pod writes to the pod's group, and what is made in it later too.

@@ -68,7 +68,15 @@ func outside() error {
 	if len(left) > 0 {
 		err = errors.Join(err, fmt.Errorf("left on the machine: %v", left))
 	}
-	return errors.Join(failed, cleaned, err, machine.Purge(dir), ns.Delete())
+	return errors.Join(failed, cleaned, err, purge(dir), ns.Delete())
+}
+
+// purge removes the data directory, and with it what cases put there: Purge leaves what it does not know.
+func purge(dir machine.Dir) error {
+	if err := machine.Purge(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(string(dir))
 }
 
 // parallelCases is how many cases run at once: they wait more than they work.

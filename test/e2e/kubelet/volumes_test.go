@@ -75,11 +75,11 @@ spec:
   volumes: [{name: v, emptyDir: {}}]
   initContainers:
   - name: fill
-    command: [sh, -c, "mkdir /v/dir; echo in dir > /v/dir/f; echo alone > /v/file; ln -s dir /v/link; ln -s /etc /v/out"]
+    command: [sh, -c, "mkdir /v/dir; echo in dir > /v/dir/f; echo alone > /v/file; ln -s dir /v/link"]
     volumeMounts: [{name: v, mountPath: /v}]
   containers:
   - name: main
-    command: [sh, -c, "cat /dir/f /file /link/f; ls /new /named; ls -A /out; echo made > /new/x; cat /v/new/deep/x; ls -d /v/pod-parts; touch /readonly/x 2>&1 || echo refused"]
+    command: [sh, -c, "cat /dir/f /file /link/f; ls /new /named; echo made > /new/x; cat /v/new/deep/x; ls -d /v/pod-parts; touch /readonly/x 2>&1 || echo refused"]
     env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
     volumeMounts:
     - {name: v, mountPath: /v}
@@ -88,30 +88,41 @@ spec:
     - {name: v, mountPath: /link, subPath: link}
     - {name: v, mountPath: /new, subPath: new/deep}
     - {name: v, mountPath: /named, subPathExpr: pod-$(POD)}
-    - {name: v, mountPath: /out, subPath: out}
     - {name: v, mountPath: /readonly, subPath: dir, readOnly: true}
 `)
+	c.create(`
+metadata: {name: escape}
+spec:
+  volumes: [{name: v, emptyDir: {}}]
+  initContainers:
+  - {name: lead, command: [ln, -s, /etc, /v/out], volumeMounts: [{name: v, mountPath: /v}]}
+  containers:
+  - {name: main, volumeMounts: [{name: v, mountPath: /out, subPath: out}]}
+`)
 	c.phase("parts", corev1.PodSucceeded)
+	require.Contains(t, c.waiting("escape", "CreateContainerConfigError").State.Waiting.Message, `failed to prepare subPath for volumeMount "v"`)
+	c.delete("escape", 1)
 	log := c.log("parts", "main", corev1.PodLogOptions{})
 	require.Equal(t, "in dir\nalone\nin dir\n/named:\n\n/new:\nmade\n/v/pod-parts\ntouch: /readonly/x: Read-only file system\nrefused\n", log)
 }
 
-// memoryVolume: a volume in memory is as large as it may be, or as what its container may have, and outlives the container.
+// memoryVolume: a volume in memory is as large as it says, or as the memory that the pod may have, and outlives the container.
 func memoryVolume(t *testing.T, c *kase) {
 	c.create(`
 metadata: {name: inmemory}
 spec:
-  volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]
+  volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: w, emptyDir: {medium: Memory}}]
   containers:
   - name: main
-    command: [sh, -c, "test -e /v/kept && exec sleep 1000; head -c 2000000 /dev/zero 2>/dev/null > /v/big; stat -c '%s' /v/big; rm /v/big; touch /v/kept; grep ' /v ' /proc/mounts"]
-    volumeMounts: [{name: v, mountPath: /v}]
+    resources: {limits: {memory: 32Mi}}
+    command: [sh, -c, "test -e /v/kept && exec sleep 1000; head -c 2000000 /dev/zero 2>/dev/null > /v/big; stat -c '%s' /v/big; rm /v/big; touch /v/kept; grep ' /[vw] ' /proc/mounts"]
+    volumeMounts: [{name: v, mountPath: /v}, {name: w, mountPath: /w}]
 `)
 	c.restarted("inmemory", 1)
 	log := c.log("inmemory", "main", corev1.PodLogOptions{Previous: true})
 	require.Contains(t, log, "1048576\n")
-	require.Contains(t, log, "tmpfs /v tmpfs rw")
-	require.Contains(t, log, "size=1024k")
+	require.Regexp(t, "tmpfs /v tmpfs rw,.*size=1024k", log)
+	require.Regexp(t, "tmpfs /w tmpfs rw,.*size=32768k", log)
 	c.delete("inmemory", 1)
 	c.gone("inmemory")
 }
