@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	securejoin "github.com/cyphar/filepath-securejoin"
 	pathrs "github.com/cyphar/filepath-securejoin/pathrs-lite"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -39,21 +38,12 @@ func openSub(root, sub string) (*os.File, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return found, err
 	}
-	// A link may lead to what is not there: what it names, as seen from the volume, is what is made.
-	path, err := securejoin.SecureJoin(root, sub)
-	if err != nil {
-		return nil, err
-	}
-	missing, err := filepath.Rel(root, path)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.Open(root)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	return pathrs.MkdirAllHandle(dir, missing, 0o750)
+	return pathrs.MkdirAllHandle(dir, sub, 0o750)
 }
 
 // bind mounts a file or directory at a place of the same sort, instead of what an earlier run of the container had there.
