@@ -1,4 +1,4 @@
-// Carry builds everything the one binary carries, and packs it where pkg/machine/carried embeds it.
+// Command carry builds everything the one binary carries, and packs it where pkg/machine/carried embeds it.
 //
 //	go run ./hack/carry
 //

@@ -1,4 +1,4 @@
-// Web is the server of the first lessons: it answers every request with who answered. Several replicas behind
+// Command web is the server of the first lessons: it answers every request with who answered. Several replicas behind
 // one Service show load balancing; a second version, which differs only in the VERSION of its image, shows a
 // rolling update; /healthz is there for probes.
 //
