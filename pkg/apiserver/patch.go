@@ -38,17 +38,21 @@ type patchFunc struct {
 	managedFields bool
 }
 
+// readPatch reads what every request to patch says: the kind of patch, the options, and the patch itself.
+func readPatch(c *call) (kind types.PatchType, o *metav1.PatchOptions, body []byte, err error) {
+	if kind, err = patchKind(c.r); err != nil {
+		return kind, nil, nil, err
+	}
+	if o, err = patchOptions(c, kind); err != nil {
+		return kind, nil, nil, err
+	}
+	body, err = readBody(c)
+	return kind, o, body, err
+}
+
 // patch changes an object by one of the kinds of patch: JSON patch, merge patch, strategic merge patch, or apply.
 func (s *Server) patch(c *call) error {
-	kind, err := patchKind(c.r)
-	if err != nil {
-		return err
-	}
-	o, err := patchOptions(c, kind)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	kind, o, body, err := readPatch(c)
 	if err != nil {
 		return err
 	}

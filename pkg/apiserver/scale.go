@@ -47,15 +47,7 @@ func (s *Server) updateScale(c *call) error {
 
 // patchScale applies a patch to the object's Scale.
 func (s *Server) patchScale(c *call) error {
-	kind, err := patchKind(c.r)
-	if err != nil {
-		return err
-	}
-	o, err := patchOptions(c, kind)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(c)
+	kind, o, body, err := readPatch(c)
 	if err != nil {
 		return err
 	}
