@@ -43,6 +43,9 @@ var packages = []string{
 	"k8s.io/api/scheduling/v1",
 	"k8s.io/api/scheduling/v1alpha3", // not served, but batch/v1 refers to it
 	"k8s.io/api/storage/v1",
+	"k8s.io/api/storagemigration/v1",
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1",
+	"k8s.io/kube-aggregator/pkg/apis/apiregistration/v1",
 	"k8s.io/apimachinery/pkg/api/resource",
 	"k8s.io/apimachinery/pkg/apis/meta/v1",
 	"k8s.io/apimachinery/pkg/runtime",

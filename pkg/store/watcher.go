@@ -74,6 +74,14 @@ func (w *Watcher) Next(ctx context.Context) ([]Event, error) {
 	}
 }
 
+// Poll is Next without waiting: there may be no events. Bookmarks are left out, but for the one that ends the initial state.
+func (w *Watcher) Poll() ([]Event, error) {
+	if err := w.fill(); err != nil {
+		return nil, err
+	}
+	return w.events, nil
+}
+
 // fill makes events of what there is.
 func (w *Watcher) fill() error {
 	if w.events = w.events[:0]; cap(w.events) > keepBatch {

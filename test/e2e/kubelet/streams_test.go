@@ -71,7 +71,10 @@ func portForward(t *testing.T, c *kase) {
 	c.create(`
 metadata: {name: forwarded}
 spec:
-  containers: [{name: main, command: [nc, -ll, -p, "7002", -e, cat]}]
+  containers:
+  - name: main
+    command: [nc, -ll, -p, "7002", -e, cat]
+    readinessProbe: {tcpSocket: {port: 7002}, periodSeconds: 1}
 `)
 	c.ready("forwarded")
 	url := c.client.CoreV1().RESTClient().Post().Resource("pods").Namespace("default").Name("forwarded").SubResource("portforward").URL()
