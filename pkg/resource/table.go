@@ -9,6 +9,8 @@ func Table() []*Row {
 		limitRanges(),
 		namespaces(),
 		nodes(),
+		persistentVolumeClaims(),
+		persistentVolumes(),
 		pods(),
 		resourceQuotas(),
 		secrets(),
