@@ -68,6 +68,11 @@ func immutable(next, old any, path *place) field.ErrorList {
 	return apivalidation.ValidateImmutableField(next, old, path.path())
 }
 
+// declaredImmutable is immutable for the fields that v1.37 declares to be: their refusal shows no value.
+func declaredImmutable(next, old any, path *place) field.ErrorList {
+	return when(!same(next, old), invalidAt[any](path, nil, apivalidation.FieldImmutableErrorMsg))
+}
+
 // same is equality as the API means it: nil and empty are equal, quantities and times compare by value.
 func same(a, b any) bool { return equality.Semantic.DeepEqual(a, b) }
 

@@ -39,8 +39,12 @@ func defaultPersistentVolume(v *corev1.PersistentVolume) {
 	or(&v.Status.Phase, corev1.VolumePending)
 	or(&v.Spec.PersistentVolumeReclaimPolicy, corev1.PersistentVolumeReclaimRetain)
 	orPtr(&v.Spec.VolumeMode, corev1.PersistentVolumeFilesystem)
-	roundUp(v.Spec.Capacity)
-	s := &v.Spec.PersistentVolumeSource
+	defaultVolumeSpec(&v.Spec)
+}
+
+// defaultVolumeSpec is for volumes that are part of something else too.
+func defaultVolumeSpec(s *corev1.PersistentVolumeSpec) {
+	roundUp(s.Capacity)
 	if s.HostPath != nil {
 		orPtr(&s.HostPath.Type, corev1.HostPathUnset)
 	}

@@ -23,5 +23,11 @@ func Table() []*Row {
 		ipAddresses(),
 		serviceCIDRs(),
 		priorityClasses(),
+		csiDrivers(),
+		csiNodes(),
+		csiStorageCapacities(),
+		storageClasses(),
+		volumeAttachments(),
+		volumeAttributesClasses(),
 	}
 }
