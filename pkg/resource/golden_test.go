@@ -120,8 +120,9 @@ func take(t *testing.T, row *Row, version *Version, verb string, next, old Objec
 	old.SetResourceVersion("1")
 	next.SetGeneration(old.GetGeneration())
 	prepare, validate := row.PrepareUpdate, row.ValidateUpdate
-	part := partOf(row, verb)
+	var part *Status
 	if verb != "update" {
+		part = partOf(row, verb)
 		require.NotNil(t, part, "no subresource %q", verb)
 		prepare, validate = part.Prepare, part.Validate
 	}
@@ -132,6 +133,9 @@ func take(t *testing.T, row *Row, version *Version, verb string, next, old Objec
 		part.Sign(next, old, signature)
 	}
 	errs := validate(next, old)
+	if part != nil && part.ValidateSigned != nil {
+		errs = append(errs, part.ValidateSigned(next, old, signature)...)
+	}
 	if verb == "update" && version.ValidateUpdate != nil {
 		errs = append(errs, version.ValidateUpdate(next, old)...)
 	}

@@ -107,6 +107,8 @@ type Status struct {
 	Prepare  func(next, old Object)
 	Sign     func(next, old Object, by Signature)
 	Validate func(next, old Object) field.ErrorList
+	// ValidateSigned, if not nil, adds what depends on who asks, or when.
+	ValidateSigned func(next, old Object, by Signature) field.ErrorList
 }
 
 // Signature is who makes a request, and when. It is the only thing that rows learn of a request besides its objects: a

@@ -165,6 +165,15 @@ func call(r *Row, obj, old Object) {
 	if r.Status != nil {
 		r.Status.Prepare(obj.DeepCopyObject().(Object), old)
 		r.Status.Validate(obj, old)
+		if r.Status.ValidateSigned != nil {
+			r.Status.ValidateSigned(obj, old, signature)
+		}
+		if r.Status.Sign != nil {
+			r.Status.Sign(obj.DeepCopyObject().(Object), old, signature)
+		}
+	}
+	if r.Sign != nil {
+		r.Sign(obj.DeepCopyObject().(Object), signature)
 	}
 	if r.Warnings != nil {
 		r.Warnings(obj, nil)
