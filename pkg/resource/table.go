@@ -32,5 +32,6 @@ func Table() []*Row {
 		storageClasses(),
 		volumeAttachments(),
 		volumeAttributesClasses(),
+		storageVersionMigrations(),
 	}
 }
