@@ -32,6 +32,11 @@ func Table() []*Row {
 		storageClasses(),
 		volumeAttachments(),
 		volumeAttributesClasses(),
+		deviceClasses(),
+		deviceTaintRules(),
+		resourceClaims(),
+		resourceClaimTemplates(),
+		resourceSlices(),
 		storageVersionMigrations(),
 	}
 }
