@@ -29,6 +29,8 @@ type Row struct {
 
 	// Default fills in what the client left out, on every decode of a client's object.
 	Default func(Object)
+	// Restore fills in, on every decode of a stored object, what the bytes in etcd do not say and the API shows.
+	Restore func(Object)
 	// PrepareCreate clears what a client may not set at create (status), PrepareUpdate what it may not change
 	// with an update of the main resource (status again) and raises the generation.
 	PrepareCreate func(obj Object)
