@@ -72,8 +72,10 @@ type Row struct {
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
 	CreateOnUpdate, UnconditionalUpdate bool
-	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
+	// DefaultsToOrphan makes orphaning the default propagation policy: for Jobs and ReplicationControllers, as ever.
 	DefaultsToOrphan bool
+	// OrphanWarning, if not empty, is for those who delete without saying what becomes of the dependents.
+	OrphanWarning string
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }

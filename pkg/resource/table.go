@@ -17,6 +17,8 @@ func Table() []*Row {
 		deployments(),
 		replicaSets(),
 		statefulSets(),
+		cronJobs(),
+		jobs(),
 		leases(),
 		endpointSlices(),
 		ipAddresses(),

@@ -23,6 +23,8 @@ import (
 	"bonsai/pkg/resource"
 )
 
+const jobTemplate = `{template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}`
+
 const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}`
 
 // least is what an object of each kind needs besides a name; for events, at each version.
@@ -42,6 +44,8 @@ var least = map[string]string{
 	"apps/v1 Deployment":                 `spec: ` + podTemplate,
 	"apps/v1 ReplicaSet":                 `spec: ` + podTemplate,
 	"apps/v1 StatefulSet":                `spec: ` + podTemplate,
+	"batch/v1 CronJob":                   `spec: {schedule: "@daily", jobTemplate: {spec: ` + jobTemplate + `}}`,
+	"batch/v1 Job":                       `spec: ` + jobTemplate,
 	"coordination.k8s.io/v1 Lease":       `{}`,
 	"discovery.k8s.io/v1 EndpointSlice":  `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
 	"networking.k8s.io/v1 IPAddress":     `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
@@ -259,7 +263,8 @@ func (k *kind) delete() {
 	other := types.UID("other")
 	err := k.client.Delete(k.Context(), name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &other}})
 	require.True(k, apierrors.IsConflict(err), "%v", err)
-	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{}))
+	background := metav1.DeletePropagationBackground // for the kinds whose dependents are orphaned otherwise
+	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{PropagationPolicy: &background}))
 	k.release(name)
 	k.sees(watch.Deleted, nil)
 	_, err = k.client.Get(k.Context(), name, metav1.GetOptions{})
