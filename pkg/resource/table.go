@@ -23,6 +23,7 @@ func Table() []*Row {
 		endpointSlices(),
 		ipAddresses(),
 		serviceCIDRs(),
+		podDisruptionBudgets(),
 		priorityClasses(),
 	}
 }

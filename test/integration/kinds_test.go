@@ -50,6 +50,7 @@ var least = map[string]string{
 	"discovery.k8s.io/v1 EndpointSlice":  `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
 	"networking.k8s.io/v1 IPAddress":     `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
 	"networking.k8s.io/v1 ServiceCIDR":   `spec: {cidrs: [10.97.0.0/24]}`,
+	"policy/v1 PodDisruptionBudget":      `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
 	"scheduling.k8s.io/v1 PriorityClass": `value: 7`,
 }
 
