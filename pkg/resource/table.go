@@ -21,8 +21,12 @@ func Table() []*Row {
 		jobs(),
 		leases(),
 		endpointSlices(),
+		ingressClasses(),
+		ingresses(),
 		ipAddresses(),
+		networkPolicies(),
 		serviceCIDRs(),
+		runtimeClasses(),
 		podDisruptionBudgets(),
 		priorityClasses(),
 	}
