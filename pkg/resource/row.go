@@ -29,6 +29,8 @@ type Row struct {
 
 	// Default fills in what the client left out, on every decode of a client's object.
 	Default func(Object)
+	// Restore fills in, on every decode of a stored object, what the bytes in etcd do not say and the API shows.
+	Restore func(Object)
 	// PrepareCreate clears what a client may not set at create (status), PrepareUpdate what it may not change
 	// with an update of the main resource (status again) and raises the generation.
 	PrepareCreate func(obj Object)
@@ -73,8 +75,10 @@ type Row struct {
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
 	CreateOnUpdate, UnconditionalUpdate bool
-	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
+	// DefaultsToOrphan makes orphaning the default propagation policy: for Jobs and ReplicationControllers, as ever.
 	DefaultsToOrphan bool
+	// OrphanWarning, if not empty, is for those who delete without saying what becomes of the dependents.
+	OrphanWarning string
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }
