@@ -18,6 +18,10 @@ func Table() []*Row {
 		endpointSlices(),
 		ipAddresses(),
 		serviceCIDRs(),
+		clusterRoleBindings(),
+		clusterRoles(),
+		roleBindings(),
+		roles(),
 		priorityClasses(),
 	}
 }
