@@ -64,6 +64,9 @@ func merged(ours, theirs map[string]string) map[string]string {
 }
 
 func addRules(have *[]rbacv1.PolicyRule, want []rbacv1.PolicyRule) {
+	if equality.Semantic.DeepEqual(*have, want) {
+		return // nearly always, and found out sooner than right by right
+	}
 	_, missing := validation.Covers(*have, want)
 	*have = append(*have, missing...)
 }

@@ -81,11 +81,17 @@ func transcript(t *testing.T, file string, a *Authorizer) {
 		}
 		out.WriteString(answer(t, a, line))
 	}
+	golden(t, file, out.String())
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
 	if *update {
-		b = []byte(out.String())
-		require.NoError(t, os.WriteFile(file, b, 0o644))
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 	}
-	require.Equal(t, string(b), out.String(), "run go test -update to accept")
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got, "run go test -update to accept")
 }
 
 // answer answers one line: USER[+GROUP…] VERB and a path, or RESOURCE.GROUP[/SUBRESOURCE] NAMESPACE/NAME, or "rules" and a namespace.
