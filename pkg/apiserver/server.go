@@ -35,6 +35,8 @@ type Config struct {
 	Admission     admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
+	// Policy returns the roles and bindings that every cluster has; nil if it has none.
+	Policy func() []resource.Object
 	// Tokens makes service account tokens and tells others how to check them; nil if the server makes none.
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.

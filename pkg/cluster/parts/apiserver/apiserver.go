@@ -20,6 +20,9 @@ import (
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/policy"
+	"bonsai/pkg/apiserver/auth/rbac"
+	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
@@ -71,7 +74,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(table, st)
+	server, err := o.assemble(ctx, table, st)
 	if err != nil {
 		listener.Close()
 		return err
@@ -83,7 +86,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
@@ -96,14 +99,16 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 	if err != nil {
 		return nil, err
 	}
-	authz := auth.Default(get)
+	rights := rbac.New(live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger})
+	authz := auth.Default(get, rights)
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
 		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
 		Authorizer:    authz,
-		Admission:     admission.Default(admission.Deps{Get: get}),
-		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
+		Admission:     append(admission.Default(admission.Deps{Get: get}), rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Reviews:       auth.Reviews(tokens, authz, rights),
+		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
