@@ -117,6 +117,8 @@ func checkCell(t *testing.T, columnType string, cell any) {
 		}
 	case "integer", "number":
 		require.IsType(t, int64(0), cell)
+	case "date":
+		require.IsType(t, "", cell)
 	case "boolean":
 		require.IsType(t, false, cell)
 	default:
