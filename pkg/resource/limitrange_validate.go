@@ -112,9 +112,9 @@ func (l limits) inOrder() field.ErrorList {
 		atMostQuantity(l.least, l.request, "min", "default request", l.at("defaultRequest"), l.request),
 		atMostQuantity(l.request, l.most, "default request", "max", l.at("defaultRequest"), l.request),
 		atMostQuantity(l.request, l.limit, "default request", "default limit", l.at("defaultRequest"), l.request),
-		// Which value these two show, and where, is upstream's history.
+		// Which value these two show is upstream's history.
 		atMostQuantity(l.least, l.limit, "min", "default", l.at("default"), l.least),
-		atMostQuantity(l.limit, l.most, "default", "max", l.path.Child("default"), l.most),
+		atMostQuantity(l.limit, l.most, "default", "max", l.at("default"), l.most),
 	)
 }
 

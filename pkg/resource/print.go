@@ -35,6 +35,12 @@ func integer(c metav1.TableColumnDefinition) metav1.TableColumnDefinition {
 	return c
 }
 
+// boolean makes c a column of true and false.
+func boolean(c metav1.TableColumnDefinition) metav1.TableColumnDefinition {
+	c.Type = "boolean"
+	return c
+}
+
 // age is how long ago an object was made, in kubectl's words.
 func age(obj Object, now time.Time) string { return since(obj.GetCreationTimestamp(), now) }
 

@@ -9,6 +9,8 @@ func Table() []*Row {
 		limitRanges(),
 		namespaces(),
 		nodes(),
+		persistentVolumeClaims(),
+		persistentVolumes(),
 		pods(),
 		resourceQuotas(),
 		secrets(),
@@ -21,5 +23,11 @@ func Table() []*Row {
 		ipAddresses(),
 		serviceCIDRs(),
 		priorityClasses(),
+		csiDrivers(),
+		csiNodes(),
+		csiStorageCapacities(),
+		storageClasses(),
+		volumeAttachments(),
+		volumeAttributesClasses(),
 	}
 }

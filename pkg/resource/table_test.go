@@ -111,7 +111,7 @@ func checkCell(t *testing.T, columnType string, cell any) {
 	switch columnType {
 	case "string":
 		switch cell.(type) {
-		case string, int64:
+		case string, int64, bool:
 		default:
 			require.Failf(t, "cell", "%T in a column of strings", cell)
 		}
