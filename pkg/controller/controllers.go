@@ -34,6 +34,7 @@ import (
 	"bonsai/pkg/controller/nodelifecycle"
 	"bonsai/pkg/controller/podgc"
 	"bonsai/pkg/controller/replicaset"
+	"bonsai/pkg/controller/resourcequota"
 	"bonsai/pkg/controller/rootca"
 	"bonsai/pkg/controller/serviceaccount"
 	"bonsai/pkg/controller/tainteviction"
@@ -72,6 +73,7 @@ var watched = []schema.GroupVersionResource{
 	corev1.SchemeGroupVersion.WithResource("nodes"),
 	corev1.SchemeGroupVersion.WithResource("namespaces"),
 	corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
+	corev1.SchemeGroupVersion.WithResource("resourcequotas"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
 }
@@ -111,6 +113,9 @@ var controllers = []struct {
 	}},
 	{"rootca", func(ctx context.Context, c Config) error {
 		return rootca.Run(ctx, rootca.Config{Env: c.env(), RootCA: c.RootCA})
+	}},
+	{"resourcequota", func(ctx context.Context, c Config) error {
+		return resourcequota.Run(ctx, resourcequota.Config{Env: c.env(), Metadata: c.Metadata})
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})

@@ -2,6 +2,7 @@ package quota
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -112,6 +113,32 @@ func (m Meter) Count(q *corev1.ResourceQuota, objects []Object, now time.Time) c
 		}
 	}
 	return sum
+}
+
+// Difference says in words what changes from one status of a quota to another.
+func Difference(old, next corev1.ResourceQuotaStatus) string {
+	var parts []string
+	if !Equal(old.Hard, next.Hard) {
+		parts = append(parts, "limited is "+text(next.Hard))
+	}
+	if used := changed(next.Used, old.Used); len(used) > 0 {
+		parts = append(parts, "used is "+text(used))
+	}
+	if gone := changed(old.Used, next.Used); len(parts) == 0 && len(gone) > 0 {
+		parts = append(parts, "nobody counts "+join(sortedNames(gone)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// changed is the part of a that is not so in b.
+func changed(a, b corev1.ResourceList) corev1.ResourceList {
+	out := corev1.ResourceList{}
+	for name, q := range a {
+		if other, ok := b[name]; !ok || q.Cmp(other) != 0 {
+			out[name] = q
+		}
+	}
+	return out
 }
 
 // Overdue is when the first of the pods that are being deleted will count no more, though it may still be there; false if none will.
