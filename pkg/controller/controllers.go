@@ -20,6 +20,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -37,6 +38,7 @@ import (
 	"bonsai/pkg/controller/resourcequota"
 	"bonsai/pkg/controller/rootca"
 	"bonsai/pkg/controller/serviceaccount"
+	"bonsai/pkg/controller/storageprotection"
 	"bonsai/pkg/controller/tainteviction"
 	"bonsai/pkg/reconcile"
 )
@@ -74,6 +76,9 @@ var watched = []schema.GroupVersionResource{
 	corev1.SchemeGroupVersion.WithResource("namespaces"),
 	corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
 	corev1.SchemeGroupVersion.WithResource("resourcequotas"),
+	corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"),
+	corev1.SchemeGroupVersion.WithResource("persistentvolumes"),
+	storagev1.SchemeGroupVersion.WithResource("volumeattributesclasses"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
 }
@@ -116,6 +121,9 @@ var controllers = []struct {
 	}},
 	{"resourcequota", func(ctx context.Context, c Config) error {
 		return resourcequota.Run(ctx, resourcequota.Config{Env: c.env(), Metadata: c.Metadata})
+	}},
+	{"storageprotection", func(ctx context.Context, c Config) error {
+		return storageprotection.Run(ctx, storageprotection.Config{Env: c.env()})
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})
