@@ -39,16 +39,15 @@ type Deps struct {
 	Encode func(key string, obj resource.Object) (store.Put, error)
 	// Now is the clock. Nil means the real one.
 	Now func() time.Time
-	// Name returns a name that begins with the prefix and is, by its random end, like no other. Nil means the API's
-	// usual one.
-	Name func(prefix string) string
+	// Name returns a name that begins with the prefix and ends in five letters that follow from of. Nil means the usual one.
+	Name func(prefix, of string) string
 	// Wait sleeps between two looks for an object that should be there soon. Nil means real time.
 	Wait func(ctx context.Context, d time.Duration)
 }
 
 func (d Deps) withDefaults() Deps {
 	if d.Name == nil {
-		d.Name = randomName
+		d.Name = nameOf
 	}
 	if d.Wait == nil {
 		d.Wait = sleep
