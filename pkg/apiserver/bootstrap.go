@@ -145,7 +145,7 @@ func refresher(obj resource.Object) func(resource.Object) (resource.Object, erro
 // ownCall is a call that the server makes to itself.
 func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error) {
 	t := &target{isResource: true, verb: "create", namespace: obj.GetNamespace(), name: obj.GetName()}
-	for _, row := range s.table.Rows() {
+	for _, row := range s.rows {
 		for i := range row.Versions {
 			if sameType(row.Versions[i].New(), obj) {
 				t.row, t.ver = row, &row.Versions[i]

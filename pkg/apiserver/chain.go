@@ -54,7 +54,7 @@ const maxTraceparent = 128
 
 // newCall gives the request its names: an audit id (the client's, if it sent one) and the cause it states.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
-	c := &call{r: r, w: &recorder{ResponseWriter: w}, t: parseTarget(r), start: s.now()}
+	c := &call{r: r, w: &recorder{ResponseWriter: w}, t: parseTarget(r), kinds: s.kinds.Load(), start: s.now()}
 	c.auditID = r.Header.Get("Audit-ID")
 	if c.auditID == "" || len(c.auditID) > 64 {
 		c.auditID = uuid.NewString()
@@ -62,7 +62,7 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	if c.traceparent = r.Header.Get("Traceparent"); len(c.traceparent) > maxTraceparent {
 		c.traceparent = ""
 	}
-	s.resolve(c.t)
+	c.kinds.resolve(c.t)
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
 	h.Set("Cache-Control", "no-cache, private")
@@ -70,12 +70,12 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 }
 
 // resolve looks t up in the table of kinds.
-func (s *Server) resolve(t *target) {
+func (k *kinds) resolve(t *target) {
 	if !t.isResource {
 		return
 	}
 	gvr := schema.GroupVersionResource{Group: t.group, Version: t.version, Resource: t.resource}
-	if row, ver, ok := s.table.ByResource(gvr); ok {
+	if row, ver, ok := k.table.ByResource(gvr); ok {
 		t.row, t.ver = row, ver
 	}
 }

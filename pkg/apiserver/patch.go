@@ -215,7 +215,7 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc
 	case err != nil:
 		return nil, badPatch(string(after), err)
 	}
-	if _, err := s.checkType(got, c.t.gvk(), next); err != nil {
+	if _, err := c.kinds.checkType(got, c.t.gvk(), next); err != nil {
 		return nil, err
 	}
 	if err := judgePatch(c, o, body, strict); err != nil {
