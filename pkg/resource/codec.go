@@ -21,6 +21,9 @@ func (r *Row) EncodeStorage(obj Object) ([]byte, error) {
 	rv := obj.GetResourceVersion()
 	obj.SetResourceVersion("")
 	defer obj.SetResourceVersion(rv)
+	if r.Custom != nil {
+		return r.encodeCustom(obj)
+	}
 	return EncodeProtobuf(r.GVK(), obj)
 }
 
@@ -45,6 +48,9 @@ func EncodeProtobuf(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, er
 // EncodeJSON returns obj in JSON, kind and apiVersion first, without a newline at the end. Callers own obj: its kind
 // and apiVersion are set.
 func EncodeJSON(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, error) {
+	if u := asCustom(obj); u != nil {
+		return encodeUnstructured(gvk, u)
+	}
 	obj.GetObjectKind().SetGroupVersionKind(gvk)
 	b, err := json.Marshal(obj)
 	if err != nil {
@@ -56,6 +62,9 @@ func EncodeJSON(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, error)
 // DecodeStorage returns the object that a value in etcd is, with rev as its resourceVersion. A value that was
 // written in another served version of the kind is converted.
 func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
+	if r.Custom != nil {
+		return r.decodeCustom(value, rev)
+	}
 	envelope, err := open(value)
 	if err != nil {
 		return nil, fmt.Errorf("decode stored %s: %w", r.Kind, err)
@@ -81,6 +90,9 @@ func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
 // included. Keys and kinds that the table does not know have neither.
 func (r *Registry) Extract(key string, value []byte) (labels, fields map[string]string, err error) {
 	row, _, ok := r.ByKey(key)
+	if !ok && bytes.HasPrefix(value, []byte("{")) {
+		return extractCustom(key, value)
+	}
 	if !ok {
 		return nil, nil, nil
 	}
@@ -94,6 +106,9 @@ func (r *Registry) Extract(key string, value []byte) (labels, fields map[string]
 // FieldSet returns all selectable fields of obj: the row's, metadata.name and, of kinds in namespaces,
 // metadata.namespace.
 func (r *Row) FieldSet(obj Object) map[string]string {
+	if r.Custom != nil && r.Fields == nil {
+		return customFields(obj.GetName(), obj.GetNamespace())
+	}
 	set := map[string]string{}
 	if r.Fields != nil {
 		set = r.Fields(obj)

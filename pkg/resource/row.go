@@ -72,6 +72,8 @@ type Row struct {
 	CreateOnUpdate, UnconditionalUpdate bool
 	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
 	DefaultsToOrphan bool
+	// Custom is set for kinds that a CustomResourceDefinition defines.
+	Custom *Custom
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }
