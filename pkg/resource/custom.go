@@ -58,7 +58,7 @@ func (r *Row) encodeCustom(obj Object) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encodeUnstructured(r.Custom.Stored.WithKind(r.Kind), stored)
+	return encodeUnstructured(r.Custom.Stored.WithKind(r.Kind), stored, 0)
 }
 
 // decodeCustom is DecodeStorage for custom kinds.
@@ -78,9 +78,9 @@ func (r *Row) decodeCustom(value []byte, rev int64) (Object, error) {
 	return u, nil
 }
 
-// encodeUnstructured writes apiVersion, kind and metadata first: that is where SpliceJSON looks for them. The other fields follow
+// encodeUnstructured writes apiVersion, kind and metadata first: that is where DraftJSON looks for them. The other fields follow
 // in the order of their names.
-func encodeUnstructured(gvk schema.GroupVersionKind, u *unstructured.Unstructured) ([]byte, error) {
+func encodeUnstructured(gvk schema.GroupVersionKind, u *unstructured.Unstructured, room int) ([]byte, error) {
 	if u.Object == nil {
 		u.Object = map[string]any{}
 	}
@@ -91,6 +91,7 @@ func encodeUnstructured(gvk schema.GroupVersionKind, u *unstructured.Unstructure
 	first := []string{"apiVersion", "kind", "metadata"}
 	rest := slices.DeleteFunc(slices.Sorted(maps.Keys(u.Object)), func(k string) bool { return slices.Contains(first, k) })
 	var b bytes.Buffer
+	b.Write(make([]byte, room))
 	for i, name := range append(first, rest...) {
 		b.WriteByte("{,"[min(i, 1)])
 		key, err := json.Marshal(name)
