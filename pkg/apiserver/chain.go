@@ -54,7 +54,7 @@ const maxTraceparent = 128
 
 // newCall gives the request its names: an audit id (the client's, if it sent one) and the cause it states.
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
-	c := &call{r: r, w: &recorder{ResponseWriter: w}, t: parseTarget(r), kinds: s.kinds.Load(), start: s.now()}
+	c := &call{r: r, w: &recorder{ResponseWriter: w}, t: parseTarget(r), start: s.now()}
 	c.auditID = r.Header.Get("Audit-ID")
 	if c.auditID == "" || len(c.auditID) > 64 {
 		c.auditID = uuid.NewString()
@@ -62,22 +62,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	if c.traceparent = r.Header.Get("Traceparent"); len(c.traceparent) > maxTraceparent {
 		c.traceparent = ""
 	}
-	c.kinds.resolve(c.t)
+	c.kinds = s.find(c.t)
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
 	h.Set("Cache-Control", "no-cache, private")
 	return c
-}
-
-// resolve looks t up in the table of kinds.
-func (k *kinds) resolve(t *target) {
-	if !t.isResource {
-		return
-	}
-	gvr := schema.GroupVersionResource{Group: t.group, Version: t.version, Resource: t.resource}
-	if row, ver, ok := k.table.ByResource(gvr); ok {
-		t.row, t.ver = row, ver
-	}
 }
 
 // recoverPanic turns a panic into a 500. http.ErrAbortHandler is the agreed way to cut a connection and goes through.

@@ -115,9 +115,15 @@ func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersio
 	if err != nil {
 		return err
 	}
+	if u := resource.AsCustom(obj); u != nil && m == mediaProtobuf {
+		return unsupportedMedia(typeJSON, typeYAML)
+	}
 	strict, got, err := unmarshal(m, body, obj, validation != metav1.FieldValidationIgnore)
 	if err != nil {
 		return undecodable(err, want.Kind, got, body)
+	}
+	if u := resource.AsCustom(obj); u != nil {
+		return readCustom(c, u, strict, validation)
 	}
 	if got, err = c.kinds.checkType(got, want, obj); err != nil {
 		return err
@@ -166,6 +172,9 @@ func unmarshal(m media, body []byte, obj runtime.Object, findStrict bool) (stric
 func unmarshalJSON(body []byte, obj runtime.Object, findStrict bool) (strict []error, got schema.GroupVersionKind, err error) {
 	if len(body) == 0 {
 		return nil, got, errors.New("couldn't get version/kind; json parse error: unexpected end of JSON input")
+	}
+	if u := resource.AsCustom(obj); u != nil {
+		return unmarshalCustom(body, u, findStrict)
 	}
 	if faultless(body, obj) {
 		return nil, obj.GetObjectKind().GroupVersionKind(), nil

@@ -54,7 +54,11 @@ func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, s
 		return m, nil
 	}
 	hub, v := row.StorageVersion().GroupVersion, versions{row}
-	m, err := managedfields.NewDefaultFieldManager(f.converter(), v, v, v, gvk, hub, sub, ignoredFields(row, gvk, sub))
+	make, types := managedfields.NewDefaultFieldManager, f.converter
+	if row.Custom != nil {
+		make, types = managedfields.NewDefaultCRDFieldManager, func() managedfields.TypeConverter { return row.Custom.Types }
+	}
+	m, err := make(types(), v, v, v, gvk, hub, sub, ignoredFields(row, gvk, sub))
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +193,9 @@ func (v versions) ConvertToVersion(in runtime.Object, target runtime.GroupVersio
 	if err != nil || from == to {
 		return obj, err
 	}
+	if v.row.Custom != nil {
+		return v.row.Custom.Convert(resource.AsCustom(obj), to.GroupVersion())
+	}
 	source, err := v.version(from)
 	if err != nil {
 		return nil, err
@@ -214,7 +221,7 @@ func (v versions) ConvertToVersion(in runtime.Object, target runtime.GroupVersio
 // typed returns in as an object of its Go type.
 func (v versions) typed(in runtime.Object, gvk schema.GroupVersionKind) (resource.Object, error) {
 	u, ok := in.(*unstructured.Unstructured)
-	if !ok {
+	if !ok || v.row.Custom != nil {
 		return in.(resource.Object), nil
 	}
 	obj, err := v.New(gvk)

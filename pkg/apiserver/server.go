@@ -13,6 +13,7 @@ import (
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/node"
+	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
@@ -37,6 +38,9 @@ type Config struct {
 	Allocator *allocator.Allocator
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
+
+	// Definer makes the kinds of CustomResourceDefinitions; nil if the table has all there are.
+	Definer Definer
 
 	// Address is the HOST:PORT where clients reach the server, which /api tells them.
 	Address string
@@ -78,6 +82,8 @@ type Server struct {
 	kinds      atomic.Pointer[kinds]
 	installing sync.Mutex
 	rows       []*resource.Row
+	// described is the last OpenAPI that was asked for: most of it is that of the next kinds too.
+	described atomic.Pointer[openapi.Service]
 
 	fields       *fieldTracker
 	gates        gates

@@ -30,8 +30,12 @@ type Custom struct {
 	// fails if the metadata are no metadata.
 	Coerce func(u *unstructured.Unstructured, report bool) (unknown []string, err error)
 	// FromStored makes an object of the row's version of what etcd holds, which may be of any version and older than the
-	// schema. It may change its argument. ToStored returns what etcd is to hold, and leaves its argument as it is.
-	FromStored, ToStored func(*unstructured.Unstructured) (*unstructured.Unstructured, error)
+	// schema. It may change its argument.
+	FromStored func(*unstructured.Unstructured) (*unstructured.Unstructured, error)
+	// Convert returns an object at another of the kind's versions, and leaves its argument as it is.
+	Convert func(*unstructured.Unstructured, schema.GroupVersion) (*unstructured.Unstructured, error)
+	// Terminating tells whether the definition is being deleted: then nothing is made of the kind any longer.
+	Terminating func() bool
 	// Types is the schema for those who note and merge the owners of fields.
 	Types managedfields.TypeConverter
 	// Models describe the kind for the OpenAPI documents.
@@ -46,15 +50,15 @@ type CustomModels struct {
 	V2, V3 func() (map[string]json.RawMessage, error)
 }
 
-// asCustom is obj as the objects of custom kinds are; nil if it is of another kind.
-func asCustom(obj any) *unstructured.Unstructured {
+// AsCustom is obj as the objects of custom kinds are; nil if it is of another kind.
+func AsCustom(obj any) *unstructured.Unstructured {
 	u, _ := obj.(*unstructured.Unstructured)
 	return u
 }
 
 func (r *Row) encodeCustom(obj Object) ([]byte, error) {
-	u := asCustom(obj)
-	stored, err := r.Custom.ToStored(u)
+	u := AsCustom(obj)
+	stored, err := r.Custom.Convert(u, r.Custom.Stored)
 	if err != nil {
 		return nil, err
 	}

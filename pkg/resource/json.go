@@ -64,7 +64,7 @@ func EncodeJSON(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, error)
 
 // encodeJSON leaves room bytes free in front.
 func encodeJSON(gvk schema.GroupVersionKind, obj runtime.Object, room int) ([]byte, error) {
-	if u := asCustom(obj); u != nil {
+	if u := AsCustom(obj); u != nil {
 		return encodeUnstructured(gvk, u, room)
 	}
 	obj.GetObjectKind().SetGroupVersionKind(gvk)

@@ -114,6 +114,8 @@ type Scale struct {
 	Set func(obj Object, replicas int32)
 	// ReplicasPath is that of the spec, "spec.replicas".
 	ReplicasPath string
+	// Lacks, if not nil, says what is missing for obj to have a Scale.
+	Lacks func(obj Object) error
 }
 
 // ScaleState is what autoscaling/v1 Scale shows.

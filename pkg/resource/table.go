@@ -19,5 +19,6 @@ func Table() []*Row {
 		ipAddresses(),
 		serviceCIDRs(),
 		priorityClasses(),
+		customResourceDefinitions(),
 	}
 }
