@@ -47,5 +47,6 @@ func Table() []*Row {
 		volumeAttachments(),
 		volumeAttributesClasses(),
 		storageVersionMigrations(),
+		customResourceDefinitions(),
 	}
 }
