@@ -109,7 +109,7 @@ func nameIndex(r *Row) int {
 
 func checkCell(t *testing.T, columnType string, cell any) {
 	switch columnType {
-	case "string", "date":
+	case "string":
 		switch cell.(type) {
 		case string, int64, bool:
 		default:
