@@ -58,7 +58,11 @@ func play(t *testing.T, registry *Registry, input string) string {
 		fmt.Fprintf(&story, "%s\n", title)
 		errs := take(t, row, version, verb, next, old)
 		if row.Warnings != nil {
-			for _, w := range row.Warnings(next, old) {
+			before := old
+			if verb == "create" {
+				before = nil
+			}
+			for _, w := range row.Warnings(next, before) {
 				fmt.Fprintf(&story, "warning: %s\n", w)
 			}
 		}

@@ -29,6 +29,8 @@ type Row struct {
 
 	// Default fills in what the client left out, on every decode of a client's object.
 	Default func(Object)
+	// Restore fills in, on every decode of a stored object, what the bytes in etcd do not say and the API shows.
+	Restore func(Object)
 	// PrepareCreate clears what a client may not set at create (status), PrepareUpdate what it may not change
 	// with an update of the main resource (status again) and raises the generation.
 	PrepareCreate func(obj Object)
@@ -41,6 +43,9 @@ type Row struct {
 	// an update, what may not change included.
 	Validate       func(obj Object) field.ErrorList
 	ValidateUpdate func(next, old Object) field.ErrorList
+	// Alike, if not nil, says that for Validate and Warnings of a new object like obj one name is as good as another, as long as it is a
+	// DNS label: what is found out about one then holds for all that differ in nothing but name, uid and times.
+	Alike func(obj Object) bool
 	// Warnings are sent as Warning headers; old is nil on create.
 	Warnings func(next, old Object) []string
 	// Deprecated, if not empty, is the warning that every request for the kind is answered with.
@@ -74,8 +79,12 @@ type Row struct {
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
 	CreateOnUpdate, UnconditionalUpdate bool
-	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
+	// DefaultsToOrphan makes orphaning the default propagation policy: for Jobs and ReplicationControllers, as ever.
 	DefaultsToOrphan bool
+	// OrphanWarning, if not empty, is for those who delete without saying what becomes of the dependents.
+	OrphanWarning string
+	// Custom is set for kinds that a CustomResourceDefinition defines.
+	Custom *Custom
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }
@@ -128,6 +137,8 @@ type Scale struct {
 	Set func(obj Object, replicas int32)
 	// ReplicasPath is that of the spec, "spec.replicas".
 	ReplicasPath string
+	// Lacks, if not nil, says what is missing for obj to have a Scale.
+	Lacks func(obj Object) error
 }
 
 // ScaleState is what autoscaling/v1 Scale shows.
@@ -164,6 +175,7 @@ type Rules[T Object] struct {
 	SignUpdate     func(next, old T, by Signature)
 	Validate       func(T) field.ErrorList
 	ValidateUpdate func(next, old T) field.ErrorList
+	Alike          func(T) bool
 	Warnings       func(next, old T) []string
 	Fields         func(T) map[string]string
 	Cells          func(T, time.Time) []any
@@ -192,6 +204,9 @@ func rules[T Object](t Rules[T]) func(*Row) {
 			r.Validate = func(o Object) field.ErrorList { return t.Validate(o.(T)) }
 		}
 		r.ValidateUpdate = twoErrs(t.ValidateUpdate)
+		if t.Alike != nil {
+			r.Alike = func(o Object) bool { return t.Alike(o.(T)) }
+		}
 		if t.Warnings != nil {
 			r.Warnings = func(next, old Object) []string {
 				o, _ := old.(T)
