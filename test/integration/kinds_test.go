@@ -27,6 +27,13 @@ const jobTemplate = `{template: {spec: {restartPolicy: Never, containers: [{name
 
 const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}`
 
+// A certificate request, a certificate and a stub of a request, all of the same key.
+const (
+	certificateRequest = `LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHZE1GRUNBUUF3SGpFTU1Bb0dBMVVFQ2hNRFpHVjJNUTR3REFZRFZRUURFd1ZoYkdsalpUQXFNQVVHQXl0bApjQU1oQUlSRzZqQ2lDd0JZZnZ3MEZzcG90eCtxWWx3TUJEVlQvZldSakV6MDM5dmVvQUF3QlFZREsyVndBMEVBCmNYYW9hQnJrUWQ3ZGNKOUl0bTcrTHJyU1UwQytyaE4vbUw0U282a29kSDBRdWxpR3hlNnZzV1Vnb1c0ZmI3MTkKZEN6bTlNMWtuNVF5d0RJZHBoNGZBUT09Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=`
+	certificate        = `"-----BEGIN CERTIFICATE-----\nMIH6MIGtoAMCAQICAQEwBQYDK2VwMA0xCzAJBgNVBAMTAmNhMB4XDTAxMDkwOTAx\nNDY0MFoXDTAxMDkxOTAxNDY0MFowDTELMAkGA1UEAxMCY2EwKjAFBgMrZXADIQCE\nRuowogsAWH78NBbKaLcfqmJcDAQ1U/31kYxM9N/b3qMyMDAwDwYDVR0TAQH/BAUw\nAwEB/zAdBgNVHQ4EFgQUXWB0br/P+repxvCf6gUv68qkvJUwBQYDK2VwA0EAeAjI\nJSceGsfA6Z6NcaOtMIx3Lg/eN7X6YjLTqFKZgseb6k5q/So/gTC5yU2p8w/c8B9t\no33pocCfheIcmOLOAg==\n-----END CERTIFICATE-----\n"`
+	stubRequest        = `MH8wMwIBADAAMCowBQYDK2VwAyEAhEbqMKILAFh+/DQWymi3H6piXAwENVP99ZGMTPTf296gADAFBgMrZXADQQCOFkbfv4h9yNN+4FLlh+zmNGWesCEIQ4wkI6/eP4VWSBoqYSnI3iuCN6V4Dqnm1+rql3DgWGx5xbsiiuWiw7wK`
+)
+
 // least is what an object of each kind needs besides a name; for events, at each version.
 var least = map[string]string{
 	"v1 ConfigMap":                       `data: {k: v}`,
@@ -55,7 +62,26 @@ var least = map[string]string{
 	"networking.k8s.io/v1 IPAddress":     `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
 	"networking.k8s.io/v1 ServiceCIDR":   `spec: {cidrs: [10.97.0.0/24]}`,
 	"policy/v1 PodDisruptionBudget":      `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
-	"scheduling.k8s.io/v1 PriorityClass": `value: 7`,
+	"v1 LimitRange":                      `spec: {limits: [{type: Container, default: {cpu: 100m}}]}`,
+	"v1 PersistentVolume":                `spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}`,
+	"v1 PersistentVolumeClaim":           `spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}`,
+	"v1 ResourceQuota":                   `spec: {hard: {"count/leases.coordination.k8s.io": 100}}`,
+	"certificates.k8s.io/v1 CertificateSigningRequest":   `spec: {signerName: kubernetes.io/kube-apiserver-client, usages: [client auth], request: ` + certificateRequest + `}`,
+	"certificates.k8s.io/v1 ClusterTrustBundle":          `spec: {trustBundle: ` + certificate + `}`,
+	"certificates.k8s.io/v1 PodCertificateRequest":       `spec: {signerName: example.com/signer, podName: p, podUID: u, serviceAccountName: s, serviceAccountUID: u, nodeName: node-1, nodeUID: u, stubPKCS10Request: ` + stubRequest + `}`,
+	"resource.k8s.io/v1 DeviceClass":                     `spec: {selectors: [{cel: {expression: device.driver == "gpu.example.com"}}]}`,
+	"resource.k8s.io/v1 DeviceTaintRule":                 `spec: {taint: {key: example.com/sick, effect: NoSchedule}}`,
+	"resource.k8s.io/v1 ResourceClaim":                   `spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: gpu.example.com}}]}}`,
+	"resource.k8s.io/v1 ResourceClaimTemplate":           `spec: {spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: gpu.example.com}}]}}}`,
+	"resource.k8s.io/v1 ResourceSlice":                   `spec: {driver: gpu.example.com, nodeName: node-1, pool: {name: node-1, resourceSliceCount: 1}, devices: [{name: gpu-0}]}`,
+	"storage.k8s.io/v1 CSIDriver":                        `spec: {}`,
+	"storage.k8s.io/v1 CSINode":                          `spec: {drivers: [{name: example.com, nodeID: node-1, topologyKeys: [example.com/rack]}]}`,
+	"storage.k8s.io/v1 CSIStorageCapacity":               `{storageClassName: fast, capacity: 1Gi}`,
+	"storage.k8s.io/v1 StorageClass":                     `provisioner: example.com/disks`,
+	"storage.k8s.io/v1 VolumeAttachment":                 `spec: {attacher: example.com, nodeName: node-1, source: {persistentVolumeName: pv}}`,
+	"storage.k8s.io/v1 VolumeAttributesClass":            `{driverName: example.com, parameters: {iops: "100"}}`,
+	"storagemigration.k8s.io/v1 StorageVersionMigration": `spec: {resource: {resource: secrets}}`,
+	"scheduling.k8s.io/v1 PriorityClass":                 `value: 7`,
 }
 
 // kind is one version of a row of the table, and the client for its objects.
@@ -277,8 +303,13 @@ func (k *kind) delete() {
 	require.True(k, apierrors.IsNotFound(k.client.Delete(k.Context(), name, metav1.DeleteOptions{})))
 }
 
-// release lets go of a namespace, which stays until a controller has emptied it.
+// release lets go of what stays until a controller says that nobody uses it, such as a namespace, until it is empty.
 func (k *kind) release(name string) {
+	if left, err := k.client.Get(k.Context(), name, metav1.GetOptions{}); err == nil && len(left.GetFinalizers()) > 0 {
+		k.sees(watch.Modified, nil)
+		_, err := k.client.Patch(k.Context(), name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+		require.NoError(k, err)
+	}
 	if k.row.Kind != "Namespace" {
 		return
 	}
