@@ -19,5 +19,7 @@ func Table() []*Row {
 		ipAddresses(),
 		serviceCIDRs(),
 		priorityClasses(),
+		flowSchemas(),
+		priorityLevels(),
 	}
 }
