@@ -58,12 +58,14 @@ func (s *Server) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, map[string][]string{"paths": slices.Compact(paths)})
 }
 
-func serveVersion(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, apiversion.Info{
+func serveVersion(w http.ResponseWriter, _ *http.Request) { writeJSON(w, versionInfo()) }
+
+func versionInfo() apiversion.Info {
+	return apiversion.Info{
 		Major: version.Major, Minor: version.Minor, GitVersion: version.Kubernetes, GitCommit: version.Commit, GitTreeState: "clean",
 		EmulationMajor: version.Major, EmulationMinor: version.Minor, MinCompatibilityMajor: version.Major, MinCompatibilityMinor: "36",
 		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-	})
+	}
 }
 
 // writeJSON answers with v for people.

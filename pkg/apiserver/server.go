@@ -12,6 +12,7 @@ import (
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/discovery"
+	"bonsai/pkg/apiserver/fairness"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
@@ -46,8 +47,12 @@ type Config struct {
 	ServiceIP, AdvertiseIP string
 	AdvertisePort          int32
 
-	// MaxReads and MaxWrites bound the requests in flight. Defaults: 400 and 200.
+	// MaxReads and MaxWrites together are the seats that priority and fairness divide. Defaults: 400 and 200.
 	MaxReads, MaxWrites int
+	// MaxWatches and MaxWatchesPerUser bound the watches that are open at once. Defaults: 20000 and 2000.
+	MaxWatches, MaxWatchesPerUser int
+	// WatchStall is how long the client of a watch may take nothing of what is written to it. Default: 30 seconds.
+	WatchStall time.Duration
 	// RequestTimeout bounds those that are not long-running. Default: a minute.
 	RequestTimeout time.Duration
 
@@ -77,7 +82,10 @@ type Server struct {
 	table *resource.Registry
 
 	fields       *fieldTracker
-	gates        gates
+	fairness     *fairness.Fairness
+	flow         *flowControl
+	hooks        []*hook
+	watches      *watches
 	metrics      *metrics
 	causes       *causes
 	discovery    *discovery.Documents
@@ -97,10 +105,13 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	s := &Server{
 		cfg: c, log: c.Logger, now: c.Now, store: c.Store,
-		fields: newFieldTracker(c.Table, c.Now), gates: newGates(c.MaxReads, c.MaxWrites),
+		fields: newFieldTracker(c.Table, c.Now), fairness: newFairness(c), watches: newWatches(c.MaxWatches, c.MaxWatchesPerUser),
 		causes: newCauses(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.flow = s.newFlowControl()
+	s.hooks = s.startHooks()
+	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
 	s.metrics = newMetrics(s)
 	if err := s.addKinds(); err != nil {
 		return nil, err
@@ -116,6 +127,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxWrites == 0 {
 		c.MaxWrites = 200
+	}
+	if c.MaxWatches == 0 {
+		c.MaxWatches = 20_000
+	}
+	if c.MaxWatchesPerUser == 0 {
+		c.MaxWatchesPerUser = 2000
+	}
+	if c.WatchStall == 0 {
+		c.WatchStall = 30 * time.Second
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = time.Minute
