@@ -127,7 +127,7 @@ func refresher(obj resource.Object) func(resource.Object) (resource.Object, erro
 // ownCall is a call that the server makes to itself.
 func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error) {
 	t := &target{isResource: true, verb: "create", namespace: obj.GetNamespace(), name: obj.GetName()}
-	for _, row := range s.table.Rows() {
+	for _, row := range s.rows {
 		for i := range row.Versions {
 			if sameType(row.Versions[i].New(), obj) {
 				t.row, t.ver = row, &row.Versions[i]
@@ -138,15 +138,20 @@ func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error
 	if t.row == nil {
 		return nil, nil
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
-	if err != nil {
-		return nil, err
-	}
 	obj.GetObjectKind().SetGroupVersionKind(t.gvk())
 	if t.row.Default != nil {
 		t.row.Default(obj)
 	}
-	c := &call{t: t, f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
+	return s.callOn(ctx, t)
+}
+
+// callOn is a call that the server makes to itself, about t.
+func (s *Server) callOn(ctx context.Context, t *target) (*call, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{t: t, kinds: s.kinds.Load(), f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
 	c.user = auth.User{Name: "system:apiserver", Groups: []string{"system:masters"}}
 	c.r = r.WithContext(auth.WithUser(ctx, c.user))
 	return c, nil

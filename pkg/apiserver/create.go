@@ -83,6 +83,9 @@ func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOpt
 	}
 	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
 	a.Name = obj.GetName()
+	if t.row.Custom != nil && t.row.Custom.Terminating() {
+		return outcome{}, apierrors.NewForbidden(t.gr(), obj.GetName(), errTerminating)
+	}
 	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
 		return outcome{}, err
 	}
@@ -122,7 +125,7 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 	if err != nil {
 		return outcome{}, err
 	}
-	made, err := s.commit(c, d, store.Condition{Key: d.put.Key}, extra)
+	made, err := s.commit(c, t.row, d, store.Condition{Key: d.put.Key}, extra)
 	var conflict *store.ConflictError
 	if errors.As(err, &conflict) && conflict.Key == d.put.Key {
 		return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,6 +159,13 @@ func (m *metrics) resolve(k seriesKey) *series {
 		s.sizes = m.sizes.WithLabelValues(less...)
 	}
 	return s
+}
+
+// forget drops what is kept for a kind that is not served any longer.
+func (m *metrics) forget(row *resource.Row) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.series, func(k seriesKey, _ *series) bool { return k.row == row })
 }
 
 // measure counts and times the request.

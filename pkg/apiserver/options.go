@@ -177,7 +177,9 @@ func (l *listing) isNarrow() bool { return l.term != nil || !strings.HasSuffix(l
 // those that the row does not offer.
 func fieldNames(t *target) fields.TransformFunc {
 	known := t.row.FieldSet(t.row.StorageVersion().New())
-	known["metadata.namespace"] = ""
+	if t.row.Custom == nil || t.row.Namespaced {
+		known["metadata.namespace"] = ""
+	}
 	return func(name, value string) (string, string, error) {
 		if own, ok := t.ver.FieldNames[name]; ok {
 			return own, value, nil
@@ -186,7 +188,7 @@ func fieldNames(t *target) fields.TransformFunc {
 		switch {
 		case ok && (t.ver.FieldNames == nil || strings.HasPrefix(name, "metadata.")):
 			return name, value, nil
-		case t.row.Fields == nil:
+		case t.row.Fields == nil && t.row.Custom == nil:
 			return "", "", fmt.Errorf("%q is not a known field selector: only %q, %q", name, "metadata.name", "metadata.namespace")
 		}
 		return "", "", fmt.Errorf("field label not supported: %s", name)
@@ -214,7 +216,11 @@ func (l *listing) narrow(t *target) {
 	if l.labels.Empty() && l.fields.Empty() {
 		return
 	}
+	fieldsOf := func(o *store.Object) fields.Fields { return o.Attrs.Fields }
+	if t.row.Custom != nil && t.row.Fields != nil {
+		fieldsOf = customFieldsOf(t.row, l.fields)
+	}
 	l.match = func(o *store.Object) bool {
-		return l.labels.Matches(o.Attrs.Labels) && l.fields.Matches(o.Attrs.Fields)
+		return l.labels.Matches(o.Attrs.Labels) && l.fields.Matches(fieldsOf(o))
 	}
 }

@@ -2,117 +2,72 @@ package apiserver
 
 import (
 	"context"
-	"time"
+	"path"
 
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Some objects the server keeps itself: flow schemas and their state, API services, the certificates that others know it by. It writes
-// them as a client of its own code, so that admission, validation and the owners of fields hold for it too.
+// What the server does on its own account goes the way of a client's request from admission on, so that quotas, policies and the
+// owners of fields hold for it too. The client is system:apiserver.
 
-// ownCreate makes obj; that it exists already is no error.
-func (s *Server) ownCreate(ctx context.Context, obj resource.Object, manager string) error {
-	c, err := s.ownCall(ctx, obj)
-	if c == nil {
-		return err
-	}
-	_, err = s.insert(c, c.t, obj, writeOptions{options: &metav1.CreateOptions{}, manager: manager})
-	if apierrors.IsAlreadyExists(err) {
-		return nil
-	}
-	return err
+// targetOf is what a request for one object of r would be about.
+func targetOf(r *resource.Row, verb, namespace, name, sub string) *target {
+	v := &r.Versions[0]
+	return &target{isResource: true, verb: verb, group: v.Group, version: v.Version, resource: r.Resource, sub: sub,
+		namespace: namespace, name: name, row: r, ver: v}
 }
 
-// ownUpdate replaces the object, or its subresource sub. If somebody was faster, that is no error: it will be looked at again.
-func (s *Server) ownUpdate(ctx context.Context, obj resource.Object, sub, manager string) error {
-	c, err := s.ownCall(ctx, obj)
-	if c == nil {
+// Change applies change to an object without a namespace, or to one of its subresources.
+func (s *Server) Change(ctx context.Context, r *resource.Row, name, sub string, change func(resource.Object) error) error {
+	c, err := s.callOn(ctx, targetOf(r, "update", "", name, sub))
+	if err != nil {
 		return err
 	}
-	c.t.verb, c.t.sub = "update", sub
-	e := &edit{writeOptions: writeOptions{options: &metav1.UpdateOptions{}, manager: manager}, op: "UPDATE", sub: sub,
-		next: func(resource.Object) (resource.Object, error) { return obj.DeepCopyObject().(resource.Object), nil }}
-	if sub != "" {
-		e.part = partOf(c.t)
+	e := s.edit(c, writeOptions{options: &metav1.UpdateOptions{}, manager: "kube-apiserver"})
+	e.next = func(old resource.Object) (resource.Object, error) {
+		next := old.DeepCopyObject().(resource.Object)
+		return next, change(next)
 	}
 	_, err = s.change(c, c.t, e)
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
-	}
 	return err
 }
 
-// ownDelete deletes obj, if it is still the one that was seen.
-func (s *Server) ownDelete(ctx context.Context, obj resource.Object) error {
-	c, err := s.ownCall(ctx, obj)
-	if c == nil {
-		return err
+// DeleteAll deletes all objects of r, and returns how many there still are, since something holds them.
+func (s *Server) DeleteAll(ctx context.Context, r *resource.Row) (left int, err error) {
+	objs, err := s.store.List(ctx, r.KeyPrefix(""), store.ReadAt{}, store.ListOptions{})
+	if err != nil {
+		return 0, err
 	}
-	c.t.verb = "delete"
-	uid, version := obj.GetUID(), obj.GetResourceVersion()
-	_, err = s.remove(c, c.t, &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}})
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return nil
+	for _, o := range objs.Objects {
+		namespace := ""
+		if r.Namespaced {
+			namespace = path.Base(path.Dir(o.Key))
+		}
+		c, err := s.callOn(ctx, targetOf(r, "delete", namespace, path.Base(o.Key), ""))
+		if err != nil {
+			return 0, err
+		}
+		switch out, err := s.remove(c, c.t, &metav1.DeleteOptions{}); {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return len(objs.Objects), err
+		case !out.removed:
+			left++
+		}
 	}
-	return err
+	return left, nil
 }
 
-// whenever calls do after each change of one of the kinds, and after every without one, until ctx ends. What fails is tried again after a
-// second.
-func (s *Server) whenever(ctx context.Context, every time.Duration, do func(context.Context) error, kinds ...schema.GroupResource) {
-	changed := make(chan struct{}, 1)
-	for _, kind := range kinds {
-		if row, ok := s.rowOf(kind); ok {
-			go s.tell(ctx, row.KeyPrefix(""), changed)
+// BuiltIn tells whether the server has r's objects or names itself, so that they are not what r's definition has made.
+func (s *Server) BuiltIn(r *resource.Row) bool {
+	for _, row := range s.rows {
+		if row.Prefix == r.Prefix || row.Resource == r.Resource && row.Group() == r.Group() {
+			return true
 		}
 	}
-	timer := time.NewTimer(every)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-		case <-timer.C:
-		}
-		wait := every
-		if err := do(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("the server's own objects could not be kept up to date", "error", err)
-			wait = time.Second
-		}
-		timer.Reset(wait)
-	}
-}
-
-// tell signals every change below prefix.
-func (s *Server) tell(ctx context.Context, prefix string, changed chan<- struct{}) {
-	for ctx.Err() == nil {
-		w, err := s.store.Watch(ctx, store.WatchOptions{Prefix: prefix, After: s.store.Revision()})
-		for err == nil {
-			select {
-			case changed <- struct{}{}: // once at the start too: what happened since somebody looked last is not told
-			default:
-			}
-			_, err = w.Next(ctx)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-	}
-}
-
-// rowOf finds the stored kind of that name.
-func (s *Server) rowOf(kind schema.GroupResource) (*resource.Row, bool) {
-	for _, row := range s.cfg.Table.Rows() {
-		if row.Resource == kind.Resource && row.Group() == kind.Group {
-			return row, true
-		}
-	}
-	return nil, false
+	return false
 }

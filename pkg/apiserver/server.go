@@ -2,16 +2,16 @@ package apiserver
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
-	"bonsai/pkg/apiserver/discovery"
 	"bonsai/pkg/apiserver/fairness"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
@@ -39,6 +39,9 @@ type Config struct {
 	Allocator *allocator.Allocator
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
+
+	// Definer makes the kinds of CustomResourceDefinitions; nil if the table has all there are.
+	Definer Definer
 
 	// Address is the HOST:PORT where clients reach the server, which /api tells them.
 	Address string
@@ -79,7 +82,13 @@ type Server struct {
 	log   *slog.Logger
 	now   func() time.Time
 	store store.API
-	table *resource.Registry
+
+	// kinds is what is served now, put in place under installing. rows are those that are always in it.
+	kinds      atomic.Pointer[kinds]
+	installing sync.Mutex
+	rows       []*resource.Row
+	// described is the last OpenAPI that was asked for: most of it is that of the next kinds too.
+	described atomic.Pointer[openapi.Service]
 
 	fields       *fieldTracker
 	fairness     *fairness.Fairness
@@ -88,7 +97,6 @@ type Server struct {
 	watches      *watches
 	metrics      *metrics
 	causes       *causes
-	discovery    *discovery.Documents
 	mux          *http.ServeMux
 	handler      http.Handler
 	subresources map[string]map[string]handler
@@ -105,7 +113,7 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	s := &Server{
 		cfg: c, log: c.Logger, now: c.Now, store: c.Store,
-		fields: newFieldTracker(c.Table, c.Now), fairness: newFairness(c), watches: newWatches(c.MaxWatches, c.MaxWatchesPerUser),
+		fields: newFieldTracker(c.Now), fairness: newFairness(c), watches: newWatches(c.MaxWatches, c.MaxWatchesPerUser),
 		causes: newCauses(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -151,24 +159,17 @@ func (c Config) withDefaults() Config {
 
 // addKinds makes everything that follows from the table: what can be found by URL, and the documents that describe it.
 func (s *Server) addKinds() error {
-	stored := s.cfg.Table.Rows()
-	rows := append([]*resource.Row{}, stored...)
+	s.rows = slices.Clone(s.cfg.Table.Rows())
 	for _, r := range s.cfg.Reviews {
-		rows = append(rows, r.Row)
+		s.rows = append(s.rows, r.Row)
 		s.reviews[r.Row] = r.Answer
 	}
-	var err error
-	if s.table, err = resource.NewRegistry(rows); err != nil {
+	first, err := s.newKinds(nil)
+	if err != nil {
 		return err
 	}
-	if s.discovery, err = discovery.New(rows, s.cfg.Address); err != nil {
-		return fmt.Errorf("make the discovery documents: %w", err)
-	}
-	docs, err := openapi.New(rows)
-	if err != nil {
-		return fmt.Errorf("make the OpenAPI documents: %w", err)
-	}
-	s.mux = s.otherPaths(docs)
+	s.kinds.Store(first)
+	s.mux = s.otherPaths()
 	return nil
 }
 

@@ -75,7 +75,7 @@ func encode(c *call, t *target, obj resource.Object) (draft, error) {
 }
 
 // commit writes d if the condition holds. extra are writes that must happen together with it.
-func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
+func (s *Server) commit(c *call, row *resource.Row, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{cond}, Put: []store.Put{d.put}}
 	addTo(&txn, extra)
 	operation, began := "update", s.now()
@@ -88,7 +88,7 @@ func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn
 		return nil, err
 	}
 	if d.json != nil {
-		if err := keepJSON(made[0], d.json); err != nil {
+		if err := keepJSON(row, made[0], d.json); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +226,7 @@ func (s *Server) replace(c *call, t *target, next, old resource.Object, cur *sto
 	if removable(t.row, next) {
 		return s.eraseFinal(c, t, d, next, cur)
 	}
-	made, err := s.commit(c, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
+	made, err := s.commit(c, t.row, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
 	return outcome{stored: made}, err
 }
 

@@ -72,6 +72,8 @@ type Row struct {
 	CreateOnUpdate, UnconditionalUpdate bool
 	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
 	DefaultsToOrphan bool
+	// Custom is set for kinds that a CustomResourceDefinition defines.
+	Custom *Custom
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }
@@ -112,6 +114,8 @@ type Scale struct {
 	Set func(obj Object, replicas int32)
 	// ReplicasPath is that of the spec, "spec.replicas".
 	ReplicasPath string
+	// Lacks, if not nil, says what is missing for obj to have a Scale.
+	Lacks func(obj Object) error
 }
 
 // ScaleState is what autoscaling/v1 Scale shows.

@@ -21,5 +21,6 @@ func Table() []*Row {
 		priorityClasses(),
 		flowSchemas(),
 		priorityLevels(),
+		customResourceDefinitions(),
 	}
 }

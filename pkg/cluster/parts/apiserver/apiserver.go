@@ -20,6 +20,8 @@ import (
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/customresource"
+	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
@@ -71,7 +73,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(table, st)
+	server, err := o.assemble(ctx, table, st)
 	if err != nil {
 		listener.Close()
 		return err
@@ -83,7 +85,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
@@ -96,6 +98,7 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 	if err != nil {
 		return nil, err
 	}
+	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
 	authz := auth.Default(get)
 	return apiserver.New(apiserver.Config{
 		Store:         st,
@@ -106,7 +109,11 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
 		Tokens:        tokens,
 		Allocator:     alloc,
-		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
+		Connect:       nodes,
+		Definer: customresource.New(customresource.Config{
+			Source:   live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger},
+			Services: nodes,
+		}),
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
