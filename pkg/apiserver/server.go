@@ -97,6 +97,7 @@ type Server struct {
 	watches      *watches
 	metrics      *metrics
 	causes       *causes
+	timings      []*timing
 	mux          *http.ServeMux
 	handler      http.Handler
 	subresources map[string]map[string]handler

@@ -150,7 +150,7 @@ func (ws *watches) table(now time.Time) [][]string {
 		if since := w.writing.Load(); since != 0 {
 			stalled = now.Sub(time.Unix(0, since)).Round(time.Millisecond).String()
 		}
-		rows = append(rows, []string{w.scope, w.user, w.agent, now.Sub(w.since).Round(time.Second).String(),
+		rows = append(rows, []string{w.scope[:min(len(w.scope), 200)], w.user, w.agent, now.Sub(w.since).Round(time.Second).String(),
 			fmt.Sprint(w.events.Load()), fmt.Sprint(w.sent.Load()), fmt.Sprint(behind[w]), stalled})
 	}
 	return rows
