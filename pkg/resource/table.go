@@ -22,5 +22,6 @@ func Table() []*Row {
 		flowSchemas(),
 		priorityLevels(),
 		customResourceDefinitions(),
+		apiServices(),
 	}
 }
