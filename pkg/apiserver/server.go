@@ -37,6 +37,8 @@ type Config struct {
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.
 	Allocator *allocator.Allocator
+	// Aggregation serves the APIs of other servers; nil if there are none.
+	Aggregation *Aggregation
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
 
@@ -93,6 +95,7 @@ type Server struct {
 	fields       *fieldTracker
 	fairness     *fairness.Fairness
 	flow         *flowControl
+	aggregate    aggregate
 	hooks        []*hook
 	watches      *watches
 	metrics      *metrics
@@ -119,6 +122,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.flow = s.newFlowControl()
+	s.followAPIServices()
 	s.hooks = s.startHooks()
 	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
 	s.metrics = newMetrics(s)

@@ -24,6 +24,8 @@ func (s *Server) startHooks() []*hook {
 		{name: "start-system-namespaces-controller", run: s.bootstrap},
 		{name: "priority-and-fairness-config-producer", run: s.keepFlowControl},
 		{name: "priority-and-fairness-config-consumer", run: s.keepFlowControl}, // again: what the first has made
+		{name: "start-cluster-authentication-info-controller", run: s.publishTrust},
+		{name: "kube-apiserver-autoregistration", run: s.keepLocal},
 	}
 }
 
@@ -32,6 +34,9 @@ func (s *Server) background(ctx context.Context) {
 	go s.guard(ctx)
 	if s.flow != nil {
 		go s.whenever(ctx, time.Minute, s.keepFlowControl, flowSchemasGR, priorityLevelsGR)
+	}
+	if s.aggregate.services != nil {
+		go s.whenever(ctx, lookEvery, s.keepAPIServices, apiServicesGR, servicesGR, endpointSlicesGR, definitionsGR)
 	}
 }
 

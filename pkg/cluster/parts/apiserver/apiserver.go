@@ -18,6 +18,7 @@ import (
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/customresource"
@@ -110,6 +111,8 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       nodes,
+		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
+			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
 		Definer: customresource.New(customresource.Config{
 			Source:   live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger},
 			Services: nodes,
