@@ -87,7 +87,12 @@ func newDraft(t *target, obj resource.Object, value []byte) draft {
 func (s *Server) commit(c *call, row *resource.Row, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{cond}, Put: []store.Put{d.put}}
 	addTo(&txn, extra)
+	operation, began := "update", s.now()
+	if cond.Rev == 0 {
+		operation = "create"
+	}
 	made, err := s.store.Commit(c.ctx(), txn)
+	s.metrics.wrote(operation, c.t.row, began, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +109,9 @@ func (s *Server) commit(c *call, row *resource.Row, d draft, cond store.Conditio
 func (s *Server) erase(c *call, cur *store.Object, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{{Key: cur.Key, Rev: cur.Rev}}, Delete: []string{cur.Key}}
 	addTo(&txn, extra)
+	began := s.now()
 	made, err := s.store.Commit(c.ctx(), txn)
+	s.metrics.wrote("delete", c.t.row, began, s.now())
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,9 @@ func Table() []*Row {
 		volumeAttachments(),
 		volumeAttributesClasses(),
 		storageVersionMigrations(),
+		flowSchemas(),
+		priorityLevels(),
 		customResourceDefinitions(),
+		apiServices(),
 	}
 }
