@@ -17,6 +17,7 @@ func Table() []*Row {
 		deployments(),
 		replicaSets(),
 		statefulSets(),
+		horizontalPodAutoscalers(),
 		cronJobs(),
 		jobs(),
 		leases(),
