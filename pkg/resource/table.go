@@ -9,6 +9,8 @@ func Table() []*Row {
 		namespaces(),
 		nodes(),
 		pods(),
+		podTemplates(),
+		replicationControllers(),
 		secrets(),
 		serviceAccounts(),
 		services(),

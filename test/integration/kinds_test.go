@@ -27,6 +27,8 @@ const jobTemplate = `{template: {spec: {restartPolicy: Never, containers: [{name
 
 const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}`
 
+const barePodTemplate = `{metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}`
+
 // least is what an object of each kind needs besides a name; for events, at each version.
 var least = map[string]string{
 	"v1 ConfigMap":                           `data: {k: v}`,
@@ -35,6 +37,8 @@ var least = map[string]string{
 	"events.k8s.io/v1 Event":                 `{eventTime: "2026-01-02T03:04:05.000006Z", reportingController: c/c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: default}}`,
 	"v1 Namespace":                           `{}`,
 	"v1 Node":                                `{}`,
+	"v1 PodTemplate":                         `template: ` + barePodTemplate,
+	"v1 ReplicationController":               `spec: {template: ` + barePodTemplate + `}`,
 	"v1 Pod":                                 `spec: {containers: [{name: c, image: i}]}`,
 	"v1 Secret":                              `data: {k: dg==}`,
 	"v1 ServiceAccount":                      `{}`,
