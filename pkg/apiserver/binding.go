@@ -18,14 +18,44 @@ var bindingResource = schema.GroupResource{Resource: "pods/binding"}
 
 // bind is the scheduler's one write: it sets where a pod runs, once.
 func (s *Server) bind(c *call) error {
-	o, err := createOptions(c)
+	b, o, err := s.readBinding(c)
 	if err != nil {
 		return err
 	}
-	b := &corev1.Binding{}
-	if err := s.decodeInto(c, b, corev1.SchemeGroupVersion.WithKind("Binding"), o.FieldValidation); err != nil {
+	return s.bindTo(c, b, o)
+}
+
+// bindNamed is bind where the body alone says which pod it is about: at namespaces/NAMESPACE/bindings.
+func (s *Server) bindNamed(c *call) error {
+	b, o, err := s.readBinding(c)
+	switch {
+	case err != nil:
 		return err
+	case b.Name == "":
+		return apierrors.NewBadRequest("Name parameter required.")
 	}
+	pod := *c.t
+	pod.resource, pod.name, pod.sub = "pods", b.Name, "binding"
+	s.resolve(&pod)
+	if pod.row == nil {
+		notServed(c.w)
+		return nil
+	}
+	c.t = &pod
+	return s.bindTo(c, b, o)
+}
+
+func (s *Server) readBinding(c *call) (*corev1.Binding, *metav1.CreateOptions, error) {
+	o, err := createOptions(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &corev1.Binding{}
+	return b, o, s.decodeInto(c, b, corev1.SchemeGroupVersion.WithKind("Binding"), o.FieldValidation)
+}
+
+// bindTo does what b says to the pod that c is about.
+func (s *Server) bindTo(c *call, b *corev1.Binding, o *metav1.CreateOptions) error {
 	if err := checkBinding(c.t, b); err != nil {
 		return err
 	}

@@ -20,6 +20,9 @@ import (
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/policy"
+	"bonsai/pkg/apiserver/auth/rbac"
+	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
@@ -37,7 +40,10 @@ type Options struct {
 	Port        int
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
-	Logger      *slog.Logger
+	// EnableAdmissionPlugins and DisableAdmissionPlugins change the default set, by upstream's names.
+	EnableAdmissionPlugins, DisableAdmissionPlugins []string
+
+	Logger *slog.Logger
 }
 
 // Run serves until ctx ends.
@@ -71,7 +77,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(table, st)
+	server, err := o.assemble(ctx, table, st)
 	if err != nil {
 		listener.Close()
 		return err
@@ -83,8 +89,9 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
+	kinds := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
 		return nil, err
@@ -96,14 +103,21 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 	if err != nil {
 		return nil, err
 	}
-	authz := auth.Default(get)
+	rights := rbac.New(kinds)
+	authz := auth.Default(get, rights)
+	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table)},
+		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
+	if err != nil {
+		return nil, err
+	}
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
 		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
 		Authorizer:    authz,
-		Admission:     admission.Default(admission.Deps{Get: get}),
-		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
+		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Reviews:       auth.Reviews(tokens, authz, rights),
+		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
