@@ -19,6 +19,8 @@ type call struct {
 	r    *http.Request
 	t    *target
 	user auth.User
+	// kinds are those that were served when the request came in.
+	kinds *kinds
 	// f is how the client wants the answer. It is found out before any work: a write whose answer nobody can read is not done.
 	f     format
 	start time.Time

@@ -62,22 +62,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	if c.traceparent = r.Header.Get("Traceparent"); len(c.traceparent) > maxTraceparent {
 		c.traceparent = ""
 	}
-	s.resolve(c.t)
+	c.kinds = s.find(c.t)
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
 	h.Set("Cache-Control", "no-cache, private")
 	return c
-}
-
-// resolve looks t up in the table of kinds.
-func (s *Server) resolve(t *target) {
-	if !t.isResource {
-		return
-	}
-	gvr := schema.GroupVersionResource{Group: t.group, Version: t.version, Resource: t.resource}
-	if row, ver, ok := s.table.ByResource(gvr); ok {
-		t.row, t.ver = row, ver
-	}
 }
 
 // recoverPanic turns a panic into a 500. http.ErrAbortHandler is the agreed way to cut a connection and goes through.

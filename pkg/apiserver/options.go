@@ -76,6 +76,9 @@ func (s *Server) deleteOptions(c *call) (*metav1.DeleteOptions, error) {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 	}
+	if w := c.t.row.OrphanWarning; w != "" && o.PropagationPolicy == nil && o.OrphanDependents == nil {
+		c.warn(w)
+	}
 	return o, invalidOptions("DeleteOptions", validation.ValidateDeleteOptions(o))
 }
 
@@ -163,7 +166,9 @@ func (l *listing) validate() error {
 // those that the row does not offer.
 func fieldNames(t *target) fields.TransformFunc {
 	known := t.row.FieldSet(t.row.StorageVersion().New())
-	known["metadata.namespace"] = ""
+	if t.row.Custom == nil || t.row.Namespaced {
+		known["metadata.namespace"] = ""
+	}
 	return func(name, value string) (string, string, error) {
 		if own, ok := t.ver.FieldNames[name]; ok {
 			return own, value, nil
@@ -172,7 +177,7 @@ func fieldNames(t *target) fields.TransformFunc {
 		switch {
 		case ok && (t.ver.FieldNames == nil || strings.HasPrefix(name, "metadata.")):
 			return name, value, nil
-		case t.row.Fields == nil:
+		case t.row.Fields == nil && t.row.Custom == nil:
 			return "", "", fmt.Errorf("%q is not a known field selector: only %q, %q", name, "metadata.name", "metadata.namespace")
 		}
 		return "", "", fmt.Errorf("field label not supported: %s", name)
@@ -200,7 +205,11 @@ func (l *listing) narrow(t *target) {
 	if l.labels.Empty() && l.fields.Empty() {
 		return
 	}
+	fieldsOf := func(o *store.Object) fields.Fields { return o.Attrs.Fields }
+	if t.row.Custom != nil && t.row.Fields != nil {
+		fieldsOf = customFieldsOf(t.row, l.fields)
+	}
 	l.match = func(o *store.Object) bool {
-		return l.labels.Matches(o.Attrs.Labels) && l.fields.Matches(o.Attrs.Fields)
+		return l.labels.Matches(o.Attrs.Labels) && l.fields.Matches(fieldsOf(o))
 	}
 }

@@ -16,11 +16,11 @@ import (
 )
 
 // otherPaths routes the paths that are no resources.
-func (s *Server) otherPaths(docs *openapi.Service) *http.ServeMux {
+func (s *Server) otherPaths() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /openapi/v2", docs.ServeV2)
-	mux.HandleFunc("GET /openapi/v3", docs.ServeV3Index)
-	mux.HandleFunc("GET /openapi/v3/", docs.ServeV3)
+	mux.HandleFunc("GET /openapi/v2", described((*openapi.Service).ServeV2))
+	mux.HandleFunc("GET /openapi/v3", described((*openapi.Service).ServeV3Index))
+	mux.HandleFunc("GET /openapi/v3/", described((*openapi.Service).ServeV3))
 	mux.HandleFunc("GET /version", serveVersion)
 	mux.HandleFunc("GET /version/", serveVersion)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
@@ -38,16 +38,33 @@ func (s *Server) otherPaths(docs *openapi.Service) *http.ServeMux {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /{$}", s.serveIndex)
+	mux.HandleFunc("GET /{$}", serveIndex)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notServed(w) })
 	return mux
 }
 
+// kindsKey finds the kinds of a request in its context, for those handlers that see no call.
+type kindsKey struct{}
+
+func kindsOf(r *http.Request) *kinds { return r.Context().Value(kindsKey{}).(*kinds) }
+
+// described serves from the OpenAPI of the kinds that the request has found.
+func described(serve func(*openapi.Service, http.ResponseWriter, *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		docs, err := kindsOf(r).openapi()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		serve(docs, w, r)
+	}
+}
+
 // serveIndex lists what there is, as `kubectl get --raw /` shows it.
-func (s *Server) serveIndex(w http.ResponseWriter, _ *http.Request) {
+func serveIndex(w http.ResponseWriter, r *http.Request) {
 	paths := []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/debug/causes", "/debug/pprof", "/healthz",
 		"/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"}
-	for _, row := range s.table.Rows() {
+	for _, row := range kindsOf(r).table.Rows() {
 		for _, v := range row.Versions {
 			if v.Group != "" {
 				paths = append(paths, "/apis/"+v.Group, "/apis/"+v.Group+"/"+v.Version)

@@ -2,16 +2,18 @@ package apiserver
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
-	"bonsai/pkg/apiserver/discovery"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
@@ -32,12 +34,19 @@ type Config struct {
 	Admission     admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
+	// Policy returns the roles and bindings that every cluster has; nil if it has none.
+	Policy func() []resource.Object
 	// Tokens makes service account tokens and tells others how to check them; nil if the server makes none.
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.
 	Allocator *allocator.Allocator
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
+
+	// Components are the parts of the control plane, besides etcd, whose health componentstatuses tells.
+	Components []Component
+	// Definer makes the kinds of CustomResourceDefinitions; nil if the table has all there are.
+	Definer Definer
 
 	// Address is the HOST:PORT where clients reach the server, which /api tells them.
 	Address string
@@ -74,18 +83,25 @@ type Server struct {
 	log   *slog.Logger
 	now   func() time.Time
 	store store.API
-	table *resource.Registry
+
+	// kinds is what is served now, put in place under installing. rows are those that are always in it.
+	kinds      atomic.Pointer[kinds]
+	installing sync.Mutex
+	rows       []*resource.Row
+	// described is the last OpenAPI that was asked for: most of it is that of the next kinds too.
+	described atomic.Pointer[openapi.Service]
 
 	fields       *fieldTracker
 	moulds       moulds
 	gates        gates
 	metrics      *metrics
 	causes       *causes
-	discovery    *discovery.Documents
 	mux          *http.ServeMux
 	handler      http.Handler
 	subresources map[string]map[string]handler
 	reviews      map[*resource.Row]func(context.Context, auth.User, resource.Object) error
+	// computed are the handlers, by verb, of kinds that are kept nowhere.
+	computed map[*resource.Row]map[string]handler
 
 	// ready is set once the server may be sent work, and unset before it stops; stopping ends the watches.
 	ready    atomic.Bool
@@ -98,7 +114,7 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	s := &Server{
 		cfg: c, log: c.Logger, now: c.Now, store: c.Store,
-		fields: newFieldTracker(c.Table, c.Now), gates: newGates(c.MaxReads, c.MaxWrites),
+		fields: newFieldTracker(c.Now), gates: newGates(c.MaxReads, c.MaxWrites),
 		causes: newCauses(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -132,24 +148,19 @@ func (c Config) withDefaults() Config {
 
 // addKinds makes everything that follows from the table: what can be found by URL, and the documents that describe it.
 func (s *Server) addKinds() error {
-	stored := s.cfg.Table.Rows()
-	rows := append([]*resource.Row{}, stored...)
+	s.rows = slices.Clone(s.cfg.Table.Rows())
 	for _, r := range s.cfg.Reviews {
-		rows = append(rows, r.Row)
+		s.rows = append(s.rows, r.Row)
 		s.reviews[r.Row] = r.Answer
 	}
-	var err error
-	if s.table, err = resource.NewRegistry(rows); err != nil {
+	s.computed = s.computedKinds()
+	s.rows = append(s.rows, slices.SortedFunc(maps.Keys(s.computed), func(a, b *resource.Row) int { return strings.Compare(a.Kind, b.Kind) })...)
+	first, err := s.newKinds(nil)
+	if err != nil {
 		return err
 	}
-	if s.discovery, err = discovery.New(rows, s.cfg.Address); err != nil {
-		return fmt.Errorf("make the discovery documents: %w", err)
-	}
-	docs, err := openapi.New(rows)
-	if err != nil {
-		return fmt.Errorf("make the OpenAPI documents: %w", err)
-	}
-	s.mux = s.otherPaths(docs)
+	s.kinds.Store(first)
+	s.mux = s.otherPaths()
 	return nil
 }
 

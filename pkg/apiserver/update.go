@@ -190,6 +190,9 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 			errs = append(errs, check(next, old)...)
 		}
 	}
+	if e.part != nil && e.part.ValidateSigned != nil {
+		errs = append(errs, e.part.ValidateSigned(next, old, s.signature(c))...)
+	}
 	if len(errs) > 0 {
 		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
 	}

@@ -31,6 +31,8 @@ func (s *Server) watch(c *call) error {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), watchTime(l.TimeoutSeconds))
 	defer cancel()
+	ctx, withdrawn := c.kinds.whileServed(ctx, c.t.row)
+	defer withdrawn()
 	stop := context.AfterFunc(s.stopping, cancel)
 	defer stop()
 	defer c.cutOff(ctx)()

@@ -20,12 +20,14 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
+	"bonsai/pkg/controller/clusterroleaggregation"
 	"bonsai/pkg/controller/deployment"
 	"bonsai/pkg/controller/endpoints"
 	"bonsai/pkg/controller/endpointslice"
@@ -81,6 +83,7 @@ var watched = []schema.GroupVersionResource{
 	storagev1.SchemeGroupVersion.WithResource("volumeattributesclasses"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
+	rbacv1.SchemeGroupVersion.WithResource("clusterroles"),
 }
 
 // controllers is the list, in the order of the walk from a workload down to the node, then the caretakers.
@@ -118,6 +121,9 @@ var controllers = []struct {
 	}},
 	{"rootca", func(ctx context.Context, c Config) error {
 		return rootca.Run(ctx, rootca.Config{Env: c.env(), RootCA: c.RootCA})
+	}},
+	{"clusterroleaggregation", func(ctx context.Context, c Config) error {
+		return clusterroleaggregation.Run(ctx, clusterroleaggregation.Config{Env: c.env()})
 	}},
 	{"resourcequota", func(ctx context.Context, c Config) error {
 		return resourcequota.Run(ctx, resourcequota.Config{Env: c.env(), Metadata: c.Metadata})

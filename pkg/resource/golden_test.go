@@ -58,7 +58,11 @@ func play(t *testing.T, registry *Registry, input string) string {
 		fmt.Fprintf(&story, "%s\n", title)
 		errs := take(t, row, version, verb, next, old)
 		if row.Warnings != nil {
-			for _, w := range row.Warnings(next, old) {
+			before := old
+			if verb == "create" {
+				before = nil
+			}
+			for _, w := range row.Warnings(next, before) {
 				fmt.Fprintf(&story, "warning: %s\n", w)
 			}
 		}
@@ -120,8 +124,9 @@ func take(t *testing.T, row *Row, version *Version, verb string, next, old Objec
 	old.SetResourceVersion("1")
 	next.SetGeneration(old.GetGeneration())
 	prepare, validate := row.PrepareUpdate, row.ValidateUpdate
-	part := partOf(row, verb)
+	var part *Status
 	if verb != "update" {
+		part = partOf(row, verb)
 		require.NotNil(t, part, "no subresource %q", verb)
 		prepare, validate = part.Prepare, part.Validate
 	}
@@ -132,6 +137,9 @@ func take(t *testing.T, row *Row, version *Version, verb string, next, old Objec
 		part.Sign(next, old, signature)
 	}
 	errs := validate(next, old)
+	if part != nil && part.ValidateSigned != nil {
+		errs = append(errs, part.ValidateSigned(next, old, signature)...)
+	}
 	if verb == "update" && version.ValidateUpdate != nil {
 		errs = append(errs, version.ValidateUpdate(next, old)...)
 	}

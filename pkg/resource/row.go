@@ -29,6 +29,8 @@ type Row struct {
 
 	// Default fills in what the client left out, on every decode of a client's object.
 	Default func(Object)
+	// Restore fills in, on every decode of a stored object, what the bytes in etcd do not say and the API shows.
+	Restore func(Object)
 	// PrepareCreate clears what a client may not set at create (status), PrepareUpdate what it may not change
 	// with an update of the main resource (status again) and raises the generation.
 	PrepareCreate func(obj Object)
@@ -75,8 +77,12 @@ type Row struct {
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
 	CreateOnUpdate, UnconditionalUpdate bool
-	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
+	// DefaultsToOrphan makes orphaning the default propagation policy: for Jobs and ReplicationControllers, as ever.
 	DefaultsToOrphan bool
+	// OrphanWarning, if not empty, is for those who delete without saying what becomes of the dependents.
+	OrphanWarning string
+	// Custom is set for kinds that a CustomResourceDefinition defines.
+	Custom *Custom
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }
@@ -110,6 +116,8 @@ type Status struct {
 	Prepare  func(next, old Object)
 	Sign     func(next, old Object, by Signature)
 	Validate func(next, old Object) field.ErrorList
+	// ValidateSigned, if not nil, adds what depends on who asks, or when.
+	ValidateSigned func(next, old Object, by Signature) field.ErrorList
 }
 
 // Signature is who makes a request, and when. It is the only thing that rows learn of a request besides its objects: a
@@ -127,6 +135,8 @@ type Scale struct {
 	Set func(obj Object, replicas int32)
 	// ReplicasPath is that of the spec, "spec.replicas".
 	ReplicasPath string
+	// Lacks, if not nil, says what is missing for obj to have a Scale.
+	Lacks func(obj Object) error
 }
 
 // ScaleState is what autoscaling/v1 Scale shows.

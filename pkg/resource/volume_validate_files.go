@@ -192,18 +192,6 @@ func bundleName(name string, at *place) field.ErrorList {
 	return errs
 }
 
-// signerName wants DOMAIN/PATH.
-func signerName(name string, at *place) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{requiredAt(at, "")}
-	}
-	domain, rest, ok := strings.Cut(name, "/")
-	if !ok || strings.Contains(rest, "/") {
-		return field.ErrorList{invalidAt(at, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")}
-	}
-	return join(dnsSubdomain(domain, at), present(rest, at))
-}
-
 func (p *projectedPaths) certificate(c *corev1.PodCertificateProjection, at *place) field.ErrorList {
 	errs := join(signerName(c.SignerName, at.Child("signerName")), oneOf(c.KeyType, at.Child("keyType"),
 		"RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"))

@@ -29,6 +29,12 @@ func resources(r *resource.Row, gv schema.GroupVersion) []metav1.APIResource {
 	if r.Prefix != "" {
 		main.StorageVersionHash = storageHash(r.GVK())
 	}
+	if r.Custom != nil {
+		main.StorageVersionHash = storageHash(r.Custom.Stored.WithKind(r.Kind))
+		if r.Custom.Terminating() {
+			main.Verbs = metav1.Verbs{"delete", "deletecollection", "get", "list", "watch"}
+		}
+	}
 	list := []metav1.APIResource{main}
 	add := func(name string, gvk schema.GroupVersionKind, verbs ...string) {
 		sub := metav1.APIResource{Name: r.Resource + "/" + name, Namespaced: r.Namespaced, Kind: gvk.Kind, Verbs: verbs}

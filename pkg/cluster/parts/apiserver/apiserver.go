@@ -20,6 +20,9 @@ import (
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/policy"
+	"bonsai/pkg/apiserver/auth/rbac"
+	"bonsai/pkg/apiserver/customresource"
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
@@ -101,7 +104,9 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
-	authz := auth.Default(get)
+	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
+	rights := rbac.New(kinds)
+	authz := auth.Default(get, rights)
 	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
@@ -112,11 +117,13 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Table:         table,
 		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
 		Authorizer:    authz,
-		Admission:     admit,
-		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
+		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Reviews:       auth.Reviews(tokens, authz, rights),
+		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
-		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
+		Connect:       nodes,
+		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
