@@ -199,6 +199,7 @@ func (k *kind) change() {
 	require.NoError(k, err)
 	stale := seen.DeepCopy()
 	seen.SetAnnotations(map[string]string{"by": "update"})
+	seen.SetFinalizers(nil) // admission protects storage from its birth, and nobody is here who would let go of it
 	changed, err := k.client.Update(k.Context(), seen, metav1.UpdateOptions{})
 	require.NoError(k, err)
 	require.NotEqual(k, stale.GetResourceVersion(), changed.GetResourceVersion())
