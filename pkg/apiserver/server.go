@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +43,9 @@ type Config struct {
 	Allocator *allocator.Allocator
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
+
+	// Components are the parts of the control plane, besides etcd, whose health componentstatuses tells.
+	Components []Component
 
 	// Address is the HOST:PORT where clients reach the server, which /api tells them.
 	Address string
@@ -88,6 +94,8 @@ type Server struct {
 	handler      http.Handler
 	subresources map[string]map[string]handler
 	reviews      map[*resource.Row]func(context.Context, auth.User, resource.Object) error
+	// computed are the handlers, by verb, of kinds that are kept nowhere.
+	computed map[*resource.Row]map[string]handler
 
 	// ready is set once the server may be sent work, and unset before it stops; stopping ends the watches.
 	ready    atomic.Bool
@@ -140,6 +148,8 @@ func (s *Server) addKinds() error {
 		rows = append(rows, r.Row)
 		s.reviews[r.Row] = r.Answer
 	}
+	s.computed = s.computedKinds()
+	rows = append(rows, slices.SortedFunc(maps.Keys(s.computed), func(a, b *resource.Row) int { return strings.Compare(a.Kind, b.Kind) })...)
 	var err error
 	if s.table, err = resource.NewRegistry(rows); err != nil {
 		return err

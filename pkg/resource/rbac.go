@@ -88,13 +88,6 @@ func defaultBinding(ref *rbacv1.RoleRef, subjects []rbacv1.Subject) {
 	}
 }
 
-// createdAtColumn is of kinds that show when an object was made, not how long ago.
-var createdAtColumn = column("Created At", metaDoc["creationTimestamp"])
-
-func createdAt(o Object) string {
-	return o.GetCreationTimestamp().UTC().Format(time.RFC3339)
-}
-
 func bindingColumns(roleRef, kind string) []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		nameColumn, column("Role", roleRef), ageColumn,

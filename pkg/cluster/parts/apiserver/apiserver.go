@@ -40,7 +40,10 @@ type Options struct {
 	Port        int
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
-	Logger      *slog.Logger
+	// EnableAdmissionPlugins and DisableAdmissionPlugins change the default set, by upstream's names.
+	EnableAdmissionPlugins, DisableAdmissionPlugins []string
+
+	Logger *slog.Logger
 }
 
 // Run serves until ctx ends.
@@ -88,6 +91,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 
 func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
+	kinds := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
 		return nil, err
@@ -99,14 +103,19 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
-	rights := rbac.New(live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger})
+	rights := rbac.New(kinds)
 	authz := auth.Default(get, rights)
+	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table)},
+		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
+	if err != nil {
+		return nil, err
+	}
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
 		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
 		Authorizer:    authz,
-		Admission:     append(admission.Default(admission.Deps{Get: get}), rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
 		Reviews:       auth.Reviews(tokens, authz, rights),
 		Policy:        policy.Objects,
 		Tokens:        tokens,
