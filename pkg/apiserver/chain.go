@@ -33,22 +33,6 @@ func (s *Server) steps() []step {
 	}
 }
 
-// chained returns the http.Handler that runs last behind all steps.
-func (s *Server) chained(last handler) http.Handler {
-	h := last
-	steps := s.steps()
-	for i := len(steps) - 1; i >= 0; i-- {
-		next, this := h, steps[i]
-		h = func(c *call) error { return this(c, next) }
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := s.newCall(w, r)
-		if err := h(c); err != nil {
-			s.fail(c, err)
-		}
-	})
-}
-
 // maxTraceparent is more than any version of the header has; what is longer is none, and would be kept with the cause.
 const maxTraceparent = 128
 
@@ -62,22 +46,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	if c.traceparent = r.Header.Get("Traceparent"); len(c.traceparent) > maxTraceparent {
 		c.traceparent = ""
 	}
-	s.resolve(c.t)
+	c.kinds = s.find(c.t)
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
 	h.Set("Cache-Control", "no-cache, private")
 	return c
-}
-
-// resolve looks t up in the table of kinds.
-func (s *Server) resolve(t *target) {
-	if !t.isResource {
-		return
-	}
-	gvr := schema.GroupVersionResource{Group: t.group, Version: t.version, Resource: t.resource}
-	if row, ver, ok := s.table.ByResource(gvr); ok {
-		t.row, t.ver = row, ver
-	}
 }
 
 // recoverPanic turns a panic into a 500. http.ErrAbortHandler is the agreed way to cut a connection and goes through.
