@@ -33,22 +33,6 @@ func (s *Server) steps() []step {
 	}
 }
 
-// chained returns the http.Handler that runs last behind all steps.
-func (s *Server) chained(last handler) http.Handler {
-	h := last
-	steps := s.steps()
-	for i := len(steps) - 1; i >= 0; i-- {
-		next, this := h, steps[i]
-		h = func(c *call) error { return this(c, next) }
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := s.newCall(w, r)
-		if err := h(c); err != nil {
-			s.fail(c, err)
-		}
-	})
-}
-
 // maxTraceparent is more than any version of the header has; what is longer is none, and would be kept with the cause.
 const maxTraceparent = 128
 

@@ -15,6 +15,8 @@
 //	write   decode → default → note who owns which field → mutate (admission) → prepare → allocate → validate → encode once → commit
 //	read    kept bytes → answer
 //
+// Which kinds there are may change between two requests (kinds.go): users define some (package customresource).
+//
 // What is special about a kind is in its row. The few subresources that are neither a part of their object nor a Scale
 // (binding, eviction, token, log, exec, …) are listed in route.go.
 //
@@ -31,6 +33,5 @@
 // # Simpler than upstream
 //
 // There are no internal types: a row works on the storage version, and only the other served versions are converted. There is
-// no registry per kind, no generic server underneath, no delegation from server to server. In-flight requests are limited by two
-// gates instead of priority and fairness: on one machine there are few clients, all known.
+// no registry per kind, no generic server underneath, no delegation from server to server.
 package apiserver

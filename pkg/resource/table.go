@@ -12,6 +12,8 @@ func Table() []*Row {
 		persistentVolumeClaims(),
 		persistentVolumes(),
 		pods(),
+		podTemplates(),
+		replicationControllers(),
 		resourceQuotas(),
 		secrets(),
 		serviceAccounts(),
@@ -21,6 +23,7 @@ func Table() []*Row {
 		deployments(),
 		replicaSets(),
 		statefulSets(),
+		horizontalPodAutoscalers(),
 		cronJobs(),
 		jobs(),
 		leases(),
@@ -52,6 +55,9 @@ func Table() []*Row {
 		resourceClaimTemplates(),
 		resourceSlices(),
 		storageVersionMigrations(),
+		flowSchemas(),
+		priorityLevels(),
 		customResourceDefinitions(),
+		apiServices(),
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/auth/policy"
@@ -124,6 +125,8 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Allocator:     alloc,
 		Connect:       nodes,
 		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
+		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
+			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
