@@ -14,19 +14,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
-	"k8s.io/client-go/applyconfigurations"
-	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
 // fieldTracker keeps metadata.managedFields: which client has set which field of an object, so that server-side apply
 // can tell whose value an apply would overwrite. Every write is noted, since the next one may be an apply.
 type fieldTracker struct {
-	converter func() managedfields.TypeConverter
-	now       func() time.Time
-	cache     fieldCache
-	mu        sync.RWMutex
-	managers  map[trackerKey]*managedfields.FieldManager
+	types    *ownerTypes
+	now      func() time.Time
+	cache    fieldCache
+	mu       sync.RWMutex
+	managers map[trackerKey]*managedfields.FieldManager
 }
 
 type trackerKey struct {
@@ -38,9 +36,9 @@ type trackerKey struct {
 // newFieldTracker returns a tracker. The schemas of the built-in kinds take a while to parse, so that waits for the first write.
 func newFieldTracker(now func() time.Time) *fieldTracker {
 	return &fieldTracker{
-		now:       now,
-		converter: sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) }),
-		managers:  map[trackerKey]*managedfields.FieldManager{},
+		types:    newOwnerTypes(),
+		now:      now,
+		managers: map[trackerKey]*managedfields.FieldManager{},
 	}
 }
 
@@ -54,11 +52,11 @@ func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, s
 		return m, nil
 	}
 	hub, v := row.StorageVersion().GroupVersion, versions{row}
-	make, types := managedfields.NewDefaultFieldManager, f.converter
+	make, types := managedfields.NewDefaultFieldManager, managedfields.TypeConverter(f.types)
 	if row.Custom != nil {
-		make, types = managedfields.NewDefaultCRDFieldManager, func() managedfields.TypeConverter { return row.Custom.Types }
+		make, types = managedfields.NewDefaultCRDFieldManager, row.Custom.Types
 	}
-	m, err := make(types(), v, v, v, gvk, hub, sub, ignoredFields(row, gvk, sub))
+	m, err := make(types, v, v, v, gvk, hub, sub, ignoredFields(row, gvk, sub))
 	if err != nil {
 		return nil, err
 	}

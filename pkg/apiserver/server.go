@@ -3,8 +3,10 @@ package apiserver
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,8 @@ type Config struct {
 	Admission     admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
+	// Policy returns the roles and bindings that every cluster has; nil if it has none.
+	Policy func() []resource.Object
 	// Tokens makes service account tokens and tells others how to check them; nil if the server makes none.
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.
@@ -42,6 +46,8 @@ type Config struct {
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
 
+	// Components are the parts of the control plane, besides etcd, whose health componentstatuses tells.
+	Components []Component
 	// Definer makes the kinds of CustomResourceDefinitions; nil if the table has all there are.
 	Definer Definer
 
@@ -93,6 +99,7 @@ type Server struct {
 	described atomic.Pointer[openapi.Service]
 
 	fields       *fieldTracker
+	moulds       moulds
 	fairness     *fairness.Fairness
 	flow         *flowControl
 	aggregate    aggregate
@@ -105,6 +112,8 @@ type Server struct {
 	handler      http.Handler
 	subresources map[string]map[string]handler
 	reviews      map[*resource.Row]func(context.Context, auth.User, resource.Object) error
+	// computed are the handlers, by verb, of kinds that are kept nowhere.
+	computed map[*resource.Row]map[string]handler
 
 	// ready is set once the server may be sent work, and unset before it stops; stopping ends the watches.
 	ready    atomic.Bool
@@ -169,6 +178,8 @@ func (s *Server) addKinds() error {
 		s.rows = append(s.rows, r.Row)
 		s.reviews[r.Row] = r.Answer
 	}
+	s.computed = s.computedKinds()
+	s.rows = append(s.rows, slices.SortedFunc(maps.Keys(s.computed), func(a, b *resource.Row) int { return strings.Compare(a.Kind, b.Kind) })...)
 	first, err := s.newKinds(nil)
 	if err != nil {
 		return err

@@ -49,22 +49,19 @@ type draft struct {
 	json *resource.JSON
 }
 
-// encode makes a draft of obj, which is at the storage version.
-func encode(c *call, t *target, obj resource.Object) (draft, error) {
+// encode makes a draft of obj, which is at the storage version. k is the casting of a new object, or nil.
+func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (draft, error) {
 	obj.SetResourceVersion("")
-	var d draft
+	wantsJSON := c.f.media == mediaJSON && t.isStorageVersion()
+	if k != nil {
+		return s.encoded(t, obj, k, wantsJSON)
+	}
 	value, err := t.row.EncodeStorage(obj)
 	if err != nil {
-		return d, err
+		return draft{}, err
 	}
-	d.put = store.Put{
-		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
-		Attrs: attrsOf(t.row, obj),
-	}
-	if t.row.TTL != nil {
-		d.put.TTL = t.row.TTL(obj)
-	}
-	if c.f.media == mediaJSON && t.isStorageVersion() {
+	d := newDraft(t, obj, value)
+	if wantsJSON {
 		json, err := resource.DraftJSON(t.row.GVK(), obj)
 		if err != nil {
 			return d, err
@@ -72,6 +69,18 @@ func encode(c *call, t *target, obj resource.Object) (draft, error) {
 		d.json = &json
 	}
 	return d, nil
+}
+
+// newDraft is obj, which value encodes, ready to be stored.
+func newDraft(t *target, obj resource.Object, value []byte) draft {
+	d := draft{put: store.Put{
+		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
+		Attrs: attrsOf(t.row, obj),
+	}}
+	if t.row.TTL != nil {
+		d.put.TTL = t.row.TTL(obj)
+	}
+	return d
 }
 
 // commit writes d if the condition holds. extra are writes that must happen together with it.
@@ -203,30 +212,31 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := s.validateUpdate(c, t, e, next, old); err != nil {
+	a, err := s.validateUpdate(c, t, e, next, old)
+	if err != nil {
 		return outcome{}, err
 	}
 	if e.dryRun {
 		next.SetResourceVersion(old.GetResourceVersion())
 		return outcome{live: next}, nil
 	}
-	return s.replace(c, t, next, old, cur, extra)
+	return s.replace(c, t, a, next, old, cur, extra)
 }
 
 // replace writes next over cur, which old is: not at all if nothing changes, and by removing it if it only waited for its
 // last finalizer to go.
-func (s *Server) replace(c *call, t *target, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
+func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
 	if extra == nil && sameButTimes(t, next, old, cur) {
 		return outcome{stored: cur}, nil
 	}
-	d, err := encode(c, t, next)
+	d, err := s.encode(c, t, next, nil)
 	if err != nil {
 		return outcome{}, err
 	}
 	if removable(t.row, next) {
 		return s.eraseFinal(c, t, d, next, cur)
 	}
-	made, err := s.commit(c, t.row, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
+	made, err := s.commitCharged(c, t.row, a, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
 	return outcome{stored: made}, err
 }
 
@@ -281,7 +291,7 @@ func load(row *resource.Row, o *store.Object) (resource.Object, error) {
 func (s *Server) attributes(c *call, t *target, op admission.Operation, sub string, next, old runtime.Object, o writeOptions) *admission.Attributes {
 	return &admission.Attributes{
 		Operation: op, Row: t.row, Subresource: sub, Namespace: t.namespace, Name: t.name,
-		Object: next, Old: old, Options: o.options, User: c.user, DryRun: o.dryRun,
+		Object: next, Old: old, Options: o.options, User: c.user, DryRun: o.dryRun, To: listener{c},
 	}
 }
 

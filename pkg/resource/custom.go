@@ -127,6 +127,9 @@ func extractCustom(key string, value []byte) (labels, fields map[string]string, 
 	if err := json.Unmarshal(value, &o); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", key, err)
 	}
+	if o.Metadata.Name == "" {
+		return nil, nil, nil // something else than an object
+	}
 	return o.Metadata.Labels, customFields(o.Metadata.Name, o.Metadata.Namespace), nil
 }
 

@@ -72,7 +72,7 @@ func request(op Operation, what string, next, old runtime.Object) *Attributes {
 
 // chain is the default one, with known names and no waiting; each wait is told to waited.
 func chain(g Getter, waited func()) Chain {
-	return Default(Deps{Get: g, Name: func(prefix string) string { return prefix + "x" }, Wait: func(context.Context, time.Duration) {
+	return Default(Deps{Get: g, Name: func(prefix, _ string) string { return prefix + "x" }, Wait: func(context.Context, time.Duration) {
 		if waited != nil {
 			waited()
 		}
@@ -93,7 +93,26 @@ func TestOrder(t *testing.T) {
 	for _, p := range chain(cluster(), nil) {
 		names = append(names, p.Name())
 	}
-	require.Equal(t, []string{"NamespaceLifecycle", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "Priority", "DefaultTolerationSeconds"}, names)
+	require.Equal(t, []string{"NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity", "Priority",
+		"DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "PersistentVolumeClaimResize", "RuntimeClass",
+		"CertificateApproval", "CertificateSigning", "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "DefaultIngressClass",
+		"PodTopologyLabels", "PodResizeValidator", "ResourceQuota"}, names)
+}
+
+func TestChoice(t *testing.T) {
+	c, err := New(Deps{Get: cluster(), Dynamic: Chain{TaintNodesByCondition{}}}, []string{"OwnerReferencesPermissionEnforcement"}, []string{"PodSecurity"})
+	require.NoError(t, err)
+	var names []string
+	for _, p := range c {
+		names = append(names, p.Name())
+	}
+	require.Contains(t, names, "OwnerReferencesPermissionEnforcement")
+	require.NotContains(t, names, "PodSecurity")
+	require.Equal(t, []string{"TaintNodesByCondition", "ResourceQuota"}, names[len(names)-2:])
+	_, err = New(Deps{}, []string{"Nonsense"}, nil)
+	require.EqualError(t, err, `admission plugin "Nonsense" is unknown`)
+	_, err = New(Deps{}, []string{"PodSecurity"}, []string{"PodSecurity"})
+	require.EqualError(t, err, `admission plugin "PodSecurity" is both enabled and disabled`)
 }
 
 func TestNamespaceLifecycle(t *testing.T) {

@@ -2,6 +2,8 @@ package admission
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,18 +64,40 @@ func (p ServiceAccount) Admit(ctx context.Context, a *Attributes) error {
 	return nil
 }
 
-// Validate holds mirror pods, which their kubelet starts without asking, to need nothing from the API.
-func (p ServiceAccount) Validate(_ context.Context, a *Attributes) error {
-	if !a.is("pods") || a.Operation != Create {
+// Validate holds mirror pods, which their kubelet starts without asking, to need nothing from the API; and other pods to the secrets
+// of their account, if the account wants that.
+func (p ServiceAccount) Validate(ctx context.Context, a *Attributes) error {
+	created, debugged := a.is("pods") && a.Operation == Create, a.is("pods/ephemeralcontainers") && a.Operation == Update
+	if !created && !debugged {
 		return nil
 	}
 	pod, ok := a.Object.(*corev1.Pod)
-	if !ok {
+	switch {
+	case !ok:
 		return a.wrongType(p.Name())
+	case created && isMirror(pod):
+		return mirrorNeedsNothing(a, pod)
+	case pod.Spec.ServiceAccountName == "":
+		return a.forbidden("no service account specified for pod %s/%s", a.Namespace, pod.Name)
 	}
-	if !isMirror(pod) {
+	sa, err := p.account(ctx, a.Namespace, pod.Spec.ServiceAccountName)
+	if err != nil {
+		return a.forbidden("error looking up service account %s/%s: %w", a.Namespace, pod.Spec.ServiceAccountName, err)
+	}
+	if enforces, _ := strconv.ParseBool(sa.Annotations[enforceSecrets]); !enforces {
 		return nil
 	}
+	what := secretsBeyond(sa, pod)
+	if debugged {
+		what = secretsOfContainers(sa, debugContainers(pod))
+	}
+	if what != "" {
+		return a.forbidden("%s", what)
+	}
+	return nil
+}
+
+func mirrorNeedsNothing(a *Attributes, pod *corev1.Pod) error {
 	if pod.Spec.ServiceAccountName != "" {
 		return a.forbidden("a mirror pod may not reference service accounts")
 	}
@@ -131,13 +155,25 @@ func (p ServiceAccount) mountToken(pod *corev1.Pod) {
 		}
 	}
 	if !there {
-		name = p.deps.Name(tokenVolume)
+		name = p.nameVolume(pod)
 	}
 	mount := corev1.VolumeMount{Name: name, ReadOnly: true, MountPath: tokenPath}
 	needed := mountInto(pod.Spec.InitContainers, mount)
 	needed = mountInto(pod.Spec.Containers, mount) || needed
 	if needed && !there {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: tokenSource()})
+	}
+}
+
+// nameVolume is the same for all pods of an account, unless one has a volume of that name already.
+func (p ServiceAccount) nameVolume(pod *corev1.Pod) string {
+	of := pod.Namespace + "/" + pod.Spec.ServiceAccountName
+	for {
+		name := p.deps.Name(tokenVolume, of)
+		if !slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name }) {
+			return name
+		}
+		of += "/"
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"bonsai/api"
 	"bonsai/pkg/resource"
 
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
@@ -178,4 +179,6 @@ func (k *kind) definitions() (map[string]*spec.Schema, error) {
 }
 
 // metaSchemas are those of meta/v1, by name.
-var metaSchemas = sync.OnceValues(readMetaSchemas)
+var metaSchemas = sync.OnceValues(func() (map[string]*spec.Schema, error) {
+	return api.SchemasV3(strings.TrimSuffix(objectMetaModel, "ObjectMeta"))
+})

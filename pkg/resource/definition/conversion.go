@@ -9,7 +9,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/client-go/util/cert"
+	"k8s.io/client-go/transport"
 )
 
 // reviews are the versions of ConversionReview that the server speaks.
@@ -60,8 +60,8 @@ func (v *validator) client(c *apiextensions.WebhookClientConfig, at *field.Path)
 }
 
 func badCA(bundle []byte, at *field.Path) *field.Error {
-	if _, err := cert.ParseCertsPEM(bundle); err != nil {
-		return field.Invalid(at, bundle, "unable to load root certificates: "+err.Error())
+	if _, err := transport.TLSConfigFor(&transport.Config{TLS: transport.TLSConfig{CAData: bundle}}); err != nil {
+		return field.Invalid(at, bundle, err.Error())
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func (v *validator) selectable(fields []apiextensions.SelectableField, props *pr
 	s, err := schema.NewStructural(props)
 	if err != nil {
 		v.add(field.Invalid(at.Child("schema.openAPIV3Schema"), "", err.Error()))
-		return
+		s = &schema.Structural{}
 	}
 	at = at.Child("selectableFields")
 	seen := map[string]bool{}

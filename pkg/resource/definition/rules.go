@@ -126,7 +126,10 @@ func (s *scope) celType() (*celType, error) {
 			s.err = err
 			return nil, err
 		}
-		if s.made = s.part(above); s.made != nil {
+		if above.decl != nil { // rules have no type for some values, as of maps without a type for theirs
+			s.made = s.part(above)
+		}
+		if s.made != nil {
 			return s.made, nil
 		}
 	}

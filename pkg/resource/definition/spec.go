@@ -103,6 +103,9 @@ func (v *validator) versions(s *crdSpec, at *field.Path) {
 	if stored != 1 {
 		v.add(field.Invalid(list, s.Versions, "must have exactly one version marked as storage version"))
 	}
+	if s.Version != "" { // the conversion has put the first one's name there
+		v.label(s.Version, "", at.Child("version"))
+	}
 }
 
 // label wants a DNS label that begins with a letter. With a remark, which the error begins with, the case of letters does not matter.

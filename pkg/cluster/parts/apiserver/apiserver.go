@@ -21,6 +21,8 @@ import (
 	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/policy"
+	"bonsai/pkg/apiserver/auth/rbac"
 	"bonsai/pkg/apiserver/customresource"
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
@@ -40,7 +42,10 @@ type Options struct {
 	Port        int
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
-	Logger      *slog.Logger
+	// EnableAdmissionPlugins and DisableAdmissionPlugins change the default set, by upstream's names.
+	EnableAdmissionPlugins, DisableAdmissionPlugins []string
+
+	Logger *slog.Logger
 }
 
 // Run serves until ctx ends.
@@ -88,6 +93,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 
 func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
+	kinds := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
 		return nil, err
@@ -100,23 +106,27 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		return nil, err
 	}
 	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
-	authz := auth.Default(get)
+	rights := rbac.New(kinds)
+	authz := auth.Default(get, rights)
+	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table)},
+		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
+	if err != nil {
+		return nil, err
+	}
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
 		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
 		Authorizer:    authz,
-		Admission:     admission.Default(admission.Deps{Get: get}),
-		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
+		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Reviews:       auth.Reviews(tokens, authz, rights),
+		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       nodes,
 		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
 			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
-		Definer: customresource.New(customresource.Config{
-			Source:   live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger},
-			Services: nodes,
-		}),
+		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
