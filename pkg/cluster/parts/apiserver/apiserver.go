@@ -97,13 +97,16 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 		return nil, err
 	}
 	authz := auth.Default(get)
+	bearer := &auth.Bearer{Audiences: tokens.Audiences(), Recognisers: []auth.Recogniser{
+		tokens, auth.NewBootstrapTokens(get, tokens.Audiences(), time.Now),
+	}}
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
-		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
+		Authenticator: auth.NewAuthenticator(auth.Strangers{Anywhere: true}, auth.NewX509(o.PKI.Pool, time.Now), bearer),
 		Authorizer:    authz,
 		Admission:     admission.Default(admission.Deps{Get: get}),
-		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
+		Reviews:       auth.Reviews(bearer, authz, auth.DefaultGrants()),
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
