@@ -32,6 +32,9 @@ func (s *Server) healthEndpoints() []health {
 		{"ping", func(context.Context) error { return nil }},
 		{"log", func(context.Context) error { return nil }},
 	}
+	for _, c := range s.cfg.HealthChecks {
+		always = append(always, check{c.Name, c.Ask})
+	}
 	etcd := check{"etcd", s.checkStore}
 	started := check{"poststarthook/bootstrap", s.checkStarted}
 	return []health{

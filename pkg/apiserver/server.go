@@ -51,6 +51,9 @@ type Config struct {
 	// RequestTimeout bounds those that are not long-running. Default: a minute.
 	RequestTimeout time.Duration
 
+	// HealthChecks are asked by /healthz, /livez and /readyz, besides the server's own.
+	HealthChecks []HealthCheck
+
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -60,6 +63,12 @@ type Tokens interface {
 	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error
 	ServeOpenIDConfig(w http.ResponseWriter, r *http.Request)
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
+}
+
+// HealthCheck is a named question about the health of something that the server cannot do without.
+type HealthCheck struct {
+	Name string
+	Ask  func(context.Context) error
 }
 
 // Connector serves the subresources that lead out of the API server: log, exec, attach, portforward, proxy. An error is for

@@ -20,6 +20,7 @@ import (
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/encryption"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
@@ -37,7 +38,8 @@ type Options struct {
 	Port        int
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
-	Logger      *slog.Logger
+	Settings
+	Logger *slog.Logger
 }
 
 // Run serves until ctx ends.
@@ -46,11 +48,19 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	st, err := store.Open(ctx, apiserver.StoreConfig(table, o.storeConfig()))
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	encrypt, err := o.encryption(ctx, table)
+	if err != nil {
+		return err
+	}
+	cfg := apiserver.StoreConfig(table, o.storeConfig())
+	cfg.Transform = encrypt
+	st, err := store.Open(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	err = o.serve(ctx, table, st)
+	err = o.serve(ctx, table, st, encrypt)
 	return errors.Join(err, st.Close())
 }
 
@@ -65,13 +75,13 @@ func (o *Options) storeConfig() store.Config {
 	}
 }
 
-func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store.Store) error {
+func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer) error {
 	address := net.JoinHostPort(o.BindAddress, strconv.Itoa(o.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(table, st)
+	server, err := o.assemble(table, st, encrypt)
 	if err != nil {
 		listener.Close()
 		return err
@@ -83,7 +93,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+func (o *Options) assemble(table *resource.Registry, st *store.Store, encrypt *encryption.Transformer) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
@@ -114,6 +124,7 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
 		AdvertisePort: int32(o.Port),
+		HealthChecks:  healthChecks(encrypt),
 		Logger:        o.Logger,
 	})
 }
