@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -25,6 +26,8 @@ type call struct {
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string
 	warned               map[string]bool
+	// record is what the audit log will say of the request; nil if it says nothing.
+	record *audit.Record
 }
 
 // ctx is the request's context: it ends with the client, the deadline or the server.
@@ -50,9 +53,12 @@ func (c *call) warn(text string) {
 type recorder struct {
 	http.ResponseWriter
 	status int
+	// started is told when the answer begins; nil if nobody wants to know.
+	started func(code int)
 }
 
 func (w *recorder) WriteHeader(code int) {
+	w.start(code)
 	if w.status == 0 && code >= 200 {
 		w.status = code
 	}
@@ -61,6 +67,7 @@ func (w *recorder) WriteHeader(code int) {
 
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
+		w.start(http.StatusOK)
 		w.status = http.StatusOK
 	}
 	return w.ResponseWriter.Write(b)
@@ -75,6 +82,7 @@ func (w *recorder) Flush() {
 
 // Hijack hands over the connection, which is how exec and attach become streams. HTTP/2 has no such thing, and says so.
 func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.start(http.StatusSwitchingProtocols)
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 

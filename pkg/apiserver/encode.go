@@ -126,6 +126,7 @@ func (s *Server) answer(c *call, code int, o *store.Object) error {
 		if err != nil {
 			return err
 		}
+		c.recordResponse(func() ([]byte, error) { return reader(c.t, format{media: mediaJSON})(o) })
 		s.send(c, code, c.f.contentType(), b)
 		return nil
 	}
@@ -155,6 +156,7 @@ func (s *Server) answerObject(c *call, code int, obj resource.Object) error {
 	if err != nil {
 		return err
 	}
+	c.recordObject(gvk, shaped)
 	s.send(c, code, c.f.contentType(), b)
 	return nil
 }
@@ -165,6 +167,7 @@ func (s *Server) answerOther(c *call, code int, gvk schema.GroupVersionKind, obj
 	if err != nil {
 		return err
 	}
+	c.recordObject(gvk, obj)
 	s.send(c, code, c.f.contentType(), b)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/discovery"
 	"bonsai/pkg/apiserver/node"
@@ -28,8 +29,10 @@ type Config struct {
 	Table *resource.Registry
 
 	Authenticator auth.Authenticator
-	Authorizer    auth.Authorizer
-	Admission     admission.Chain
+	// Audit writes down who did what; nil if nobody wants to know.
+	Audit      *audit.Auditor
+	Authorizer auth.Authorizer
+	Admission  admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
 	// Tokens makes service account tokens and tells others how to check them; nil if the server makes none.
