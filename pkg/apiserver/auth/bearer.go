@@ -115,6 +115,12 @@ func (f forServer) Recognise(ctx context.Context, token string, audiences []stri
 	return &Identity{*u, good}, nil
 }
 
+// ForServer makes a Recogniser of what knows tokens that name none of the audiences, which are the API server's own. Recognising takes
+// effort, so the answer is remembered for a little while.
+func ForServer(audiences []string, userOf func(ctx context.Context, token string) (*User, error), now func() time.Time) Recogniser {
+	return remember(forServer{audiences, userOf}, now)
+}
+
 // rememberFor is how long a token that was recognised with effort is taken to be good still, as upstream.
 const rememberFor = 10 * time.Second
 

@@ -19,6 +19,7 @@ import (
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/encryption"
 	"bonsai/pkg/apiserver/node"
@@ -47,6 +48,9 @@ func Run(ctx context.Context, o Options) error {
 	table, err := resource.NewRegistry(resource.Table())
 	if err != nil {
 		return err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -81,7 +85,12 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(table, st, encrypt)
+	auditor, stop, err := o.audit(ctx)
+	defer stop()
+	var server *apiserver.Server
+	if err == nil {
+		server, err = o.assemble(ctx, table, st, encrypt, auditor)
+	}
 	if err != nil {
 		listener.Close()
 		return err
@@ -93,7 +102,8 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(table *resource.Registry, st *store.Store, encrypt *encryption.Transformer) (*apiserver.Server, error) {
+func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer,
+	auditor *audit.Auditor) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
@@ -106,17 +116,22 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store, encrypt *e
 	if err != nil {
 		return nil, err
 	}
-	authz := auth.Default(get)
-	bearer := &auth.Bearer{Audiences: tokens.Audiences(), Recognisers: []auth.Recogniser{
-		tokens, auth.NewBootstrapTokens(get, tokens.Audiences(), time.Now),
-	}}
+	who, err := o.identity(ctx, tokens, get)
+	if err != nil {
+		return nil, err
+	}
+	authz, err := o.authorizers(auth.Default(get))
+	if err != nil {
+		return nil, err
+	}
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
-		Authenticator: auth.NewAuthenticator(auth.Strangers{Anywhere: true}, auth.NewX509(o.PKI.Pool, time.Now), bearer),
+		Authenticator: who.authenticator,
+		Audit:         auditor,
 		Authorizer:    authz,
 		Admission:     admission.Default(admission.Deps{Get: get}),
-		Reviews:       auth.Reviews(bearer, authz, auth.DefaultGrants()),
+		Reviews:       auth.Reviews(who.bearer, authz, auth.DefaultGrants()),
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
