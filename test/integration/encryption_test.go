@@ -88,7 +88,7 @@ func TestSecretsAreEncrypted(t *testing.T) {
 	s.options.EncryptionConfig = written(t, inPlain)
 	s.start()
 	_, err = secrets.Get(ctx, "new", metav1.GetOptions{})
-	require.EqualError(t, err, `Internal error occurred: unable to transform key "/registry/secrets/default/new": identity transformer tried to read encrypted data`)
+	require.EqualError(t, err, `Internal error occurred: unable to transform key "/registry/secrets/default/new": no matching prefix found`)
 	info, err := os.Stat(s.options.PKI.EncryptionConfig)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())

@@ -106,7 +106,7 @@ func keyed(provider, name string, keys []apiserver.Key, with func([]byte) (seale
 		if err != nil {
 			return nil, fmt.Errorf("error while creating cipher for named key %s: %w", k.Name, err)
 		}
-		out = append(out, link{s, family + k.Name + ":", family, unknown})
+		out = append(out, link{sealer: s, prefix: family + k.Name + ":", family: family, unknown: unknown})
 	}
 	return out, nil
 }

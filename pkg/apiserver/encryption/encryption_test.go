@@ -142,7 +142,7 @@ func TestRotation(t *testing.T) {
 		"encryption begins":        {"identity: {}", withKey("aescbc", "1", key1) + "\n  - identity: {}", true, ""},
 		"begins without identity":  {"identity: {}", withKey("aescbc", "1", key1), false, "no matching prefix found"},
 		"encryption ends":          {withKey("aescbc", "1", key1), "identity: {}\n  - " + withKey("aescbc", "1", key1), true, ""},
-		"ends without the key":     {withKey("aescbc", "1", key1), "identity: {}", false, "identity transformer tried to read encrypted data"},
+		"ends without the key":     {withKey("aescbc", "1", key1), "identity: {}", false, "no matching prefix found"},
 		"a new key before the old": {withKey("aescbc", "1", key1), "aescbc: {keys: [{name: '2', secret: " + key2 + "}, {name: '1', secret: " + key1 + "}]}", true, ""},
 		"a new provider":           {withKey("aescbc", "1", key1), withKey("secretbox", "1", key2) + "\n  - " + withKey("aescbc", "1", key1), true, ""},
 		"the old key is gone":      {withKey("aescbc", "1", key1), withKey("aescbc", "2", key2) + "\n  - identity: {}", false, "no matching key was found for the provided AES transformer"},

@@ -23,7 +23,7 @@ type Transformer struct {
 const anyResource = "*"
 
 // plain is what happens to resources of which the configuration says nothing: they are not encrypted, and what is cannot be read.
-var plain = chain{{sealer: identity{}}}
+var plain = chain{{sealer: identity{}, alone: true}}
 
 func (t *Transformer) chainOf(key string) chain {
 	r, ok := t.resourceOf(key)
@@ -63,6 +63,8 @@ type link struct {
 	// family marks what a provider of its kind has written, by whatever key; unknown is the error if no link has that.
 	family  string
 	unknown error
+	// alone is the link of which there is no choice: its failure is the reason.
+	alone bool
 }
 
 var errNoPrefix = errors.New("no matching prefix found")
@@ -81,7 +83,7 @@ func (c chain) open(ctx context.Context, key string, stored []byte) ([]byte, boo
 		if err == nil {
 			return value, stale || i > 0, nil
 		}
-		if l.prefix != "" || len(c) == 1 { // that identity does not read what is encrypted is no failure of the others
+		if l.prefix != "" || l.alone { // that identity does not read what is encrypted is no failure of the others
 			failed = errors.Join(failed, err)
 		}
 	}

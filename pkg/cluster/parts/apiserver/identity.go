@@ -134,7 +134,11 @@ func (o *Options) authorizers(own auth.Authorizers) (auth.Authorizers, error) {
 // when all is written.
 func (o *Options) audit(ctx context.Context) (a *audit.Auditor, stop func(), err error) {
 	stop = func() {}
-	if o.AuditPolicy == "" || o.AuditLog.Path == "" && o.AuditWebhook == "" {
+	somewhere := o.AuditLog.Path != "" || o.AuditWebhook != ""
+	if o.AuditPolicy == "" || !somewhere {
+		if somewhere {
+			o.Logger.Warn("nothing is written to the audit log: no audit policy file was named")
+		}
 		return nil, stop, nil
 	}
 	policy, err := audit.LoadPolicy(o.AuditPolicy)
