@@ -64,8 +64,7 @@ func inYAML(r schema.GroupResource) string {
 	return r.String()
 }
 
-var errKMSv1 = errors.New("KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead.  " +
-	"Set --feature-gates=KMSv1=true to use the deprecated KMSv1 feature.")
+var errKMSv1 = errors.New("KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead")
 
 // links makes one link for each key of a provider. The configuration is valid.
 func (t *Transformer) links(p apiserver.ProviderConfiguration) (chain, error) {

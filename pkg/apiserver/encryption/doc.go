@@ -32,5 +32,5 @@
 // # Simpler than upstream
 //
 // Ciphers are Go's own, wired here in a few lines each instead of by transformers within transformers. The file is read at start and not
-// again. KMS v1, which upstream has switched off, is refused in upstream's words.
+// again. KMS v1, which upstream has switched off, is refused.
 package encryption

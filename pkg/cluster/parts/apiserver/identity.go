@@ -108,7 +108,7 @@ func (o *Options) bearer(ctx context.Context, tokens *auth.Tokens, get auth.Gett
 	}
 	b.Recognisers = append(b.Recognisers, others...)
 	if w := o.TokenWebhook; w.Kubeconfig != "" {
-		client, err := hook.New(w.Kubeconfig)
+		client, err := callee(w.Kubeconfig, w.Version)
 		if err != nil {
 			return nil, fmt.Errorf("token webhook: %w", err)
 		}
@@ -117,13 +117,21 @@ func (o *Options) bearer(ctx context.Context, tokens *auth.Tokens, get auth.Gett
 	return b, nil
 }
 
+// callee is the service that a kubeconfig names, to be asked by reviews of a version.
+func callee(kubeconfig, version string) (*hook.Client, error) {
+	if version != "v1" && version != "v1beta1" {
+		return nil, fmt.Errorf("there is no version %q of reviews: it is v1 or v1beta1", version)
+	}
+	return hook.New(kubeconfig)
+}
+
 // authorizers are the cluster's, and last the webhook's.
 func (o *Options) authorizers(own auth.Authorizers) (auth.Authorizers, error) {
 	w := o.AccessWebhook
 	if w.Kubeconfig == "" {
 		return own, nil
 	}
-	client, err := hook.New(w.Kubeconfig)
+	client, err := callee(w.Kubeconfig, w.Version)
 	if err != nil {
 		return nil, fmt.Errorf("authorization webhook: %w", err)
 	}
