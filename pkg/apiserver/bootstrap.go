@@ -19,8 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// The first objects are those that every cluster has before anybody has made any: four namespaces, and the service through which
-// pods reach this server. They go through the same code as a client's, admission and allocation of the address included, and are
+// The first objects are those that every cluster has before anybody has made any: four namespaces, the service through which
+// pods reach this server, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and allocation of the address included, and are
 // only made where they are missing, so that a restart changes nothing.
 
 // Bootstrap makes the first objects, and the server ready. It tries until the store answers or ctx ends.
@@ -46,8 +46,11 @@ func (s *Server) bootstrap(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return s.ensurePolicy(ctx)
 }
+
+// ownManager is whom managedFields name as the owner of what the server writes by itself.
+const ownManager = "kube-apiserver"
 
 // firstObjects lists them in the order of their making.
 func (s *Server) firstObjects() []resource.Object {
@@ -108,7 +111,7 @@ func (s *Server) ensure(ctx context.Context, obj resource.Object) error {
 	// Looked for first: a service that exists already holds the very address that a new one would ask for.
 	_, err = s.store.Get(ctx, c.t.row.Key(obj.GetNamespace(), obj.GetName()), store.ReadAt{})
 	if errors.Is(err, store.ErrNotFound) {
-		w := writeOptions{options: &metav1.CreateOptions{}, manager: "kube-apiserver"}
+		w := writeOptions{options: &metav1.CreateOptions{}, manager: ownManager}
 		_, err = s.insert(c, c.t, obj.DeepCopyObject().(resource.Object), w)
 	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -118,7 +121,7 @@ func (s *Server) ensure(ctx context.Context, obj resource.Object) error {
 	if refresh == nil {
 		return nil
 	}
-	e := &edit{writeOptions: writeOptions{options: &metav1.UpdateOptions{}, manager: "kube-apiserver"}, op: "UPDATE", next: refresh}
+	e := &edit{writeOptions: writeOptions{options: &metav1.UpdateOptions{}, manager: ownManager}, op: "UPDATE", next: refresh}
 	_, err = s.change(c, c.t, e)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -58,9 +59,6 @@ func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions)
 	if err := matchNamespace(t, obj); err != nil {
 		return outcome{}, err
 	}
-	if v := obj.GetResourceVersion(); v != "" && v != "0" {
-		return outcome{}, errors.New("resourceVersion should not be set on objects to be created")
-	}
 	if obj.GetName() != "" || obj.GetGenerateName() == "" {
 		return s.insertNamed(c, t, obj, o)
 	}
@@ -90,6 +88,9 @@ func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOpt
 	if t.row.PrepareCreate != nil {
 		t.row.PrepareCreate(obj)
 	}
+	if t.row.Sign != nil {
+		t.row.Sign(obj, s.signature(c))
+	}
 	for {
 		out, err := s.insertPrepared(c, t, obj, a)
 		again, waitErr := s.allocateAgain(c.ctx(), err)
@@ -112,13 +113,21 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := s.validateCreate(c, t, obj, a); err != nil {
+	k, err := s.cast(t, obj)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer k.done()
+	if err := s.validateCreate(c, t, obj, a, k); err != nil {
 		return outcome{}, err
 	}
 	if a.DryRun {
 		return s.insertDry(c, t, obj)
 	}
-	d, err := encode(c, t, obj)
+	if err := checkUnborn(obj); err != nil {
+		return outcome{}, err
+	}
+	d, err := s.encode(c, t, obj, k)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -128,6 +137,15 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 		return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())
 	}
 	return outcome{stored: made, created: true}, err
+}
+
+// checkUnborn refuses an object that was read from somewhere. Upstream's store does, after everything else was found right and
+// as a mistake of its own (500); a version that is no number is none to it.
+func checkUnborn(obj resource.Object) error {
+	if v, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64); err == nil && v != 0 {
+		return errors.New("resourceVersion should not be set on objects to be created")
+	}
+	return nil
 }
 
 // insertDry says what insert would have come to.
@@ -151,23 +169,41 @@ func (s *Server) beginLife(obj resource.Object) {
 	obj.SetUID(types.UID(uuid.NewString()))
 }
 
-// validateCreate refuses what the row or admission do not accept.
-func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admission.Attributes) error {
-	var errs field.ErrorList
+// signature is who makes c, for the rows that hold it.
+func (s *Server) signature(c *call) resource.Signature {
+	return resource.Signature{Now: s.seconds(), User: c.user.Name, UID: c.user.UID, Groups: c.user.Groups, Extra: c.user.Extra}
+}
+
+// validateCreate refuses what the row or admission do not accept. What k has a mould for, the row has accepted before.
+func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admission.Attributes, k *casting) error {
+	var warnings []string
+	if k != nil && k.found != nil {
+		warnings = k.found.warnings
+	} else {
+		if errs := newFaults(t, obj); len(errs) > 0 {
+			return apierrors.NewInvalid(t.gvk().GroupKind(), obj.GetName(), errs)
+		}
+		if t.row.Warnings != nil {
+			warnings = t.row.Warnings(obj, nil)
+		}
+		if k != nil {
+			k.warnings = warnings
+		}
+	}
+	for _, w := range warnings {
+		c.warn(w)
+	}
+	return s.cfg.Admission.Validate(c.ctx(), a)
+}
+
+// newFaults is all that is wrong with a new object.
+func newFaults(t *target, obj resource.Object) (errs field.ErrorList) {
 	for _, validate := range []func(resource.Object) field.ErrorList{t.row.Validate, t.ver.Validate} {
 		if validate != nil {
 			errs = append(errs, validate(obj)...)
 		}
 	}
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(t.gvk().GroupKind(), obj.GetName(), errs)
-	}
-	if t.row.Warnings != nil {
-		for _, w := range t.row.Warnings(obj, nil) {
-			c.warn(w)
-		}
-	}
-	return s.cfg.Admission.Validate(c.ctx(), a)
+	return errs
 }
 
 // matchNamespace puts obj into the URL's namespace, unless it says that it is in another.

@@ -76,6 +76,9 @@ func (s *Server) deleteOptions(c *call) (*metav1.DeleteOptions, error) {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 	}
+	if w := c.t.row.OrphanWarning; w != "" && o.PropagationPolicy == nil && o.OrphanDependents == nil {
+		c.warn(w)
+	}
 	return o, invalidOptions("DeleteOptions", validation.ValidateDeleteOptions(o))
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/node"
+	"bonsai/pkg/resource"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -35,6 +36,8 @@ func (s *Server) route(c *call) error {
 			return notAllowed()
 		}
 		return s.review(c)
+	case s.computed[t.row] != nil:
+		return s.routeComputed(c)
 	case t.sub != "":
 		return s.routeSub(c)
 	}
@@ -82,6 +85,27 @@ func (s *Server) verbHandler(t *target) handler {
 		return s.delete
 	}
 	return nil
+}
+
+// computedKinds are those that are answered or done, and kept nowhere.
+func (s *Server) computedKinds() map[*resource.Row]map[string]handler {
+	return map[*resource.Row]map[string]handler{
+		resource.Bindings():          {"create": s.bindNamed},
+		resource.ComponentStatuses(): {"get": s.getComponentStatus, "list": s.listComponentStatuses},
+	}
+}
+
+// routeComputed picks the handler of one of them.
+func (s *Server) routeComputed(c *call) error {
+	t := c.t
+	h, ok := s.computed[t.row][t.verb]
+	if !ok || t.sub != "" || (t.verb == "create" && t.name != "") || (t.row.Namespaced && t.namespace == "") {
+		return notAllowed()
+	}
+	if t.row.Deprecated != "" {
+		c.warn(t.row.Deprecated)
+	}
+	return h(c)
 }
 
 // routeSub picks the handler of a subresource: first those whose body is the object itself, which the row describes.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,12 +38,17 @@ type Config struct {
 	Admission  admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
+	// Policy returns the roles and bindings that every cluster has; nil if it has none.
+	Policy func() []resource.Object
 	// Tokens makes service account tokens and tells others how to check them; nil if the server makes none.
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.
 	Allocator *allocator.Allocator
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
+
+	// Components are the parts of the control plane, besides etcd, whose health componentstatuses tells.
+	Components []Component
 
 	// Address is the HOST:PORT where clients reach the server, which /api tells them.
 	Address string
@@ -89,6 +97,7 @@ type Server struct {
 	table *resource.Registry
 
 	fields       *fieldTracker
+	moulds       moulds
 	gates        gates
 	metrics      *metrics
 	causes       *causes
@@ -97,6 +106,8 @@ type Server struct {
 	handler      http.Handler
 	subresources map[string]map[string]handler
 	reviews      map[*resource.Row]func(context.Context, auth.User, resource.Object) error
+	// computed are the handlers, by verb, of kinds that are kept nowhere.
+	computed map[*resource.Row]map[string]handler
 
 	// ready is set once the server may be sent work, and unset before it stops; stopping ends the watches.
 	ready    atomic.Bool
@@ -149,6 +160,8 @@ func (s *Server) addKinds() error {
 		rows = append(rows, r.Row)
 		s.reviews[r.Row] = r.Answer
 	}
+	s.computed = s.computedKinds()
+	rows = append(rows, slices.SortedFunc(maps.Keys(s.computed), func(a, b *resource.Row) int { return strings.Compare(a.Kind, b.Kind) })...)
 	var err error
 	if s.table, err = resource.NewRegistry(rows); err != nil {
 		return err

@@ -153,6 +153,9 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 	case e.part == nil && t.row.PrepareUpdate != nil:
 		t.row.PrepareUpdate(next, old)
 	}
+	if e.part != nil && e.part.Sign != nil {
+		e.part.Sign(next, old, s.signature(c))
+	}
 	return nil
 }
 
@@ -186,6 +189,9 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		if check != nil {
 			errs = append(errs, check(next, old)...)
 		}
+	}
+	if e.part != nil && e.part.ValidateSigned != nil {
+		errs = append(errs, e.part.ValidateSigned(next, old, s.signature(c))...)
 	}
 	if len(errs) > 0 {
 		return apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)

@@ -20,11 +20,13 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
+	"bonsai/pkg/controller/clusterroleaggregation"
 	"bonsai/pkg/controller/deployment"
 	"bonsai/pkg/controller/endpoints"
 	"bonsai/pkg/controller/endpointslice"
@@ -74,6 +76,7 @@ var watched = []schema.GroupVersionResource{
 	corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
+	rbacv1.SchemeGroupVersion.WithResource("clusterroles"),
 }
 
 // controllers is the list, in the order of the walk from a workload down to the node, then the caretakers.
@@ -111,6 +114,9 @@ var controllers = []struct {
 	}},
 	{"rootca", func(ctx context.Context, c Config) error {
 		return rootca.Run(ctx, rootca.Config{Env: c.env(), RootCA: c.RootCA})
+	}},
+	{"clusterroleaggregation", func(ctx context.Context, c Config) error {
+		return clusterroleaggregation.Run(ctx, clusterroleaggregation.Config{Env: c.env()})
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})

@@ -61,6 +61,9 @@ func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
 			return nil, fmt.Errorf("convert stored %s: %w", r.Kind, err)
 		}
 	}
+	if r.Restore != nil {
+		r.Restore(obj)
+	}
 	obj.SetResourceVersion(strconv.FormatInt(rev, 10))
 	return obj, nil
 }

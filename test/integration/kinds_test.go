@@ -23,6 +23,8 @@ import (
 	"bonsai/pkg/resource"
 )
 
+const jobTemplate = `{template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}`
+
 const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}`
 
 // least is what an object of each kind needs besides a name; for events, at each version.
@@ -37,12 +39,22 @@ var least = map[string]string{
 	"v1 Secret":                          `data: {k: dg==}`,
 	"v1 ServiceAccount":                  `{}`,
 	"v1 Service":                         `spec: {ports: [{port: 80}]}`,
+	"apps/v1 ControllerRevision":         `data: {spec: {}}`,
+	"apps/v1 DaemonSet":                  `spec: ` + podTemplate,
 	"apps/v1 Deployment":                 `spec: ` + podTemplate,
 	"apps/v1 ReplicaSet":                 `spec: ` + podTemplate,
+	"apps/v1 StatefulSet":                `spec: ` + podTemplate,
+	"batch/v1 CronJob":                   `spec: {schedule: "@daily", jobTemplate: {spec: ` + jobTemplate + `}}`,
+	"batch/v1 Job":                       `spec: ` + jobTemplate,
 	"coordination.k8s.io/v1 Lease":       `{}`,
 	"discovery.k8s.io/v1 EndpointSlice":  `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
+	"networking.k8s.io/v1 Ingress":       `spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`,
+	"networking.k8s.io/v1 IngressClass":  `spec: {controller: example.com/ingress}`,
+	"networking.k8s.io/v1 NetworkPolicy": `spec: {podSelector: {}}`,
+	"node.k8s.io/v1 RuntimeClass":        `handler: runc`,
 	"networking.k8s.io/v1 IPAddress":     `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
 	"networking.k8s.io/v1 ServiceCIDR":   `spec: {cidrs: [10.97.0.0/24]}`,
+	"policy/v1 PodDisruptionBudget":      `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
 	"scheduling.k8s.io/v1 PriorityClass": `value: 7`,
 }
 
@@ -256,7 +268,8 @@ func (k *kind) delete() {
 	other := types.UID("other")
 	err := k.client.Delete(k.Context(), name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &other}})
 	require.True(k, apierrors.IsConflict(err), "%v", err)
-	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{}))
+	background := metav1.DeletePropagationBackground // for the kinds whose dependents are orphaned otherwise
+	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{PropagationPolicy: &background}))
 	k.release(name)
 	k.sees(watch.Deleted, nil)
 	_, err = k.client.Get(k.Context(), name, metav1.GetOptions{})

@@ -152,6 +152,20 @@ func TestTokenFileAndNoStrangers(t *testing.T) {
 	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
 }
 
+// Another authority may sign for clients.
+func TestOtherAuthority(t *testing.T) {
+	other := otherPKI(t)
+	s := startServer(t, told(t, "client-ca-file="+written(t, string(other.CA))))
+	c := s.as(other.Component("scheduler"))
+	c.Host, c.CAData = s.config.Host, s.config.CAData
+	who, err := s.whoIs(c)
+	require.NoError(t, err)
+	require.Equal(t, "system:kube-scheduler", who.Username)
+	who, err = s.whoIs(s.config)
+	require.NoError(t, err)
+	require.Equal(t, "kubernetes-admin", who.Username)
+}
+
 // A proxy with a certificate of its authority says who asks.
 func TestProxyInFront(t *testing.T) {
 	proxies := otherPKI(t)

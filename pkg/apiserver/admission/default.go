@@ -22,9 +22,8 @@ type Getter interface {
 // Deps is what the plugins need.
 type Deps struct {
 	Get Getter
-	// Name returns a name that begins with the prefix and is, by its random end, like no other. Nil means the API's
-	// usual one.
-	Name func(prefix string) string
+	// Name returns a name that begins with the prefix and ends in five letters that follow from of. Nil means the usual one.
+	Name func(prefix, of string) string
 	// Wait sleeps between two looks for an object that should be there soon. Nil means real time.
 	Wait func(ctx context.Context, d time.Duration)
 }
@@ -32,7 +31,7 @@ type Deps struct {
 // Default is the chain of a cluster, in upstream's order.
 func Default(d Deps) Chain {
 	if d.Name == nil {
-		d.Name = randomName
+		d.Name = nameOf
 	}
 	if d.Wait == nil {
 		d.Wait = sleep

@@ -12,10 +12,12 @@
 // # May you
 //
 // Default asks, in this order: Masters (the group system:masters may do everything, also when everything else is
-// broken), Node (a kubelet reaches what the pods bound to its node need, and nothing else), Grants (the rules of
-// upstream's default roles). The first Allow or Deny decides; nobody's opinion means no. Rules are in
-// rbacv1.PolicyRule form, and the reasons are worded as RBAC words them, so that RBAC objects can take the place of
-// the table without a client noticing.
+// broken), Node (a kubelet reaches what the pods bound to its node need, and nothing else), and then those that the server adds: RBAC objects
+// (package rbac), and others that may be configured. The first Allow or Deny decides; nobody's opinion means no. What RBAC objects say before
+// anybody has written any is in package policy.
+//
+// Upstream lets the unauthenticated in as system:anonymous, and grants them the health and version paths by a binding. Here only those
+// paths let them in at all: they are nobody elsewhere, whatever bindings say.
 //
 // # What a server must add
 //

@@ -14,9 +14,9 @@ import (
 // Authorizers ask each other's opinion in order.
 type Authorizers []Authorizer
 
-// Default is the order of a cluster's authorizers.
-func Default(g Getter) Authorizers {
-	return Authorizers{Masters{}, Node{g}, DefaultGrants()}
+// Default is the order of a cluster's authorizers: rest, which reads objects or asks others, is asked last.
+func Default(g Getter, rest ...Authorizer) Authorizers {
+	return append(Authorizers{Masters{}, Node{g}}, rest...)
 }
 
 // Authorize returns the first Allow or Deny. An authorizer that fails is passed over, as another may allow; its error

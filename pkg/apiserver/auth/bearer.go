@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 )
 
 // Identity is whose a token is, and for which of the audiences asked about it is good.
@@ -37,18 +39,20 @@ func (b *Bearer) Recognise(ctx context.Context, token string, audiences []string
 	if len(audiences) == 0 {
 		audiences = b.Audiences
 	}
-	var bad error
+	var bad []error
 	for _, r := range b.Recognisers {
 		id, err := r.Recognise(ctx, token, audiences)
 		if id != nil && err == nil {
 			return id, nil
 		}
-		bad = errors.Join(bad, err)
+		if err != nil {
+			bad = append(bad, err)
+		}
 	}
 	if bad == nil {
-		bad = errNotRecognised
+		return nil, errNotRecognised
 	}
-	return nil, bad
+	return nil, utilerrors.NewAggregate(bad)
 }
 
 // Authenticate implements Authenticator. A token that nobody recognises is a bad one.

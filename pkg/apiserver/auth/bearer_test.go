@@ -27,7 +27,7 @@ func TestBearerAsksInTurn(t *testing.T) {
 	b := &Bearer{Audiences: []string{"here"}, Recognisers: []Recogniser{
 		names{"jane": nil, "old": errors.New("too old")}, names{"joe": nil, "old": errors.New("much too old")}}}
 	for token, want := range map[string]string{
-		"jane": "", "joe": "", "ghost": "invalid bearer token", "old": "too old\nmuch too old",
+		"jane": "", "joe": "", "ghost": "invalid bearer token", "old": "[too old, much too old]",
 	} {
 		id, err := b.Recognise(t.Context(), token, nil)
 		if want != "" {

@@ -20,9 +20,9 @@ type Review struct {
 	Answer func(ctx context.Context, u User, obj resource.Object) error
 }
 
-// RuleLister lists the rules of a user. Grants is one.
+// RuleLister lists the rules that a user has in a namespace, those of the whole cluster included. With an error the list may lack some.
 type RuleLister interface {
-	RulesFor(u User) []rbacv1.PolicyRule
+	RulesFor(u User, namespace string) ([]rbacv1.PolicyRule, error)
 }
 
 // Reviews returns all kinds of review. tokens recognises all that the server lets in by token, authz is the whole of the server's

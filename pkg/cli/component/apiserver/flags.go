@@ -31,6 +31,7 @@ func authenticationFlags(f *pflag.FlagSet, s *apiserver.Settings) {
 	for _, name := range []string{"anonymous-auth", "enable-bootstrap-token-auth"} {
 		f.Lookup(name).NoOptDefVal = "true"
 	}
+	f.StringVar(&s.ClientCA, "client-ca-file", "", "file of further authorities, besides the cluster's own, whose certificates let clients in")
 	f.StringVar(&s.TokenFile, "token-auth-file", "", "file of lines \"token,user,uid,groups\", by which these users are let in")
 	f.StringVar(&s.AuthenticationConfig, "authentication-config", "", "file of an AuthenticationConfiguration; not together with --oidc-* flags")
 	w := &s.TokenWebhook

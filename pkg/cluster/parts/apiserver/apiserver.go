@@ -21,7 +21,10 @@ import (
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/policy"
+	"bonsai/pkg/apiserver/auth/rbac"
 	"bonsai/pkg/apiserver/encryption"
+	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
@@ -120,7 +123,8 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
-	authz, err := o.authorizers(auth.Default(get))
+	rights := rbac.New(live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger})
+	authz, err := o.authorizers(auth.Default(get, rights))
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +134,9 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Authenticator: who.authenticator,
 		Audit:         auditor,
 		Authorizer:    authz,
-		Admission:     admission.Default(admission.Deps{Get: get}),
-		Reviews:       auth.Reviews(who.bearer, authz, auth.DefaultGrants()),
+		Admission:     append(admission.Default(admission.Deps{Get: get}), rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Reviews:       auth.Reviews(who.bearer, authz, rights),
+		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),

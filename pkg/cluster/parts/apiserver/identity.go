@@ -34,27 +34,33 @@ func (o *Options) identity(ctx context.Context, tokens *auth.Tokens, get auth.Ge
 	if err != nil {
 		return nil, err
 	}
-	ways := []auth.Authenticator{auth.NewX509(o.PKI.Pool, time.Now), bearer}
+	clients := o.PKI.Pool.Clone()
+	if o.ClientCA != "" {
+		if err := addTo(clients, o.ClientCA); err != nil {
+			return nil, fmt.Errorf("client authority: %w", err)
+		}
+	}
+	ways := []auth.Authenticator{auth.NewX509(clients, time.Now), bearer}
 	if o.RequestHeaderCA != "" {
-		roots, err := poolOf(o.RequestHeaderCA)
-		if err != nil {
-			return nil, err
+		roots := x509.NewCertPool()
+		if err := addTo(roots, o.RequestHeaderCA); err != nil {
+			return nil, fmt.Errorf("request header authority: %w", err)
 		}
 		ways = slices.Insert(ways, 0, auth.Authenticator(auth.NewRequestHeader(roots, o.RequestHeader, time.Now)))
 	}
 	return &identity{auth.NewAuthenticator(strangers, ways...), bearer}, nil
 }
 
-func poolOf(path string) (*x509.CertPool, error) {
+// addTo adds the certificates in the file at path to pool.
+func addTo(pool *x509.CertPool, path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("request header: %w", err)
+		return err
 	}
-	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("request header: there is no certificate in %s", path)
+		return fmt.Errorf("there is no certificate in %s", path)
 	}
-	return pool, nil
+	return nil
 }
 
 // issuers are those of OpenID Connect, and who is let in without any credentials.

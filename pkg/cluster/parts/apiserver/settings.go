@@ -17,6 +17,8 @@ type Settings struct {
 
 	// NoAnonymousAuth turns away who brings no credentials; NoBootstrapTokens who brings a bootstrap token.
 	NoAnonymousAuth, NoBootstrapTokens bool
+	// ClientCA signs for further clients, besides the cluster's own authority.
+	ClientCA string
 	// TokenFile holds lines "token,user,uid,groups".
 	TokenFile string
 	// OIDC is one issuer of tokens; AuthenticationConfig, an AuthenticationConfiguration, describes any number of them instead.
