@@ -177,8 +177,8 @@ func keepSystemMeta(next, old resource.Object) {
 	}
 }
 
-// validateUpdate refuses what the row or admission do not accept.
-func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) error {
+// validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
+func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
 	checks := []func(next, old resource.Object) field.ErrorList{t.row.ValidateUpdate, t.ver.ValidateUpdate}
 	if e.part != nil {
 		checks = checks[:1]
@@ -194,7 +194,7 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		errs = append(errs, e.part.ValidateSigned(next, old, s.signature(c))...)
 	}
 	if len(errs) > 0 {
-		return apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
+		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {
@@ -202,7 +202,8 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		}
 	}
 	if e.admitted {
-		return nil
+		return nil, nil
 	}
-	return s.cfg.Admission.Validate(c.ctx(), s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions))
+	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
+	return a, s.cfg.Admission.Validate(c.ctx(), a)
 }

@@ -205,19 +205,20 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := s.validateUpdate(c, t, e, next, old); err != nil {
+	a, err := s.validateUpdate(c, t, e, next, old)
+	if err != nil {
 		return outcome{}, err
 	}
 	if e.dryRun {
 		next.SetResourceVersion(old.GetResourceVersion())
 		return outcome{live: next}, nil
 	}
-	return s.replace(c, t, next, old, cur, extra)
+	return s.replace(c, t, a, next, old, cur, extra)
 }
 
 // replace writes next over cur, which old is: not at all if nothing changes, and by removing it if it only waited for its
 // last finalizer to go.
-func (s *Server) replace(c *call, t *target, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
+func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
 	if extra == nil && !cur.Stale() && sameButTimes(t, next, old, cur) {
 		return outcome{stored: cur}, nil
 	}
@@ -228,7 +229,7 @@ func (s *Server) replace(c *call, t *target, next, old resource.Object, cur *sto
 	if removable(t.row, next) {
 		return s.eraseFinal(c, t, d, next, cur)
 	}
-	made, err := s.commit(c, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
+	made, err := s.commitCharged(c, a, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
 	return outcome{stored: made}, err
 }
 
@@ -283,7 +284,7 @@ func load(row *resource.Row, o *store.Object) (resource.Object, error) {
 func (s *Server) attributes(c *call, t *target, op admission.Operation, sub string, next, old runtime.Object, o writeOptions) *admission.Attributes {
 	return &admission.Attributes{
 		Operation: op, Row: t.row, Subresource: sub, Namespace: t.namespace, Name: t.name,
-		Object: next, Old: old, Options: o.options, User: c.user, DryRun: o.dryRun,
+		Object: next, Old: old, Options: o.options, User: c.user, DryRun: o.dryRun, To: listener{c},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -36,8 +37,10 @@ import (
 	"bonsai/pkg/controller/nodelifecycle"
 	"bonsai/pkg/controller/podgc"
 	"bonsai/pkg/controller/replicaset"
+	"bonsai/pkg/controller/resourcequota"
 	"bonsai/pkg/controller/rootca"
 	"bonsai/pkg/controller/serviceaccount"
+	"bonsai/pkg/controller/storageprotection"
 	"bonsai/pkg/controller/tainteviction"
 	"bonsai/pkg/reconcile"
 )
@@ -74,6 +77,10 @@ var watched = []schema.GroupVersionResource{
 	corev1.SchemeGroupVersion.WithResource("nodes"),
 	corev1.SchemeGroupVersion.WithResource("namespaces"),
 	corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
+	corev1.SchemeGroupVersion.WithResource("resourcequotas"),
+	corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"),
+	corev1.SchemeGroupVersion.WithResource("persistentvolumes"),
+	storagev1.SchemeGroupVersion.WithResource("volumeattributesclasses"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
 	rbacv1.SchemeGroupVersion.WithResource("clusterroles"),
@@ -117,6 +124,12 @@ var controllers = []struct {
 	}},
 	{"clusterroleaggregation", func(ctx context.Context, c Config) error {
 		return clusterroleaggregation.Run(ctx, clusterroleaggregation.Config{Env: c.env()})
+	}},
+	{"resourcequota", func(ctx context.Context, c Config) error {
+		return resourcequota.Run(ctx, resourcequota.Config{Env: c.env(), Metadata: c.Metadata})
+	}},
+	{"storageprotection", func(ctx context.Context, c Config) error {
+		return storageprotection.Run(ctx, storageprotection.Config{Env: c.env()})
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})

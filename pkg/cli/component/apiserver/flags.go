@@ -16,6 +16,8 @@ func settingFlags(f *pflag.FlagSet, s *apiserver.Settings) {
 	oidcFlags(f, s)
 	headerFlags(f, s)
 	auditFlags(f, s)
+	f.StringSliceVar(&s.EnableAdmissionPlugins, "enable-admission-plugins", nil, "admission plugins to run besides those that are on by default")
+	f.StringSliceVar(&s.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plugins not to run though they are on by default")
 	f.StringVar(&s.EncryptionConfig, "encryption-provider-config", "",
 		"file of the configuration by which objects are encrypted in etcd (default DATA-DIR/encryption.yaml, which encrypts secrets)")
 	w := &s.AccessWebhook

@@ -108,6 +108,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer,
 	auditor *audit.Auditor) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
+	kinds := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
 		return nil, err
@@ -123,8 +124,13 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
-	rights := rbac.New(live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger})
+	rights := rbac.New(kinds)
 	authz, err := o.authorizers(auth.Default(get, rights))
+	if err != nil {
+		return nil, err
+	}
+	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table)},
+		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +140,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Authenticator: who.authenticator,
 		Audit:         auditor,
 		Authorizer:    authz,
-		Admission:     append(admission.Default(admission.Deps{Get: get}), rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
 		Reviews:       auth.Reviews(who.bearer, authz, rights),
 		Policy:        policy.Objects,
 		Tokens:        tokens,

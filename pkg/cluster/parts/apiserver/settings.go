@@ -31,6 +31,9 @@ type Settings struct {
 	RequestHeaderCA string
 	RequestHeader   auth.HeaderNames
 
+	// EnableAdmissionPlugins and DisableAdmissionPlugins change the default set, by upstream's names.
+	EnableAdmissionPlugins, DisableAdmissionPlugins []string
+
 	// AuditPolicy says what is written down, AuditLog and AuditWebhook (a kubeconfig) where to.
 	AuditPolicy  string
 	AuditLog     audit.LogFile
