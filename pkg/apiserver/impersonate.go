@@ -31,6 +31,7 @@ func (s *Server) impersonate(c *call, next handler) error {
 			c.r.Header.Del(name)
 		}
 	}
+	c.record.Impersonated(as)
 	c.user = as
 	c.r = c.r.WithContext(auth.WithUser(c.ctx(), as))
 	return next(c)
