@@ -24,6 +24,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -160,6 +161,28 @@ func TestQuotaOfOtherThings(t *testing.T) {
 	require.NoError(t, err)
 	_, err = core.ConfigMaps("shop").Create(t.Context(), configMap("n", nil), metav1.CreateOptions{})
 	require.EqualError(t, err, `configmaps "n" is forbidden: exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=2, limited: count/configmaps=2`)
+}
+
+// Objects of kinds that users define are counted like others.
+func TestQuotaOfCustomResources(t *testing.T) {
+	c := startControllers(t)
+	c.limited("shop", quantities("pods", "1"))
+	c.define(definition(t, "crontab"))
+	_, err := c.client.CoreV1().ResourceQuotas("shop").Patch(t.Context(), "q", types.MergePatchType,
+		[]byte(`{"spec":{"hard":{"count/crontabs.stable.example.com":"1"}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	c.until("crontabs are counted", func() bool { return c.used("shop")["count/crontabs.stable.example.com"] == "0" })
+	tab := func(name string) *unstructured.Unstructured {
+		return object(t, `{apiVersion: stable.example.com/v1, kind: CronTab, metadata: {name: `+name+`}, spec: {cronSpec: "* * * * *", image: i}}`)
+	}
+	tabs := c.dynamic.Resource(crontabs).Namespace("shop")
+	_, err = tabs.Create(t.Context(), tab("a"), metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = tabs.Create(t.Context(), tab("b"), metav1.CreateOptions{})
+	require.EqualError(t, err, `crontabs.stable.example.com "b" is forbidden: exceeded quota: q, requested: count/crontabs.stable.example.com=1, `+
+		`used: count/crontabs.stable.example.com=1, limited: count/crontabs.stable.example.com=1`)
+	require.NoError(t, tabs.Delete(t.Context(), "a", metav1.DeleteOptions{}))
+	c.until("the crontab is given back", func() bool { return c.used("shop")["count/crontabs.stable.example.com"] == "0" })
 }
 
 // warnings takes down what the server warns of.
