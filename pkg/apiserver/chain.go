@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"bonsai/pkg/apiserver/auth"
@@ -22,7 +23,7 @@ type handler func(c *call) error
 
 // steps is the chain. Every request passes it in this order.
 func (s *Server) steps() []step {
-	return []step{
+	all := []step{
 		s.measure,      // so that refusals count too
 		s.recoverPanic, // one bad request must not take the server down
 		s.deadline,     // whatever is read or written below ends in time
@@ -32,25 +33,7 @@ func (s *Server) steps() []step {
 		s.limit,        // 429, after we know who, before we do work
 		s.authorize,    // 403
 	}
-}
-
-// chained returns the http.Handler that runs last behind all steps.
-func (s *Server) chained(last handler) http.Handler {
-	h := last
-	steps := s.steps()
-	for i := len(steps) - 1; i >= 0; i-- {
-		next, this := h, steps[i]
-		if this == nil {
-			continue
-		}
-		h = func(c *call) error { return this(c, next) }
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := s.newCall(w, r)
-		if err := h(c); err != nil {
-			s.fail(c, err)
-		}
-	})
+	return slices.DeleteFunc(all, func(st step) bool { return st == nil })
 }
 
 // maxTraceparent is more than any version of the header has; what is longer is none, and would be kept with the cause.
@@ -66,22 +49,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	if c.traceparent = r.Header.Get("Traceparent"); len(c.traceparent) > maxTraceparent {
 		c.traceparent = ""
 	}
-	s.resolve(c.t)
+	c.kinds = s.find(c.t)
 	h := w.Header()
 	h.Set("Audit-Id", c.auditID)
 	h.Set("Cache-Control", "no-cache, private")
 	return c
-}
-
-// resolve looks t up in the table of kinds.
-func (s *Server) resolve(t *target) {
-	if !t.isResource {
-		return
-	}
-	gvr := schema.GroupVersionResource{Group: t.group, Version: t.version, Resource: t.resource}
-	if row, ver, ok := s.table.ByResource(gvr); ok {
-		t.row, t.ver = row, ver
-	}
 }
 
 // recoverPanic turns a panic into a 500. http.ErrAbortHandler is the agreed way to cut a connection and goes through.

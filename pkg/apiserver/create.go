@@ -81,6 +81,9 @@ func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOpt
 	}
 	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
 	a.Name = obj.GetName()
+	if t.row.Custom != nil && t.row.Custom.Terminating() {
+		return outcome{}, apierrors.NewForbidden(t.gr(), obj.GetName(), errTerminating)
+	}
 	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
 		return outcome{}, err
 	}
@@ -131,7 +134,7 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 	if err != nil {
 		return outcome{}, err
 	}
-	made, err := s.commitCharged(c, a, d, store.Condition{Key: d.put.Key}, extra)
+	made, err := s.commitCharged(c, t.row, a, d, store.Condition{Key: d.put.Key}, extra)
 	var conflict *store.ConflictError
 	if errors.As(err, &conflict) && conflict.Key == d.put.Key {
 		return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())

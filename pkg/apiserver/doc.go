@@ -31,6 +31,5 @@
 // # Simpler than upstream
 //
 // There are no internal types: a row works on the storage version, and only the other served versions are converted. There is
-// no registry per kind, no generic server underneath, no delegation from server to server. In-flight requests are limited by two
-// gates instead of priority and fairness: on one machine there are few clients, all known.
+// no registry per kind, no generic server underneath, no delegation from server to server.
 package apiserver

@@ -44,8 +44,8 @@ func decodeStored(row *resource.Row, o *store.Object) (resource.Object, error) {
 
 // keepJSON keeps the JSON that a write has made of an object before its revision was known, so that nobody who reads
 // or watches it has to decode it.
-func keepJSON(o *store.Object, draft *resource.JSON) error {
-	_, err := o.Form(store.JSON, func(o *store.Object) ([]byte, error) { return draft.At(o.Rev), nil })
+func keepJSON(row *resource.Row, o *store.Object, draft *resource.JSON) error {
+	_, err := o.FormBy(makerOf(row), store.JSON, func(o *store.Object) ([]byte, error) { return draft.At(o.Rev), nil })
 	return err
 }
 
@@ -61,11 +61,19 @@ func reader(t *target, f format) func(*store.Object) ([]byte, error) {
 			return encodeAs(format{media: f.media}, t.gvk(), obj)
 		}
 	}
-	form, encode := store.JSON, jsonEncoder(t.row)
+	form, encode, maker := store.JSON, jsonEncoder(t.row), makerOf(t.row)
 	if f.media == mediaProtobuf {
 		form, encode = store.Protobuf, protobufEncoder
 	}
-	return func(o *store.Object) ([]byte, error) { return o.Form(form, encode) }
+	return func(o *store.Object) ([]byte, error) { return o.FormBy(maker, form, encode) }
+}
+
+// makerOf tells the store whose encodings of objects it may give whom: all rows of built-in kinds make the same of theirs.
+func makerOf(row *resource.Row) uint64 {
+	if row.Custom == nil {
+		return 0
+	}
+	return row.Custom.ID
 }
 
 // decodeFor returns o as an object of the version that t asks for.

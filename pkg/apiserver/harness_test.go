@@ -110,7 +110,7 @@ func (byHeader) Authenticate(r *http.Request) (auth.User, bool, error) {
 	case "":
 		return auth.User{Name: "admin", Groups: []string{"system:masters"}}, true, nil
 	default:
-		return auth.User{Name: name}, true, nil
+		return auth.User{Name: name, Groups: r.Header.Values("User-Groups")}, true, nil
 	}
 }
 

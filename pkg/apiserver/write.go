@@ -84,15 +84,20 @@ func newDraft(t *target, obj resource.Object, value []byte) draft {
 }
 
 // commit writes d if the condition holds. extra are writes that must happen together with it.
-func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
+func (s *Server) commit(c *call, row *resource.Row, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{cond}, Put: []store.Put{d.put}}
 	addTo(&txn, extra)
+	operation, began := "update", s.now()
+	if cond.Rev == 0 {
+		operation = "create"
+	}
 	made, err := s.store.Commit(c.ctx(), txn)
+	s.metrics.wrote(operation, c.t.row, began, s.now())
 	if err != nil {
 		return nil, err
 	}
 	if d.json != nil {
-		if err := keepJSON(made[0], d.json); err != nil {
+		if err := keepJSON(row, made[0], d.json); err != nil {
 			return nil, err
 		}
 	}
@@ -104,7 +109,9 @@ func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn
 func (s *Server) erase(c *call, cur *store.Object, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{{Key: cur.Key, Rev: cur.Rev}}, Delete: []string{cur.Key}}
 	addTo(&txn, extra)
+	began := s.now()
 	made, err := s.store.Commit(c.ctx(), txn)
+	s.metrics.wrote("delete", c.t.row, began, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +236,7 @@ func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old 
 	if removable(t.row, next) {
 		return s.eraseFinal(c, t, d, next, cur)
 	}
-	made, err := s.commitCharged(c, a, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
+	made, err := s.commitCharged(c, t.row, a, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
 	return outcome{stored: made}, err
 }
 

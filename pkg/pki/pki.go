@@ -36,6 +36,8 @@ type PKI struct {
 	// APIServer is the serving certificate of the API server, Kubelet that of the kubelet, and KubeletClient that by
 	// which the API server proves itself to the kubelet.
 	APIServer, Kubelet, KubeletClient tls.Certificate
+	// ProxyClient is by which the API server proves to aggregated API servers that it may say who asks.
+	ProxyClient tls.Certificate
 	// ServiceAccountKey signs service account tokens.
 	ServiceAccountKey *ecdsa.PrivateKey
 	// EncryptionConfig is the path of the configuration by which secrets are encrypted on the disk.
@@ -55,6 +57,10 @@ const (
 	Kubelet           = "kubelet"
 	Proxy             = "proxy"
 )
+
+// FrontProxy is the name in the certificate ProxyClient, by which aggregated API servers know who may speak for others: all
+// certificates are of one authority.
+const FrontProxy = "front-proxy-client"
 
 // Component returns the path of the kubeconfig of one of the components above.
 func (p *PKI) Component(name string) string {
@@ -110,6 +116,7 @@ func (p *PKI) certificates(dir string, o Options) (map[string]*pair, error) {
 	p.APIServer = have["apiserver"].tls()
 	p.Kubelet = have["kubelet-server"].tls()
 	p.KubeletClient = have["apiserver-kubelet-client"].tls()
+	p.ProxyClient = have["front-proxy-client"].tls()
 	return have, nil
 }
 

@@ -81,6 +81,8 @@ type Row struct {
 	DefaultsToOrphan bool
 	// OrphanWarning, if not empty, is for those who delete without saying what becomes of the dependents.
 	OrphanWarning string
+	// Custom is set for kinds that a CustomResourceDefinition defines.
+	Custom *Custom
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }
@@ -133,6 +135,8 @@ type Scale struct {
 	Set func(obj Object, replicas int32)
 	// ReplicasPath is that of the spec, "spec.replicas".
 	ReplicasPath string
+	// Lacks, if not nil, says what is missing for obj to have a Scale.
+	Lacks func(obj Object) error
 }
 
 // ScaleState is what autoscaling/v1 Scale shows.

@@ -47,5 +47,9 @@ func Table() []*Row {
 		volumeAttachments(),
 		volumeAttributesClasses(),
 		storageVersionMigrations(),
+		flowSchemas(),
+		priorityLevels(),
+		customResourceDefinitions(),
+		apiServices(),
 	}
 }

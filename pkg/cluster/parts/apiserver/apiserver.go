@@ -18,11 +18,13 @@ import (
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/auth/policy"
 	"bonsai/pkg/apiserver/auth/rbac"
+	"bonsai/pkg/apiserver/customresource"
 	"bonsai/pkg/apiserver/encryption"
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
@@ -120,6 +122,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
+	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
 	who, err := o.identity(ctx, tokens, get)
 	if err != nil {
 		return nil, err
@@ -145,7 +148,10 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
-		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
+		Connect:       nodes,
+		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
+		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
+			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
