@@ -28,7 +28,7 @@ func (s *Server) bootstrap(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.ensurePolicy(ctx)
+	return nil
 }
 
 // ownManager is whom managedFields name as the owner of what the server writes by itself.

@@ -23,7 +23,7 @@ type handler func(c *call) error
 
 // steps is the chain. Every request passes it in this order.
 func (s *Server) steps() []step {
-	all := []step{
+	steps := []step{
 		s.measure,      // so that refusals count too
 		s.recoverPanic, // one bad request must not take the server down
 		s.deadline,     // whatever is read or written below ends in time
@@ -33,7 +33,7 @@ func (s *Server) steps() []step {
 		s.limit,        // 429, after we know who, before we do work
 		s.authorize,    // 403
 	}
-	return slices.DeleteFunc(all, func(st step) bool { return st == nil })
+	return slices.DeleteFunc(steps, func(s step) bool { return s == nil })
 }
 
 // maxTraceparent is more than any version of the header has; what is longer is none, and would be kept with the cause.

@@ -15,6 +15,8 @@
 //	write   decode → default → note who owns which field → mutate (admission) → prepare → allocate → validate → encode once → commit
 //	read    kept bytes → answer
 //
+// Which kinds there are may change between two requests (kinds.go): users define some (package customresource).
+//
 // What is special about a kind is in its row. The few subresources that are neither a part of their object nor a Scale
 // (binding, eviction, token, log, exec, …) are listed in route.go.
 //

@@ -32,11 +32,11 @@ func (s *Server) healthEndpoints() []health {
 	for _, h := range s.hooks {
 		started = append(started, check{"poststarthook/" + h.name, func(context.Context) error { return s.checkHook(h) }})
 	}
+	// The image is filled before the server answers at all; that it follows etcd is what the check of etcd waits for.
+	ready := []check{{"etcd-readiness", s.checkStore}, {"informer-sync", fine}}
 	for _, c := range s.cfg.HealthChecks {
 		always = append(always, check{c.Name, c.Ask})
 	}
-	// The image is filled before the server answers at all; that it follows etcd is what the check of etcd waits for.
-	ready := []check{{"etcd-readiness", s.checkStore}, {"informer-sync", fine}}
 	return []health{
 		{"healthz", slices.Concat(always, started)},
 		{"livez", slices.Concat(always, started)},

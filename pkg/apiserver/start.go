@@ -22,6 +22,7 @@ var errHookNotFinished = errors.New("not finished")
 func (s *Server) startHooks() []*hook {
 	return []*hook{
 		{name: "start-system-namespaces-controller", run: s.bootstrap},
+		{name: "rbac/bootstrap-roles", run: s.ensurePolicy},
 		{name: "priority-and-fairness-config-producer", run: s.keepFlowControl},
 		{name: "priority-and-fairness-config-consumer", run: s.keepFlowControl}, // again: what the first has made
 		{name: "start-cluster-authentication-info-controller", run: s.publishTrust},

@@ -199,7 +199,8 @@ func TestImpersonation(t *testing.T) {
 	require.ElementsMatch(t, []string{"system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"}, got.Status.UserInfo.Groups)
 
 	_, err = acting(s.as(s.options.PKI.Component(pki.Scheduler)), rest.ImpersonationConfig{UserName: "jane"})
-	require.EqualError(t, err, `users "jane" is forbidden: User "system:kube-scheduler" cannot impersonate resource "users" in API group "" at the cluster scope`)
+	require.EqualError(t, err, `selfsubjectreviews.authentication.k8s.io is forbidden: User "system:kube-scheduler" cannot impersonate-on:user-info:create `+
+		`resource "selfsubjectreviews" in API group "authentication.k8s.io" at the cluster scope`)
 	require.True(t, apierrors.IsForbidden(err))
 
 	jane := rest.CopyConfig(s.config)
