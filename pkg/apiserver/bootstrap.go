@@ -3,10 +3,8 @@ package apiserver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
-	"time"
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
@@ -23,30 +21,14 @@ import (
 // pods reach this server, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and allocation of the address included, and are
 // only made where they are missing, so that a restart changes nothing.
 
-// Bootstrap makes the first objects, and the server ready. It tries until the store answers or ctx ends.
-func (s *Server) Bootstrap(ctx context.Context) error {
-	for {
-		err := s.bootstrap(ctx)
-		if err == nil {
-			s.ready.Store(true)
-			return nil
-		}
-		s.log.Warn("the first objects could not be made yet", "error", err)
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("make the first objects: %w", errors.Join(ctx.Err(), err))
-		case <-time.After(time.Second):
-		}
-	}
-}
-
+// bootstrap makes the first objects.
 func (s *Server) bootstrap(ctx context.Context) error {
 	for _, obj := range s.firstObjects() {
 		if err := s.ensure(ctx, obj); err != nil {
 			return err
 		}
 	}
-	return s.ensurePolicy(ctx)
+	return nil
 }
 
 // ownManager is whom managedFields name as the owner of what the server writes by itself.

@@ -60,6 +60,26 @@ func (s *Server) Refresh() error {
 	return s.serve(rows, version)
 }
 
+// refreshDocuments has the server's documents made anew: what is served elsewhere has changed.
+func (s *Server) refreshDocuments() error {
+	s.installing.Lock()
+	defer s.installing.Unlock()
+	before := s.kinds.Load()
+	var custom []*resource.Row
+	for _, row := range before.table.Rows() {
+		if before.isCustom(row) {
+			custom = append(custom, row)
+		}
+	}
+	return s.serve(custom, before.version)
+}
+
+// isCustom tells whether row is from a definition.
+func (k *kinds) isCustom(row *resource.Row) bool {
+	_, ok := k.lives[row]
+	return ok
+}
+
 func (s *Server) serve(custom []*resource.Row, version uint64) error {
 	next, err := s.newKinds(custom)
 	if err != nil {
@@ -71,6 +91,7 @@ func (s *Server) serve(custom []*resource.Row, version uint64) error {
 		if _, stays := next.lives[row]; !stays {
 			l.end()
 			s.fields.forget(row)
+			s.metrics.forget(row)
 		}
 	}
 	return nil
@@ -102,8 +123,9 @@ func (s *Server) newKinds(custom []*resource.Row) (*kinds, error) {
 	table = table.With(custom)
 	rows := table.Rows()
 	k := &kinds{table: table, lives: map[*resource.Row]life{}}
+	elsewhere, others := s.aggregate.documents()
 	k.discovery = sync.OnceValues(func() (*discovery.Documents, error) {
-		d, err := discovery.New(rows, s.cfg.Address)
+		d, err := discovery.New(rows, s.cfg.Address, elsewhere...)
 		if err != nil {
 			return nil, fmt.Errorf("make the discovery documents: %w", err)
 		}
@@ -111,7 +133,7 @@ func (s *Server) newKinds(custom []*resource.Row) (*kinds, error) {
 	})
 	described := s.described.Load()
 	k.openapi = sync.OnceValues(func() (*openapi.Service, error) {
-		d, err := openapi.New(rows, described)
+		d, err := openapi.New(rows, described, others)
 		if err != nil {
 			return nil, fmt.Errorf("make the OpenAPI documents: %w", err)
 		}

@@ -100,6 +100,7 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 		return apierrors.NewBadRequest("decoded object cannot be converted to DeleteOptions")
 	}
 	o.Kind = "DeleteOptions"
+	c.recordRequest(deleteOptionsGVK(got), o)
 	return nil
 }
 
@@ -161,6 +162,20 @@ func (l *listing) validate() error {
 	}, true)
 	return invalidOptions("ListOptions", errs)
 }
+
+// scope says in words what a listing is of.
+func (l *listing) scope() string {
+	text := l.prefix
+	for _, s := range []string{l.LabelSelector, l.FieldSelector} {
+		if s != "" {
+			text += " " + s
+		}
+	}
+	return text
+}
+
+// isNarrow tells whether the store looks up who is told of a change: of one object, or of those with one value of an indexed field.
+func (l *listing) isNarrow() bool { return l.term != nil || !strings.HasSuffix(l.prefix, "/") }
 
 // fieldNames returns what turns a selector's names of fields, as t's version has them, into those of the row, and refuses
 // those that the row does not offer.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/pprof"
 	"runtime"
 	"slices"
 
@@ -32,12 +31,7 @@ func (s *Server) otherPaths() *http.ServeMux {
 		mux.HandleFunc("GET /.well-known/openid-configuration", s.cfg.Tokens.ServeOpenIDConfig)
 		mux.HandleFunc("GET /openid/v1/jwks", s.cfg.Tokens.ServeJWKS)
 	}
-	mux.HandleFunc("GET /debug/causes", s.causes.serve)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	s.debugPaths(mux)
 	mux.HandleFunc("GET /{$}", serveIndex)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notServed(w) })
 	return mux
@@ -62,7 +56,7 @@ func described(serve func(*openapi.Service, http.ResponseWriter, *http.Request))
 
 // serveIndex lists what there is, as `kubectl get --raw /` shows it.
 func serveIndex(w http.ResponseWriter, r *http.Request) {
-	paths := []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/debug/causes", "/debug/pprof", "/healthz",
+	paths := []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/debug/", "/healthz",
 		"/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"}
 	for _, row := range kindsOf(r).table.Rows() {
 		for _, v := range row.Versions {
@@ -75,12 +69,14 @@ func serveIndex(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string][]string{"paths": slices.Compact(paths)})
 }
 
-func serveVersion(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, apiversion.Info{
+func serveVersion(w http.ResponseWriter, _ *http.Request) { writeJSON(w, versionInfo()) }
+
+func versionInfo() apiversion.Info {
+	return apiversion.Info{
 		Major: version.Major, Minor: version.Minor, GitVersion: version.Kubernetes, GitCommit: version.Commit, GitTreeState: "clean",
 		EmulationMajor: version.Major, EmulationMinor: version.Minor, MinCompatibilityMajor: version.Major, MinCompatibilityMinor: "36",
 		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-	})
+	}
 }
 
 // writeJSON answers with v for people.

@@ -16,6 +16,9 @@ import (
 // route is the last handler of the chain: it picks the verb's file.
 func (s *Server) route(c *call) error {
 	t := c.t
+	if u := s.aggregate.elsewhere(t); u != nil {
+		return c.passOn(u, s.now())
+	}
 	switch {
 	case !t.isResource:
 		return s.serveOther(c)

@@ -34,6 +34,9 @@ func (s *Server) Serve(ctx context.Context, t *tls.Config, listeners ...net.List
 	if err := s.Bootstrap(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
+	running, end := context.WithCancel(ctx)
+	defer end()
+	s.background(running)
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)

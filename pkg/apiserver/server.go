@@ -13,7 +13,9 @@ import (
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/fairness"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
@@ -30,8 +32,10 @@ type Config struct {
 	Table *resource.Registry
 
 	Authenticator auth.Authenticator
-	Authorizer    auth.Authorizer
-	Admission     admission.Chain
+	// Audit writes down who did what; nil if nobody wants to know.
+	Audit      *audit.Auditor
+	Authorizer auth.Authorizer
+	Admission  admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
 	// Policy returns the roles and bindings that every cluster has; nil if it has none.
@@ -40,13 +44,15 @@ type Config struct {
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.
 	Allocator *allocator.Allocator
+	// Aggregation serves the APIs of other servers; nil if there are none.
+	Aggregation *Aggregation
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
 
-	// Definer makes the kinds of CustomResourceDefinitions; nil if the table has all there are.
-	Definer Definer
 	// Components are the parts of the control plane, besides etcd, whose health componentstatuses tells.
 	Components []Component
+	// Definer makes the kinds of CustomResourceDefinitions; nil if the table has all there are.
+	Definer Definer
 
 	// Address is the HOST:PORT where clients reach the server, which /api tells them.
 	Address string
@@ -55,10 +61,17 @@ type Config struct {
 	ServiceIP, AdvertiseIP string
 	AdvertisePort          int32
 
-	// MaxReads and MaxWrites bound the requests in flight. Defaults: 400 and 200.
+	// MaxReads and MaxWrites together are the seats that priority and fairness divide. Defaults: 400 and 200.
 	MaxReads, MaxWrites int
+	// MaxWatches and MaxWatchesPerUser bound the watches that are open at once. Defaults: 20000 and 2000.
+	MaxWatches, MaxWatchesPerUser int
+	// WatchStall is how long the client of a watch may take nothing of what is written to it. Default: 30 seconds.
+	WatchStall time.Duration
 	// RequestTimeout bounds those that are not long-running. Default: a minute.
 	RequestTimeout time.Duration
+
+	// HealthChecks are asked by /healthz, /livez and /readyz, besides the server's own.
+	HealthChecks []HealthCheck
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -69,6 +82,12 @@ type Tokens interface {
 	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error
 	ServeOpenIDConfig(w http.ResponseWriter, r *http.Request)
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
+}
+
+// HealthCheck is a named question about the health of something that the server cannot do without.
+type HealthCheck struct {
+	Name string
+	Ask  func(context.Context) error
 }
 
 // Connector serves the subresources that lead out of the API server: log, exec, attach, portforward, proxy. An error is for
@@ -93,9 +112,14 @@ type Server struct {
 
 	fields       *fieldTracker
 	moulds       moulds
-	gates        gates
+	fairness     *fairness.Fairness
+	flow         *flowControl
+	aggregate    aggregate
+	hooks        []*hook
+	watches      *watches
 	metrics      *metrics
 	causes       *causes
+	timings      []*timing
 	mux          *http.ServeMux
 	handler      http.Handler
 	subresources map[string]map[string]handler
@@ -114,10 +138,14 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	s := &Server{
 		cfg: c, log: c.Logger, now: c.Now, store: c.Store,
-		fields: newFieldTracker(c.Now), gates: newGates(c.MaxReads, c.MaxWrites),
+		fields: newFieldTracker(c.Now), fairness: newFairness(c), watches: newWatches(c.MaxWatches, c.MaxWatchesPerUser),
 		causes: newCauses(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.flow = s.newFlowControl()
+	s.followAPIServices()
+	s.hooks = s.startHooks()
+	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
 	s.metrics = newMetrics(s)
 	if err := s.addKinds(); err != nil {
 		return nil, err
@@ -133,6 +161,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxWrites == 0 {
 		c.MaxWrites = 200
+	}
+	if c.MaxWatches == 0 {
+		c.MaxWatches = 20_000
+	}
+	if c.MaxWatchesPerUser == 0 {
+		c.MaxWatchesPerUser = 2000
+	}
+	if c.WatchStall == 0 {
+		c.WatchStall = 30 * time.Second
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = time.Minute

@@ -72,6 +72,9 @@ func (v groupVersion) aggregate() []apidiscoveryv2.APIResourceDiscovery {
 		if name, sub, ok := strings.Cut(r.Name, "/"); ok {
 			// The parent is before it, but not always right before: "-" sorts before "/".
 			i := slices.IndexFunc(list, func(p apidiscoveryv2.APIResourceDiscovery) bool { return p.Resource == name })
+			if i < 0 {
+				continue // another server may list what it likes
+			}
 			list[i].Subresources = append(list[i].Subresources,
 				apidiscoveryv2.APISubresourceDiscovery{Subresource: sub, ResponseKind: kind, Verbs: r.Verbs})
 			continue

@@ -40,15 +40,18 @@ import (
 
 // Service holds the documents of one table of kinds.
 type Service struct {
-	v2    *document
-	v3    map[string]*document // by the path below /openapi/v3: "apis/apps/v1"
-	rows  map[string][]*resource.Row
-	index func() ([]byte, error)
+	v2   *document
+	v3   map[string]*document // by the path below /openapi/v3: "apis/apps/v1"
+	rows map[string][]*resource.Row
+	// others are the URLs of the v3 documents of other servers, which the index lists too.
+	others map[string]string
+	index  func() ([]byte, error)
 }
 
 // New returns the service for a table. It makes nothing yet. What before, which may be nil, has of the same rows is kept.
-func New(table []*resource.Row, before *Service) (*Service, error) {
-	s := &Service{v3: map[string]*document{}, rows: map[string][]*resource.Row{}}
+// others are the URLs of the v3 documents of aggregated servers, by the path of what they describe.
+func New(table []*resource.Row, before *Service, others map[string]string) (*Service, error) {
+	s := &Service{v3: map[string]*document{}, rows: map[string][]*resource.Row{}, others: others}
 	versions := map[string]schema.GroupVersion{}
 	for _, row := range table {
 		for i := range row.Versions {
@@ -121,6 +124,9 @@ func (s *Service) makeIndex() ([]byte, error) {
 			return nil, fmt.Errorf("hash the OpenAPI of %s: %w", root, err)
 		}
 		index.Paths[root] = entry{documentURL(root, hash)}
+	}
+	for root, at := range s.others {
+		index.Paths[root] = entry{at}
 	}
 	return json.Marshal(index)
 }
