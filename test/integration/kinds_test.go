@@ -56,7 +56,14 @@ var least = map[string]string{
 	"networking.k8s.io/v1 ServiceCIDR":   `spec: {cidrs: [10.97.0.0/24]}`,
 	"policy/v1 PodDisruptionBudget":      `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
 	"scheduling.k8s.io/v1 PriorityClass": `value: 7`,
+	"apiregistration.k8s.io/v1 APIService": `{metadata: {name: v1.example.com}, spec: {group: example.com, version: v1, ` +
+		`groupPriorityMinimum: 1000, versionPriority: 15}}`,
+	"flowcontrol.apiserver.k8s.io/v1 FlowSchema":                 `spec: {priorityLevelConfiguration: {name: system}}`,
+	"flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration": `spec: {type: Limited, limited: {limitResponse: {type: Reject}}}`,
 }
+
+// saidOf are the kinds whose objects the server says something about, once, when they are made.
+var saidOf = map[string]bool{"FlowSchema": true}
 
 // kind is one version of a row of the table, and the client for its objects.
 type kind struct {
@@ -148,6 +155,9 @@ func (k *kind) make() {
 	require.NotEmpty(k, made.GetUID())
 	require.NotZero(k, made.GetCreationTimestamp())
 	k.sees(watch.Added, made)
+	if saidOf[k.row.Kind] {
+		k.sees(watch.Modified, nil)
+	}
 	_, err = k.client.Create(k.Context(), k.first, metav1.CreateOptions{})
 	require.True(k, apierrors.IsAlreadyExists(err), "%v", err)
 }
