@@ -30,17 +30,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
-
-// client-go knows nothing of API services.
-func init() {
-	if err := apiregistrationv1.AddToScheme(scheme.Scheme); err != nil {
-		panic(err)
-	}
-}
 
 // extension is a small API server of its own: it believes the headers of whoever proves to be the front proxy, as the ConfigMap
 // says, and serves one kind, of which it makes objects up.

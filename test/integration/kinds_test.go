@@ -5,19 +5,23 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/yaml"
 
 	"bonsai/pkg/resource"
@@ -191,11 +195,23 @@ func (k *kind) sameInBoth(path string) {
 		require.Equal(k, http.StatusOK, a.code)
 		require.Equal(k, accept, a.header.Get("Content-Type"))
 		var err error
-		got[i], _, err = scheme.Codecs.UniversalDeserializer().Decode(a.body, nil, nil)
+		got[i], _, err = decoder().Decode(a.body, nil, nil)
 		require.NoError(k, err)
 	}
 	require.Empty(k, cmp.Diff(got[0], got[1]), "JSON (-) and protobuf (+) differ")
 }
+
+// decoder knows the kinds of client-go, and those that it does not know. They are not added to client-go's scheme, because the server in
+// this process has one of the same name.
+var decoder = sync.OnceValue(func() runtime.Decoder {
+	known := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiregistrationv1.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(known); err != nil {
+			panic(err)
+		}
+	}
+	return serializer.NewCodecFactory(known).UniversalDeserializer()
+})
 
 // change updates the object, and tries to from a state that is no more.
 func (k *kind) change() {
