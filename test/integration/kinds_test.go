@@ -122,6 +122,9 @@ func TestEveryKind(t *testing.T) {
 	s := startServer(t)
 	s.serviceAccount("default")
 	for _, row := range resource.Table() {
+		if row.Kind == "CustomResourceDefinition" {
+			continue // the server goes on writing to it after each of these steps; customresource_test.go is about it
+		}
 		for _, ver := range row.Versions {
 			name := ver.String() + " " + row.Kind
 			t.Run(name, func(t *testing.T) {
