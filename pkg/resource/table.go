@@ -19,5 +19,11 @@ func Table() []*Row {
 		ipAddresses(),
 		serviceCIDRs(),
 		priorityClasses(),
+		mutatingWebhookConfigurations(),
+		validatingWebhookConfigurations(),
+		validatingAdmissionPolicies(),
+		validatingAdmissionPolicyBindings(),
+		mutatingAdmissionPolicies(),
+		mutatingAdmissionPolicyBindings(),
 	}
 }
