@@ -30,10 +30,8 @@ func protobufEncoder(o *store.Object) ([]byte, error) { return resource.SplicePr
 
 // keepJSON keeps the JSON that a write has made of an object before its revision was known, so that nobody who reads
 // or watches it has to decode it.
-func keepJSON(o *store.Object, withoutRevision []byte) error {
-	_, err := o.Form(store.JSON, func(o *store.Object) ([]byte, error) {
-		return resource.SpliceJSON(withoutRevision, o.Rev)
-	})
+func keepJSON(o *store.Object, draft *resource.JSON) error {
+	_, err := o.Form(store.JSON, func(o *store.Object) ([]byte, error) { return draft.At(o.Rev), nil })
 	return err
 }
 

@@ -29,7 +29,6 @@ func FuzzClientBytes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const prefix = "/registry/pods/"
 		_, _ = resource.SpliceProtobuf(b, 5)
-		_, _ = resource.SpliceJSON(b, 5)
 		_, _ = rawOf(b)
 		for m := mediaJSON; m <= mediaProtobuf; m++ {
 			var into runtime.Object = &corev1.Pod{}

@@ -46,7 +46,7 @@ func (s *Server) answerOutcome(c *call, code int, out outcome) error {
 // JSON back; otherwise whoever wants it first makes it from the stored bytes.
 type draft struct {
 	put  store.Put
-	json []byte
+	json *resource.JSON
 }
 
 // encode makes a draft of obj, which is at the storage version.
@@ -65,10 +65,11 @@ func encode(c *call, t *target, obj resource.Object) (draft, error) {
 		d.put.TTL = t.row.TTL(obj)
 	}
 	if c.f.media == mediaJSON && t.isStorageVersion() {
-		d.json, err = resource.EncodeJSON(t.row.GVK(), obj)
+		json, err := resource.DraftJSON(t.row.GVK(), obj)
 		if err != nil {
 			return d, err
 		}
+		d.json = &json
 	}
 	return d, nil
 }

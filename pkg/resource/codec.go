@@ -2,7 +2,6 @@ package resource
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -40,17 +39,6 @@ func EncodeProtobuf(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, er
 		return nil, fmt.Errorf("encode %s: %w", gvk.Kind, err)
 	}
 	return buf[:copy(buf, magic)+n], nil
-}
-
-// EncodeJSON returns obj in JSON, kind and apiVersion first, without a newline at the end. Callers own obj: its kind
-// and apiVersion are set.
-func EncodeJSON(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, error) {
-	obj.GetObjectKind().SetGroupVersionKind(gvk)
-	b, err := json.Marshal(obj)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", gvk.Kind, err)
-	}
-	return b, nil
 }
 
 // DecodeStorage returns the object that a value in etcd is, with rev as its resourceVersion. A value that was

@@ -19,7 +19,7 @@
 //	Warnings            what is allowed and unwise
 //	EncodeStorage       once: the bytes that etcd holds
 //
-// SpliceProtobuf and SpliceJSON put the resourceVersion, which is known only after the write, into bytes that are
+// SpliceProtobuf and JSON.At put the resourceVersion, which is known only after the write, into bytes that are
 // finished. A read decodes nothing, unless it is for a table: then Columns and Cells.
 //
 // Registry finds a row by what a URL, a body or a key in etcd says.

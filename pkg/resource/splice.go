@@ -12,7 +12,7 @@ import (
 // The resourceVersion of an object is the revision of the transaction that writes it, so nobody knows it when the
 // object is encoded. Decoding the object again to set it would cost more than everything else a write does.
 // Instead the number is put into the finished bytes, where both encodings have a fixed place for it: metadata is
-// the first field after the type, and in protobuf an object's own bytes begin with it.
+// the first field after the type (JSON: json.go), and in protobuf an object's own bytes begin with it.
 
 // Field numbers of the messages on the way to the resourceVersion.
 const (
@@ -22,27 +22,6 @@ const (
 )
 
 var errNoMetadata = errors.New("set resourceVersion: the encoding has no metadata")
-
-// SpliceJSON returns b, an object as EncodeJSON makes it from one without resourceVersion, with rev as its
-// resourceVersion.
-func SpliceJSON(b []byte, rev int64) ([]byte, error) {
-	const metadata, field = `"metadata":{`, `"resourceVersion":"`
-	// Before metadata stand only kind and apiVersion, whose values cannot contain this text.
-	at := bytes.Index(b, []byte(metadata))
-	if at < 0 {
-		return nil, errNoMetadata
-	}
-	at += len(metadata)
-	out := make([]byte, 0, len(b)+len(field)+22)
-	out = append(out, b[:at]...)
-	out = append(out, field...)
-	out = strconv.AppendInt(out, rev, 10)
-	out = append(out, '"')
-	if b[at] != '}' {
-		out = append(out, ',')
-	}
-	return append(out, b[at:]...), nil
-}
 
 // SpliceProtobuf returns value, an object as EncodeStorage makes it, with rev as its resourceVersion. The result is
 // byte for byte what encoding the object with that resourceVersion gives.

@@ -63,7 +63,11 @@ func (s *Store) send(ctx context.Context, t Txn) (*clientv3.TxnResponse, error) 
 		if err != nil {
 			return nil, err
 		}
+		if err := s.gate.enter(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %w", errUnsent, err)
+		}
 		resp, err := s.client.Txn(ctx).If(compares(t.If)...).Then(ops...).Else(lookups(t.If)...).Commit()
+		s.gate.leave()
 		if !errors.Is(err, rpctypes.ErrLeaseNotFound) || try == 2 {
 			return resp, err
 		}

@@ -35,6 +35,7 @@ type Store struct {
 	waiters waiters
 	newest  shared
 	drafts  drafts
+	gate    gate
 	leases  leases
 	kept    kept
 	forms   *formCache
