@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"bonsai/pkg/apiserver/auth"
 
@@ -25,16 +26,32 @@ type call struct {
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string
 	warned               map[string]bool
+	warnedRunes          int
+	// annotations are what admission has to say to the audit log.
+	annotations map[string]string
 }
 
 // ctx is the request's context: it ends with the client, the deadline or the server.
 func (c *call) ctx() context.Context { return c.r.Context() }
+
+// Headers that are too long break connections, so warnings are cut when they have become many: some are from webhooks.
+const (
+	maxWarnings = 4 << 10 // runes in all
+	cutWarning  = 256     // runes of each, after that
+)
 
 // warn adds a Warning header, each text once.
 func (c *call) warn(text string) {
 	if c.warned[text] {
 		return
 	}
+	if runes := []rune(text); c.warnedRunes+len(runes) > maxWarnings {
+		if c.warnedRunes > maxWarnings {
+			return
+		}
+		text = string(runes[:min(len(runes), cutWarning)])
+	}
+	c.warnedRunes += utf8.RuneCountInString(text)
 	header, err := utilnet.NewWarningHeader(299, "-", text)
 	if err != nil {
 		return // the text is empty or not UTF-8, which a header cannot say
@@ -44,6 +61,20 @@ func (c *call) warn(text string) {
 	}
 	c.warned[text] = true
 	c.w.Header().Add("Warning", header)
+}
+
+// Warn and Annotate are how admission speaks to the client and to the audit log.
+func (c *call) Warn(text string) { c.warn(text) }
+
+// Annotate adds to what the audit log will say of the request. Whoever says something first is believed.
+func (c *call) Annotate(key, value string) {
+	if _, taken := c.annotations[key]; taken {
+		return
+	}
+	if c.annotations == nil {
+		c.annotations = map[string]string{}
+	}
+	c.annotations[key] = value
 }
 
 // recorder notes what was answered, for metrics and logs.

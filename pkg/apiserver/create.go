@@ -61,31 +61,41 @@ func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions)
 	if v := obj.GetResourceVersion(); v != "" && v != "0" {
 		return outcome{}, errors.New("resourceVersion should not be set on objects to be created")
 	}
+	if !o.applied {
+		s.fields.created(t, obj, o.manager)
+	}
+	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
+	nameAttributes(a, obj)
+	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
+		return outcome{}, err
+	}
 	if obj.GetName() != "" || obj.GetGenerateName() == "" {
-		return s.insertNamed(c, t, obj, o)
+		return s.insertNamed(c, t, obj, a)
 	}
 	var out outcome
 	var err error
 	for range generateTries {
 		attempt := obj.DeepCopyObject().(resource.Object)
 		attempt.SetName(generateName(obj.GetGenerateName()))
-		if out, err = s.insertNamed(c, t, attempt, o); !apierrors.IsAlreadyExists(err) {
+		a.Object = attempt
+		if out, err = s.insertNamed(c, t, attempt, a); !apierrors.IsAlreadyExists(err) {
 			break
 		}
 	}
 	return out, err
 }
 
-// insertNamed is insert with the name decided.
-func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOptions) (outcome, error) {
-	if !o.applied {
-		s.fields.created(t, obj, o.manager)
-	}
-	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
+// nameAttributes tells admission the object's name, which may have been generated meanwhile.
+func nameAttributes(a *admission.Attributes, obj resource.Object) {
 	a.Name = obj.GetName()
-	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
-		return outcome{}, err
+	if a.Row.Resource == "namespaces" && a.Row.Group() == "" {
+		a.Namespace = a.Name
 	}
+}
+
+// insertNamed is insert with admission's changes made and the name decided.
+func (s *Server) insertNamed(c *call, t *target, obj resource.Object, a *admission.Attributes) (outcome, error) {
+	nameAttributes(a, obj)
 	s.beginLife(obj)
 	if t.row.PrepareCreate != nil {
 		t.row.PrepareCreate(obj)

@@ -23,10 +23,10 @@ func validatingWebhookConfigurations() *Row {
 			raiseGeneration(next, old, !same(next.Webhooks, old.Webhooks))
 		},
 		Validate: func(c *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
-			return validateWebhooks(c, asMutating(c.Webhooks), nil)
+			return validateWebhooks(c, AsMutating(c.Webhooks), nil)
 		},
 		ValidateUpdate: func(next, old *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validateWebhooks(next, asMutating(next.Webhooks), asMutating(old.Webhooks)))
+			return join(validateMetaUpdate(next, old), validateWebhooks(next, AsMutating(next.Webhooks), AsMutating(old.Webhooks)))
 		},
 		Warnings: func(next, _ *admissionv1.ValidatingWebhookConfiguration) []string { return staticNameWarnings(next) },
 		Cells: func(c *admissionv1.ValidatingWebhookConfiguration, now time.Time) []any {
@@ -47,8 +47,8 @@ func defaultValidatingWebhooks(c *admissionv1.ValidatingWebhookConfiguration) {
 	}
 }
 
-// asMutating shows validating webhooks as mutating ones, which have one field more and the same rules.
-func asMutating(hooks []admissionv1.ValidatingWebhook) []admissionv1.MutatingWebhook {
+// AsMutating shows validating webhooks as mutating ones, which have one field more and the same rules.
+func AsMutating(hooks []admissionv1.ValidatingWebhook) []admissionv1.MutatingWebhook {
 	out := make([]admissionv1.MutatingWebhook, len(hooks))
 	for i, h := range hooks {
 		out[i] = admissionv1.MutatingWebhook{

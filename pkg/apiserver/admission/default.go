@@ -22,6 +22,9 @@ type Getter interface {
 // Deps is what the plugins need.
 type Deps struct {
 	Get Getter
+	// Dynamic are the plugins that do what users have configured, in their order: policies and webhooks that change, then
+	// those that refuse.
+	Dynamic Chain
 	// Name returns a name that begins with the prefix and is, by its random end, like no other. Nil means the API's
 	// usual one.
 	Name func(prefix string) string
@@ -37,12 +40,12 @@ func Default(d Deps) Chain {
 	if d.Wait == nil {
 		d.Wait = sleep
 	}
-	return Chain{
+	return append(Chain{
 		NamespaceLifecycle{d.Get},
 		ServiceAccount{d},
 		NodeRestriction{d.Get},
 		TaintNodesByCondition{},
 		Priority{d.Get},
 		DefaultTolerationSeconds{},
-	}
+	}, d.Dynamic...)
 }

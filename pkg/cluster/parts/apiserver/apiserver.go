@@ -18,8 +18,10 @@ import (
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/admission/webhook"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
@@ -71,7 +73,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(table, st)
+	server, err := o.assemble(ctx, table, st)
 	if err != nil {
 		listener.Close()
 		return err
@@ -83,7 +85,7 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
@@ -97,12 +99,13 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 		return nil, err
 	}
 	authz := auth.Default(get)
+	source := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
 		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
 		Authorizer:    authz,
-		Admission:     admission.Default(admission.Deps{Get: get}),
+		Admission:     admission.Default(admission.Deps{Get: get, Dynamic: dynamicAdmission(source, get, authz)}),
 		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
 		Tokens:        tokens,
 		Allocator:     alloc,
@@ -113,4 +116,10 @@ func (o *Options) assemble(table *resource.Registry, st *store.Store) (*apiserve
 		AdvertisePort: int32(o.Port),
 		Logger:        o.Logger,
 	})
+}
+
+// dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
+func dynamicAdmission(source live.Source, get admission.Getter, authz auth.Authorizer) admission.Chain {
+	mutate, validate := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
+	return admission.Chain{mutate, validate}
 }
