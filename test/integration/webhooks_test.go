@@ -232,7 +232,7 @@ func TestAWebhookThatCannotBeAskedRefusesOrNot(t *testing.T) {
 		{h.hook("none.example.com", "/v1/configmaps", nowhere),
 			`failed to call webhook: Post "https://none.default.svc:443/?timeout=10s": service "none" not found`},
 		{h.hook("elsewhere.example.com", "/v1/configmaps"),
-			`failed to call webhook: the server responded with the status code 307 but did not return more information (post )`},
+			`failed to call webhook: the server responded with the status code 307 but did not return more information`},
 	} {
 		want := ""
 		if c.want != "" {
