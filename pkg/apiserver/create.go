@@ -122,13 +122,18 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := s.validateCreate(c, t, obj, a); err != nil {
+	k, err := s.cast(t, obj)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer k.done()
+	if err := s.validateCreate(c, t, obj, a, k); err != nil {
 		return outcome{}, err
 	}
 	if a.DryRun {
 		return s.insertDry(c, t, obj)
 	}
-	d, err := encode(c, t, obj)
+	d, err := s.encode(c, t, obj, k)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -161,23 +166,36 @@ func (s *Server) beginLife(obj resource.Object) {
 	obj.SetUID(types.UID(uuid.NewString()))
 }
 
-// validateCreate refuses what the row or admission do not accept.
-func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admission.Attributes) error {
-	var errs field.ErrorList
+// validateCreate refuses what the row or admission do not accept. What k has a mould for, the row has accepted before.
+func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admission.Attributes, k *casting) error {
+	var warnings []string
+	if k != nil && k.found != nil {
+		warnings = k.found.warnings
+	} else {
+		if errs := newFaults(t, obj); len(errs) > 0 {
+			return apierrors.NewInvalid(t.gvk().GroupKind(), obj.GetName(), errs)
+		}
+		if t.row.Warnings != nil {
+			warnings = t.row.Warnings(obj, nil)
+		}
+		if k != nil {
+			k.warnings = warnings
+		}
+	}
+	for _, w := range warnings {
+		c.warn(w)
+	}
+	return s.cfg.Admission.Validate(c.ctx(), a)
+}
+
+// newFaults is all that is wrong with a new object.
+func newFaults(t *target, obj resource.Object) (errs field.ErrorList) {
 	for _, validate := range []func(resource.Object) field.ErrorList{t.row.Validate, t.ver.Validate} {
 		if validate != nil {
 			errs = append(errs, validate(obj)...)
 		}
 	}
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(t.gvk().GroupKind(), obj.GetName(), errs)
-	}
-	if t.row.Warnings != nil {
-		for _, w := range t.row.Warnings(obj, nil) {
-			c.warn(w)
-		}
-	}
-	return s.cfg.Admission.Validate(c.ctx(), a)
+	return errs
 }
 
 // matchNamespace puts obj into the URL's namespace, unless it says that it is in another.

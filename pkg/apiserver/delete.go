@@ -99,7 +99,7 @@ func (s *Server) removeAt(c *call, t *target, o *metav1.DeleteOptions, cur *stor
 
 // replaceMarked stores next, which is marked as being deleted.
 func (s *Server) replaceMarked(c *call, t *target, next resource.Object, cur *store.Object) (outcome, error) {
-	d, err := encode(c, t, next)
+	d, err := s.encode(c, t, next, nil)
 	if err != nil {
 		return outcome{}, err
 	}

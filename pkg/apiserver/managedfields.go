@@ -29,6 +29,18 @@ type fieldTracker struct {
 	managers  map[trackerKey]*managedfields.FieldManager
 }
 
+// builtinTypes are the schemas of all kinds that the client library knows. To parse them takes a while, so that waits for the first
+// who asks.
+var builtinTypes = sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) })
+
+// TypesOf returns the schemas for a kind. Of a kind without one it is guessed from the objects: lists are replaced as a whole.
+func TypesOf(gvk schema.GroupVersionKind) managedfields.TypeConverter {
+	if scheme.Scheme.Recognizes(gvk) {
+		return builtinTypes()
+	}
+	return managedfields.NewDeducedTypeConverter()
+}
+
 type trackerKey struct {
 	gvk schema.GroupVersionKind
 	sub string
@@ -40,7 +52,7 @@ func newFieldTracker(table *resource.Registry, now func() time.Time) *fieldTrack
 	return &fieldTracker{
 		versions:  versions{table},
 		now:       now,
-		converter: sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) }),
+		converter: builtinTypes,
 		managers:  map[trackerKey]*managedfields.FieldManager{},
 	}
 }

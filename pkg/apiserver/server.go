@@ -77,6 +77,7 @@ type Server struct {
 	table *resource.Registry
 
 	fields       *fieldTracker
+	moulds       moulds
 	gates        gates
 	metrics      *metrics
 	causes       *causes

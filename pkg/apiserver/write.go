@@ -49,22 +49,19 @@ type draft struct {
 	json *resource.JSON
 }
 
-// encode makes a draft of obj, which is at the storage version.
-func encode(c *call, t *target, obj resource.Object) (draft, error) {
+// encode makes a draft of obj, which is at the storage version. k is the casting of a new object, or nil.
+func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (draft, error) {
 	obj.SetResourceVersion("")
-	var d draft
+	wantsJSON := c.f.media == mediaJSON && t.isStorageVersion()
+	if k != nil {
+		return s.encoded(t, obj, k, wantsJSON)
+	}
 	value, err := t.row.EncodeStorage(obj)
 	if err != nil {
-		return d, err
+		return draft{}, err
 	}
-	d.put = store.Put{
-		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
-		Attrs: attrsOf(t.row, obj),
-	}
-	if t.row.TTL != nil {
-		d.put.TTL = t.row.TTL(obj)
-	}
-	if c.f.media == mediaJSON && t.isStorageVersion() {
+	d := newDraft(t, obj, value)
+	if wantsJSON {
 		json, err := resource.DraftJSON(t.row.GVK(), obj)
 		if err != nil {
 			return d, err
@@ -72,6 +69,18 @@ func encode(c *call, t *target, obj resource.Object) (draft, error) {
 		d.json = &json
 	}
 	return d, nil
+}
+
+// newDraft is obj, which value encodes, ready to be stored.
+func newDraft(t *target, obj resource.Object, value []byte) draft {
+	d := draft{put: store.Put{
+		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
+		Attrs: attrsOf(t.row, obj),
+	}}
+	if t.row.TTL != nil {
+		d.put.TTL = t.row.TTL(obj)
+	}
+	return d
 }
 
 // commit writes d if the condition holds. extra are writes that must happen together with it.
@@ -212,7 +221,7 @@ func (s *Server) replace(c *call, t *target, next, old resource.Object, cur *sto
 	if extra == nil && sameButTimes(t, next, old, cur) {
 		return outcome{stored: cur}, nil
 	}
-	d, err := encode(c, t, next)
+	d, err := s.encode(c, t, next, nil)
 	if err != nil {
 		return outcome{}, err
 	}

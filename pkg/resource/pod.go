@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,7 @@ func pods() *Row {
 		PrepareUpdate:  preparePodUpdate,
 		Validate:       validatePodCreate,
 		ValidateUpdate: validatePodUpdate,
+		Alike:          podsAlike,
 		Warnings:       podWarnings,
 		Fields:         podFields,
 		Cells:          podCells,
@@ -35,6 +37,11 @@ func pods() *Row {
 		ValidateStatus: validatePodStatusUpdate,
 		Grace:          podGrace,
 	}))
+}
+
+// podsAlike: only the names of claims that are made for ephemeral volumes contain the pod's.
+func podsAlike(p *corev1.Pod) bool {
+	return !slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil })
 }
 
 // podSubresources are all but status. Two of them, ephemeralcontainers and resize, are updates of the pod itself.

@@ -37,6 +37,9 @@ type Row struct {
 	// an update, what may not change included.
 	Validate       func(obj Object) field.ErrorList
 	ValidateUpdate func(next, old Object) field.ErrorList
+	// Alike, if not nil, says that for Validate and Warnings of a new object like obj one name is as good as another, as long as it is a
+	// DNS label: what is found out about one then holds for all that differ in nothing but name, uid and times.
+	Alike func(obj Object) bool
 	// Warnings are sent as Warning headers; old is nil on create.
 	Warnings func(next, old Object) []string
 	// Deprecated, if not empty, is the warning that every request for the kind is answered with.
@@ -146,6 +149,7 @@ type Rules[T Object] struct {
 	PrepareUpdate  func(next, old T)
 	Validate       func(T) field.ErrorList
 	ValidateUpdate func(next, old T) field.ErrorList
+	Alike          func(T) bool
 	Warnings       func(next, old T) []string
 	Fields         func(T) map[string]string
 	Cells          func(T, time.Time) []any
@@ -173,6 +177,9 @@ func rules[T Object](t Rules[T]) func(*Row) {
 			r.Validate = func(o Object) field.ErrorList { return t.Validate(o.(T)) }
 		}
 		r.ValidateUpdate = twoErrs(t.ValidateUpdate)
+		if t.Alike != nil {
+			r.Alike = func(o Object) bool { return t.Alike(o.(T)) }
+		}
 		if t.Warnings != nil {
 			r.Warnings = func(next, old Object) []string {
 				o, _ := old.(T)

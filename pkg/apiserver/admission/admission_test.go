@@ -72,7 +72,7 @@ func request(op Operation, what string, next, old runtime.Object) *Attributes {
 
 // chain is the default one, with known names and no waiting; each wait is told to waited.
 func chain(g Getter, waited func()) Chain {
-	return Default(Deps{Get: g, Name: func(prefix string) string { return prefix + "x" }, Wait: func(context.Context, time.Duration) {
+	return Default(Deps{Get: g, Name: func(prefix, _ string) string { return prefix + "x" }, Wait: func(context.Context, time.Duration) {
 		if waited != nil {
 			waited()
 		}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
+	"strconv"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,7 +60,13 @@ func (a *Attributes) wrongType(plugin string) error {
 	return apierrors.NewInternalError(errors.New(plugin + ": unexpected type of " + a.Row.Kind))
 }
 
-func randomName(prefix string) string { return prefix + utilrand.String(5) }
+// nameOf is where upstream draws lots: the pods of one template then have one shape, which need not be judged and encoded for each.
+func nameOf(prefix, of string) string {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, of) // a hash takes everything
+	digits := strconv.FormatUint(h.Sum64()|1<<63, 36) // thirteen of them
+	return prefix + utilrand.SafeEncodeString(digits[len(digits)-5:])
+}
 
 func sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)

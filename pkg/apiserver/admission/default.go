@@ -25,9 +25,8 @@ type Deps struct {
 	// Dynamic are the plugins that do what users have configured, in their order: policies and webhooks that change, then
 	// those that refuse.
 	Dynamic Chain
-	// Name returns a name that begins with the prefix and is, by its random end, like no other. Nil means the API's
-	// usual one.
-	Name func(prefix string) string
+	// Name returns a name that begins with the prefix and ends in five letters that follow from of. Nil means the usual one.
+	Name func(prefix, of string) string
 	// Wait sleeps between two looks for an object that should be there soon. Nil means real time.
 	Wait func(ctx context.Context, d time.Duration)
 }
@@ -35,7 +34,7 @@ type Deps struct {
 // Default is the chain of a cluster, in upstream's order.
 func Default(d Deps) Chain {
 	if d.Name == nil {
-		d.Name = randomName
+		d.Name = nameOf
 	}
 	if d.Wait == nil {
 		d.Wait = sleep

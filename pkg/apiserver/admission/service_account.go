@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,13 +132,25 @@ func (p ServiceAccount) mountToken(pod *corev1.Pod) {
 		}
 	}
 	if !there {
-		name = p.deps.Name(tokenVolume)
+		name = p.nameVolume(pod)
 	}
 	mount := corev1.VolumeMount{Name: name, ReadOnly: true, MountPath: tokenPath}
 	needed := mountInto(pod.Spec.InitContainers, mount)
 	needed = mountInto(pod.Spec.Containers, mount) || needed
 	if needed && !there {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: tokenSource()})
+	}
+}
+
+// nameVolume is the same for all pods of an account, unless one has a volume of that name already.
+func (p ServiceAccount) nameVolume(pod *corev1.Pod) string {
+	of := pod.Namespace + "/" + pod.Spec.ServiceAccountName
+	for {
+		name := p.deps.Name(tokenVolume, of)
+		if !slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == name }) {
+			return name
+		}
+		of += "/"
 	}
 }
 

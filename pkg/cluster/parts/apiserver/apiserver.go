@@ -18,6 +18,7 @@ import (
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/admission/policy"
 	"bonsai/pkg/apiserver/admission/webhook"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/auth"
@@ -120,6 +121,8 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
 func dynamicAdmission(source live.Source, get admission.Getter, authz auth.Authorizer) admission.Chain {
-	mutate, validate := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
-	return admission.Chain{mutate, validate}
+	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
+	mutating, validating := policy.New(policy.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger,
+		Kinds: source.Table.ByKind, Types: apiserver.TypesOf})
+	return admission.Chain{mutating, changing, validating, refusing}
 }
