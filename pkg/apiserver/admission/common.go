@@ -63,7 +63,7 @@ func (a *Attributes) wrongType(plugin string) error {
 // nameOf is where upstream draws lots: the pods of one template then have one shape, which need not be judged and encoded for each.
 func nameOf(prefix, of string) string {
 	h := fnv.New64a()
-	_, _ = io.WriteString(h, of) // a hash takes everything
+	_, _ = io.WriteString(h, of)                      // a hash takes everything
 	digits := strconv.FormatUint(h.Sum64()|1<<63, 36) // thirteen of them
 	return prefix + utilrand.SafeEncodeString(digits[len(digits)-5:])
 }

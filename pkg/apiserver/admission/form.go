@@ -30,28 +30,19 @@ type Lens struct {
 	Take func(shown, into runtime.Object)
 }
 
+// Asked is the version that the client speaks.
+func (a *Attributes) Asked() *resource.Version {
+	if a.Version != nil {
+		return a.Version
+	}
+	return &a.Row.Versions[0]
+}
+
 // Form is the one that the client speaks.
-func (a *Attributes) Form() Form {
-	v := a.Version
-	if v == nil {
-		v = &a.Row.Versions[0]
-	}
-	return a.form(v)
-}
+func (a *Attributes) Form() Form { return a.FormOf(a.Asked()) }
 
-// Equivalents are all other forms of the same.
-func (a *Attributes) Equivalents() []Form {
-	var forms []Form
-	asked := a.Form().version
-	for i := range a.Row.Versions {
-		if v := &a.Row.Versions[i]; v != asked {
-			forms = append(forms, a.form(v))
-		}
-	}
-	return forms
-}
-
-func (a *Attributes) form(v *resource.Version) Form {
+// FormOf is that of a version of the row.
+func (a *Attributes) FormOf(v *resource.Version) Form {
 	f := Form{Resource: v.WithResource(a.Row.Resource), Kind: v.WithKind(a.Row.Kind), version: v}
 	if body := a.bodyKind(); !body.Empty() {
 		f.Kind = body

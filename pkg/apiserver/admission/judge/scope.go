@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/resource"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -76,10 +77,11 @@ func (s *Scope) selectors(namespaces, objects *metav1.LabelSelector) {
 
 // Find tells whether the request is within the scope, and in which form.
 func (s *Scope) Find(ctx context.Context, a *admission.Attributes, get admission.Getter) (admission.Form, bool, error) {
-	form, ok := s.form(a)
-	if !ok {
-		return form, false, nil
+	v := s.version(a)
+	if v == nil {
+		return admission.Form{}, false, nil
 	}
+	form := a.FormOf(v)
 	if s.wrong != nil {
 		return form, false, apierrors.NewInternalError(s.wrong)
 	}
@@ -91,46 +93,43 @@ func (s *Scope) Find(ctx context.Context, a *admission.Attributes, get admission
 	return form, ok, err
 }
 
-// form applies the rules: first to what the client speaks, then to what is equivalent, rule by rule.
-func (s *Scope) form(a *admission.Attributes) (admission.Form, bool) {
-	if _, excluded := s.match(s.except, a); excluded {
-		return admission.Form{}, false
-	}
-	if s.all {
-		return a.Form(), true
+// version applies the rules; nil if none names the request.
+func (s *Scope) version(a *admission.Attributes) *resource.Version {
+	switch {
+	case len(s.except) > 0 && s.match(s.except, a) != nil:
+		return nil
+	case s.all:
+		return a.Asked()
 	}
 	return s.match(s.rules, a)
 }
 
-func (s *Scope) match(rules []admissionv1.NamedRuleWithOperations, a *admission.Attributes) (admission.Form, bool) {
-	if len(rules) == 0 {
-		return admission.Form{}, false
-	}
-	form := a.Form()
+// match tries the rules with the version that the client speaks and then, rule by rule, with the others.
+func (s *Scope) match(rules []admissionv1.NamedRuleWithOperations, a *admission.Attributes) *resource.Version {
+	asked := a.Asked()
 	for i := range rules {
-		if names(&rules[i], a, form.Resource) {
-			return form, true
+		if names(&rules[i], a, asked) {
+			return asked
 		}
 	}
 	if !s.equivalent || len(a.Row.Versions) == 1 {
-		return admission.Form{}, false
+		return nil
 	}
-	others := a.Equivalents()
 	for i := range rules {
-		for _, other := range others {
-			if names(&rules[i], a, other.Resource) {
-				return other, true
+		for v := range a.Row.Versions {
+			if other := &a.Row.Versions[v]; other != asked && names(&rules[i], a, other) {
+				return other
 			}
 		}
 	}
-	return admission.Form{}, false
+	return nil
 }
 
-// names tells whether the rule names the request as one of resource.
-func names(r *admissionv1.NamedRuleWithOperations, a *admission.Attributes, resource schema.GroupVersionResource) bool {
-	return namesOperation(r.Operations, a.Operation) &&
-		anyOf(r.APIGroups, resource.Group) && anyOf(r.APIVersions, resource.Version) &&
-		namesResource(r.Resources, resource.Resource, a.Subresource) &&
+// names tells whether the rule names the request as one of that version.
+func names(r *admissionv1.NamedRuleWithOperations, a *admission.Attributes, v *resource.Version) bool {
+	return namesResource(r.Resources, a.Row.Resource, a.Subresource) &&
+		anyOf(r.APIGroups, v.Group) && anyOf(r.APIVersions, v.Version) &&
+		namesOperation(r.Operations, a.Operation) &&
 		inScope(r.Scope, a) &&
 		(len(r.ResourceNames) == 0 || slices.Contains(r.ResourceNames, a.Name))
 }
