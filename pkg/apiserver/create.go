@@ -69,6 +69,9 @@ func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions)
 	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
 		return outcome{}, err
 	}
+	if err := matchNamespace(t, obj); err != nil {
+		return outcome{}, err // a webhook may change what it likes, but not whose it is
+	}
 	if obj.GetName() != "" || obj.GetGenerateName() == "" {
 		return s.insertNamed(c, t, obj, a)
 	}
