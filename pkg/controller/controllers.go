@@ -16,6 +16,7 @@ import (
 	"log/slog"
 
 	"golang.org/x/sync/errgroup"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -25,6 +26,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
+	"bonsai/pkg/controller/admissionpolicystatus"
 	"bonsai/pkg/controller/deployment"
 	"bonsai/pkg/controller/endpoints"
 	"bonsai/pkg/controller/endpointslice"
@@ -74,6 +76,7 @@ var watched = []schema.GroupVersionResource{
 	corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
+	admissionv1.SchemeGroupVersion.WithResource("validatingadmissionpolicies"),
 }
 
 // controllers is the list, in the order of the walk from a workload down to the node, then the caretakers.
@@ -114,6 +117,9 @@ var controllers = []struct {
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})
+	}},
+	{"admissionpolicystatus", func(ctx context.Context, c Config) error {
+		return admissionpolicystatus.Run(ctx, admissionpolicystatus.Config{Env: c.env()})
 	}},
 	{"garbagecollector", func(ctx context.Context, c Config) error {
 		return garbagecollector.Run(ctx, garbagecollector.Config{Env: c.env(), Metadata: c.Metadata, Watched: watched})

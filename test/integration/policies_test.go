@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/applyconfigurations/core/v1"
@@ -219,4 +220,58 @@ spec: {policyName: atomic}
 	require.Equal(t, 403, got.code)
 	require.Contains(t, string(got.body), `"message":"policy 'atomic' with binding 'atomic' denied request: error applying patch: `+
 		`invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: .spec.selector","reason":"Invalid"`)
+}
+
+func TestExpressionsAreCheckedAgainstSchemas(t *testing.T) {
+	c := startControllers(t)
+	c.post(`
+# ` + admissionPath + `validatingadmissionpolicies
+metadata: {name: typos}
+spec:
+  paramKind: {apiVersion: v1, kind: ConfigMap}
+  matchConstraints:
+    resourceRules:
+    - {operations: ["*"], apiGroups: [apps], apiVersions: [v1], resources: [deployments, replicasets, deployments/scale]}
+    - {operations: ["*"], apiGroups: ["*"], apiVersions: [v1], resources: [pods]}
+  variables: [{name: containers, expression: object.spec.template.spec.containers}]
+  validations:
+  - {expression: "object.spec.replicas > 1 && object.spec.strategy.type == 'Recreate'"}
+  - {expression: "variables.containers.all(c, c.imagePullPolicy == 'Always')", messageExpression: "string(object.spec.template.nam)"}
+  - {expression: "params.spec == 1"}
+`)
+	policies := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	var status admissionv1.ValidatingAdmissionPolicyStatus
+	c.until("the policy has been checked", func() bool {
+		p, err := policies.Get(t.Context(), "typos", metav1.GetOptions{})
+		require.NoError(t, err)
+		status = p.Status
+		return status.ObservedGeneration == 1
+	})
+	text, err := yaml.Marshal(status.TypeChecking)
+	require.NoError(t, err)
+	require.Equal(t, `expressionWarnings:
+- fieldRef: spec.validations[0].expression
+  warning: |
+    apps/v1, Kind=ReplicaSet: ERROR: <input>:1:40: undefined field 'strategy'
+     | object.spec.replicas > 1 && object.spec.strategy.type == 'Recreate'
+     | .......................................^
+- fieldRef: spec.validations[1].messageExpression
+  warning: |
+    apps/v1, Kind=Deployment: ERROR: <input>:1:28: undefined field 'nam'
+     | string(object.spec.template.nam)
+     | ...........................^
+
+    apps/v1, Kind=ReplicaSet: ERROR: <input>:1:28: undefined field 'nam'
+     | string(object.spec.template.nam)
+     | ...........................^
+- fieldRef: spec.validations[2].expression
+  warning: |
+    apps/v1, Kind=Deployment: ERROR: <input>:1:7: undefined field 'spec'
+     | params.spec == 1
+     | ......^
+
+    apps/v1, Kind=ReplicaSet: ERROR: <input>:1:7: undefined field 'spec'
+     | params.spec == 1
+     | ......^
+`, string(text))
 }

@@ -50,6 +50,8 @@ type Compiler struct {
 	envs map[Sees]*environment.EnvSet
 	// variables is the type of "variables", which grows with each Declare; nil if there is none.
 	variables *apicel.DeclType
+	// object and params, if not nil, are the types of the variables that can be anything otherwise.
+	object, params *apicel.DeclType
 }
 
 // plain is the compiler of all expressions that have no variables of their own.
@@ -61,6 +63,37 @@ func New(composed bool) *Compiler {
 		return plain
 	}
 	return &Compiler{envs: map[Sees]*environment.EnvSet{}, variables: apicel.NewObjectType(variablesType, map[string]*apicel.DeclField{})}
+}
+
+// Typed returns a compiler of variables that knows what the objects and the parameters are, for Check.
+func Typed(object, params *apicel.DeclType) *Compiler {
+	c := New(true)
+	c.object, c.params = object, params
+	return c
+}
+
+// Check says what is wrong with e by the types of its variables; nothing if it is right. What it returns does not matter.
+func (c *Compiler) Check(e Expression) *apicel.Error {
+	_, err := c.check(e)
+	return err
+}
+
+// DeclareChecked is Declare for Check.
+func (c *Compiler) DeclareChecked(name string, e Expression) {
+	t, _ := c.check(e)
+	c.variables.Fields[name] = apicel.NewDeclField(name, declType(t), true, nil, nil)
+}
+
+func (c *Compiler) check(e Expression) (*cel.Type, *apicel.Error) {
+	env, err := c.environment(e)
+	if err != nil {
+		return nil, &apicel.Error{Type: apicel.ErrorTypeInternal, Detail: fmt.Sprintf("fail to build env: %v", err)}
+	}
+	ast, issues := env.Compile(e.Text)
+	if issues != nil {
+		return nil, &apicel.Error{Type: apicel.ErrorTypeInvalid, Detail: issues.String()}
+	}
+	return ast.OutputType(), nil
 }
 
 // VariablesType is the type of the variable "variables"; nil if the compiler has none.

@@ -31,13 +31,21 @@ var always = version.MajorMinor(1, 0)
 // extend returns the environment of all expressions that see what s says.
 func (c *Compiler) extend(s Sees) (*environment.EnvSet, error) {
 	request, namespace := requestType(), namespaceType()
+	types := []*apicel.DeclType{namespace, request}
+	typeOf := func(t *apicel.DeclType) *cel.Type {
+		if t == nil {
+			return cel.DynType
+		}
+		types = append(types, t)
+		return t.CelType()
+	}
+	object := typeOf(c.object)
 	vars := []cel.EnvOption{
-		cel.Variable(Object, cel.DynType), cel.Variable(OldObject, cel.DynType),
+		cel.Variable(Object, object), cel.Variable(OldObject, object),
 		cel.Variable(Request, request.CelType()), cel.Variable(Namespace, namespace.CelType()),
 	}
-	types := []*apicel.DeclType{namespace, request}
 	if s.Params {
-		vars = append(vars, cel.Variable(Params, cel.DynType))
+		vars = append(vars, cel.Variable(Params, typeOf(c.params)))
 	}
 	if s.Authorizer {
 		vars = append(vars, cel.Variable(Authorizer, library.AuthorizerType), cel.Variable(RequestResource, library.ResourceCheckType))
