@@ -28,7 +28,7 @@ func BenchmarkDynamicAdmission(b *testing.B) {
 			for i := range n {
 				configure(b, c, fmt.Sprintf("x%d", i))
 			}
-			rows := c.server.table.Rows()
+			rows := c.server.cfg.Table.Rows()
 			row := rows[rowIndex(rows, "Pod")]
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"}}
 			b.ReportAllocs()
@@ -52,8 +52,8 @@ func rowIndex(rows []*resource.Row, kind string) int {
 }
 
 func dynamicChain(ctx context.Context, c *cluster) admission.Chain {
-	get := NewGetter(c.store, c.server.table)
-	src := live.Source{Context: ctx, Store: c.store, Table: c.server.table}
+	get := NewGetter(c.store, c.server.cfg.Table)
+	src := live.Source{Context: ctx, Store: c.store, Table: c.server.cfg.Table}
 	changing, refusing := webhook.New(webhook.Config{Source: src, Get: get, Authorizer: notMice{}})
 	mutating, validating := policy.New(policy.Config{Source: src, Get: get, Authorizer: notMice{}, Kinds: src.Table.ByKind, Types: TypesOf})
 	return admission.Chain{mutating, changing, validating, refusing}

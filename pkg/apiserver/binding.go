@@ -18,14 +18,44 @@ var bindingResource = schema.GroupResource{Resource: "pods/binding"}
 
 // bind is the scheduler's one write: it sets where a pod runs, once.
 func (s *Server) bind(c *call) error {
-	o, err := createOptions(c)
+	b, o, err := s.readBinding(c)
 	if err != nil {
 		return err
 	}
-	b := &corev1.Binding{}
-	if err := s.decodeInto(c, b, corev1.SchemeGroupVersion.WithKind("Binding"), o.FieldValidation); err != nil {
+	return s.bindTo(c, b, o)
+}
+
+// bindNamed is bind where the body alone says which pod it is about: at namespaces/NAMESPACE/bindings.
+func (s *Server) bindNamed(c *call) error {
+	b, o, err := s.readBinding(c)
+	switch {
+	case err != nil:
 		return err
+	case b.Name == "":
+		return apierrors.NewBadRequest("Name parameter required.")
 	}
+	pod := *c.t
+	pod.resource, pod.name, pod.sub = "pods", b.Name, "binding"
+	c.kinds.resolve(&pod)
+	if pod.row == nil {
+		notServed(c.w)
+		return nil
+	}
+	c.t = &pod
+	return s.bindTo(c, b, o)
+}
+
+func (s *Server) readBinding(c *call) (*corev1.Binding, *metav1.CreateOptions, error) {
+	o, err := createOptions(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &corev1.Binding{}
+	return b, o, s.decodeInto(c, b, corev1.SchemeGroupVersion.WithKind("Binding"), o.FieldValidation)
+}
+
+// bindTo does what b says to the pod that c is about.
+func (s *Server) bindTo(c *call, b *corev1.Binding, o *metav1.CreateOptions) error {
 	if err := checkBinding(c.t, b); err != nil {
 		return err
 	}
@@ -78,7 +108,7 @@ func bound(old *corev1.Pod, b *corev1.Binding, now metav1.Time) (resource.Object
 	pod.Spec.NodeName = b.Target.Name
 	pod.Annotations = merged(pod.Annotations, b.Annotations)
 	pod.Labels = merged(pod.Labels, b.Labels)
-	setScheduled(pod, now)
+	setCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, now)
 	return pod, nil
 }
 
@@ -112,17 +142,17 @@ func merged(into, from map[string]string) map[string]string {
 	return into
 }
 
-// setScheduled sets the pod's PodScheduled condition.
-func setScheduled(pod *corev1.Pod, now metav1.Time) {
+// setCondition sets a condition of the pod. Its time is that of the change, so one that says what it said keeps it.
+func setCondition(pod *corev1.Pod, want corev1.PodCondition, now metav1.Time) {
+	want.LastTransitionTime, want.ObservedGeneration = now, pod.Generation
 	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled {
-			if c.Status != corev1.ConditionTrue {
-				c.LastTransitionTime = now
+		if c := &pod.Status.Conditions[i]; c.Type == want.Type {
+			if c.Status == want.Status {
+				want.LastTransitionTime = c.LastTransitionTime
 			}
-			c.Status, c.Reason, c.Message, c.ObservedGeneration = corev1.ConditionTrue, "", "", pod.Generation
+			*c = want
 			return
 		}
 	}
-	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
-		Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: now, ObservedGeneration: pod.Generation})
+	pod.Status.Conditions = append(pod.Status.Conditions, want)
 }

@@ -3,10 +3,8 @@ package apiserver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
-	"time"
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
@@ -19,27 +17,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// The first objects are those that every cluster has before anybody has made any: four namespaces, and the service through which
-// pods reach this server. They go through the same code as a client's, admission and allocation of the address included, and are
+// The first objects are those that every cluster has before anybody has made any: four namespaces, the service through which
+// pods reach this server, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and allocation of the address included, and are
 // only made where they are missing, so that a restart changes nothing.
 
-// Bootstrap makes the first objects, and the server ready. It tries until the store answers or ctx ends.
-func (s *Server) Bootstrap(ctx context.Context) error {
-	for {
-		err := s.bootstrap(ctx)
-		if err == nil {
-			s.ready.Store(true)
-			return nil
-		}
-		s.log.Warn("the first objects could not be made yet", "error", err)
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("make the first objects: %w", errors.Join(ctx.Err(), err))
-		case <-time.After(time.Second):
-		}
-	}
-}
-
+// bootstrap makes the first objects.
 func (s *Server) bootstrap(ctx context.Context) error {
 	for _, obj := range s.firstObjects() {
 		if err := s.ensure(ctx, obj); err != nil {
@@ -48,6 +30,9 @@ func (s *Server) bootstrap(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ownManager is whom managedFields name as the owner of what the server writes by itself.
+const ownManager = "kube-apiserver"
 
 // firstObjects lists them in the order of their making.
 func (s *Server) firstObjects() []resource.Object {
@@ -108,7 +93,7 @@ func (s *Server) ensure(ctx context.Context, obj resource.Object) error {
 	// Looked for first: a service that exists already holds the very address that a new one would ask for.
 	_, err = s.store.Get(ctx, c.t.row.Key(obj.GetNamespace(), obj.GetName()), store.ReadAt{})
 	if errors.Is(err, store.ErrNotFound) {
-		w := writeOptions{options: &metav1.CreateOptions{}, manager: "kube-apiserver"}
+		w := writeOptions{options: &metav1.CreateOptions{}, manager: ownManager}
 		_, err = s.insert(c, c.t, obj.DeepCopyObject().(resource.Object), w)
 	}
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -118,7 +103,7 @@ func (s *Server) ensure(ctx context.Context, obj resource.Object) error {
 	if refresh == nil {
 		return nil
 	}
-	e := &edit{writeOptions: writeOptions{options: &metav1.UpdateOptions{}, manager: "kube-apiserver"}, op: "UPDATE", next: refresh}
+	e := &edit{writeOptions: writeOptions{options: &metav1.UpdateOptions{}, manager: ownManager}, op: "UPDATE", next: refresh}
 	_, err = s.change(c, c.t, e)
 	return err
 }
@@ -145,7 +130,7 @@ func refresher(obj resource.Object) func(resource.Object) (resource.Object, erro
 // ownCall is a call that the server makes to itself.
 func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error) {
 	t := &target{isResource: true, verb: "create", namespace: obj.GetNamespace(), name: obj.GetName()}
-	for _, row := range s.table.Rows() {
+	for _, row := range s.rows {
 		for i := range row.Versions {
 			if sameType(row.Versions[i].New(), obj) {
 				t.row, t.ver = row, &row.Versions[i]
@@ -156,15 +141,20 @@ func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error
 	if t.row == nil {
 		return nil, nil
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
-	if err != nil {
-		return nil, err
-	}
 	obj.GetObjectKind().SetGroupVersionKind(t.gvk())
 	if t.row.Default != nil {
 		t.row.Default(obj)
 	}
-	c := &call{t: t, f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
+	return s.callOn(ctx, t)
+}
+
+// callOn is a call that the server makes to itself, about t.
+func (s *Server) callOn(ctx context.Context, t *target) (*call, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{t: t, kinds: s.kinds.Load(), f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
 	c.user = auth.User{Name: "system:apiserver", Groups: []string{"system:masters"}}
 	c.r = r.WithContext(auth.WithUser(ctx, c.user))
 	return c, nil

@@ -6,11 +6,10 @@ import (
 	"net"
 	"net/http"
 	"time"
-	"unicode/utf8"
 
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
-
-	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"bonsai/pkg/apiserver/fairness"
 )
 
 // call is one request on its way through the chain. Everything that a step learns about the request is a field here,
@@ -20,70 +19,37 @@ type call struct {
 	r    *http.Request
 	t    *target
 	user auth.User
+	// kinds are those that were served when the request came in.
+	kinds *kinds
 	// f is how the client wants the answer. It is found out before any work: a write whose answer nobody can read is not done.
 	f     format
 	start time.Time
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string
-	warned               map[string]bool
-	warnedRunes          int
-	// annotations are what admission has to say to the audit log.
-	annotations map[string]string
+	warnings             warnings
+	// pass is the request's place among those that are worked on; nil for those that take none.
+	pass *fairness.Pass
+	// record is what the audit log will say of the request; nil if it says nothing.
+	record *audit.Record
 }
 
 // ctx is the request's context: it ends with the client, the deadline or the server.
 func (c *call) ctx() context.Context { return c.r.Context() }
 
-// Headers that are too long break connections, so warnings are cut when they have become many: some are from webhooks.
-const (
-	maxWarnings = 4 << 10 // runes in all
-	cutWarning  = 256     // runes of each, after that
-)
-
 // warn adds a Warning header, each text once.
-func (c *call) warn(text string) {
-	if c.warned[text] {
-		return
-	}
-	if runes := []rune(text); c.warnedRunes+len(runes) > maxWarnings {
-		if c.warnedRunes > maxWarnings {
-			return
-		}
-		text = string(runes[:min(len(runes), cutWarning)])
-	}
-	c.warnedRunes += utf8.RuneCountInString(text)
-	header, err := utilnet.NewWarningHeader(299, "-", text)
-	if err != nil {
-		return // the text is empty or not UTF-8, which a header cannot say
-	}
-	if c.warned == nil {
-		c.warned = map[string]bool{}
-	}
-	c.warned[text] = true
-	c.w.Header().Add("Warning", header)
-}
-
-// Warn and Annotate are how admission speaks to the client and to the audit log.
-func (c *call) Warn(text string) { c.warn(text) }
-
-// Annotate adds to what the audit log will say of the request. Whoever says something first is believed.
-func (c *call) Annotate(key, value string) {
-	if _, taken := c.annotations[key]; taken {
-		return
-	}
-	if c.annotations == nil {
-		c.annotations = map[string]string{}
-	}
-	c.annotations[key] = value
-}
+func (c *call) warn(text string) { c.warnings.add(c.w.Header(), text) }
 
 // recorder notes what was answered, for metrics and logs.
 type recorder struct {
 	http.ResponseWriter
 	status int
+	size   int64
+	// started is told when the answer begins; nil if nobody wants to know.
+	started func(code int)
 }
 
 func (w *recorder) WriteHeader(code int) {
+	w.start(code)
 	if w.status == 0 && code >= 200 {
 		w.status = code
 	}
@@ -92,9 +58,12 @@ func (w *recorder) WriteHeader(code int) {
 
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
+		w.start(http.StatusOK)
 		w.status = http.StatusOK
 	}
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.size += int64(n)
+	return n, err
 }
 
 // Flush lets streams through the recorder.
@@ -106,6 +75,7 @@ func (w *recorder) Flush() {
 
 // Hijack hands over the connection, which is how exec and attach become streams. HTTP/2 has no such thing, and says so.
 func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.start(http.StatusSwitchingProtocols)
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 

@@ -49,14 +49,19 @@ func (s *Server) answerDelete(c *call, out outcome, o *metav1.DeleteOptions) err
 	return s.answerOther(c, http.StatusOK, statusGVK, status)
 }
 
-// remove deletes t's object, as far as that can be done now.
+// remove deletes t's object, as far as that can be done now and admission allows it.
 func (s *Server) remove(c *call, t *target, o *metav1.DeleteOptions) (outcome, error) {
+	return s.removeBy(c, t, o, func(obj resource.Object) error { return s.admitDelete(c, t, o, obj) })
+}
+
+// removeBy is remove with an admission of its own; nil for what was admitted as something else.
+func (s *Server) removeBy(c *call, t *target, o *metav1.DeleteOptions, admit func(resource.Object) error) (outcome, error) {
 	at := store.ReadAt{Kind: store.Any}
 	for {
 		cur, err := s.store.Get(c.ctx(), t.key(), at)
 		if err == nil {
 			var out outcome
-			out, err = s.removeAt(c, t, o, cur)
+			out, err = s.removeAt(c, t, o, cur, admit)
 			if err == nil && (at.Kind == store.Newest || out.stored != cur || s.isNewest(c.ctx(), cur)) {
 				return out, nil
 			}
@@ -73,13 +78,15 @@ func (s *Server) remove(c *call, t *target, o *metav1.DeleteOptions) (outcome, e
 }
 
 // removeAt deletes the object at its state cur.
-func (s *Server) removeAt(c *call, t *target, o *metav1.DeleteOptions, cur *store.Object) (outcome, error) {
+func (s *Server) removeAt(c *call, t *target, o *metav1.DeleteOptions, cur *store.Object, admit func(resource.Object) error) (outcome, error) {
 	obj, err := load(t.row, cur)
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := s.admitDelete(c, t, o, obj); err != nil {
-		return outcome{}, err
+	if admit != nil {
+		if err := admit(obj); err != nil {
+			return outcome{}, err
+		}
 	}
 	if err := checkPreconditions(t, o.Preconditions, obj); err != nil {
 		return outcome{}, err

@@ -24,6 +24,7 @@ import (
 	"bonsai/pkg/store"
 
 	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -58,7 +59,7 @@ func start(t testing.TB, change ...func(*Config)) *cluster {
 	cfg := Config{
 		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: notMice{}, Allocator: alloc,
 		Admission: admission.Default(admission.Deps{Get: get})[:1],
-		Tokens:    tokens, Reviews: auth.Reviews(tokens, notMice{}, auth.DefaultGrants()),
+		Tokens:    tokens, Reviews: auth.Reviews(&auth.Bearer{Audiences: tokens.Audiences(), Recognisers: []auth.Recogniser{tokens}}, notMice{}, notMice{}),
 		ServiceIP: "10.96.0.1", AdvertiseIP: "192.0.2.1", AdvertisePort: 6443,
 	}
 	if testing.Verbose() {
@@ -109,7 +110,7 @@ func (byHeader) Authenticate(r *http.Request) (auth.User, bool, error) {
 	case "":
 		return auth.User{Name: "admin", Groups: []string{"system:masters"}}, true, nil
 	default:
-		return auth.User{Name: name}, true, nil
+		return auth.User{Name: name, Groups: r.Header.Values("User-Groups")}, true, nil
 	}
 }
 
@@ -122,6 +123,8 @@ func (notMice) Authorize(_ context.Context, r auth.Request) (auth.Decision, stri
 	}
 	return auth.Allow, "", nil
 }
+
+func (notMice) RulesFor(auth.User, string) ([]rbacv1.PolicyRule, error) { return nil, nil }
 
 type testWriter struct{ t testing.TB }
 

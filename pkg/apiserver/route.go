@@ -1,22 +1,25 @@
 package apiserver
 
 import (
+	"context"
 	"net/http"
 	"slices"
+	"strings"
+
+	"bonsai/pkg/resource"
 )
 
 // route is the last handler of the chain: it picks the verb's file.
 func (s *Server) route(c *call) error {
 	t := c.t
+	if u := s.aggregate.elsewhere(t); u != nil {
+		return c.passOn(u, s.now())
+	}
 	switch {
 	case !t.isResource:
 		return s.serveOther(c)
 	case t.row == nil:
-		if s.discovery.Serves(t.path) {
-			return s.serveOther(c)
-		}
-		notServed(c.w)
-		return nil
+		return s.serveOther(c)
 	case t.namespace != "" && !t.row.Namespaced && !t.isItsNamespace():
 		notServed(c.w)
 		return nil
@@ -30,6 +33,8 @@ func (s *Server) route(c *call) error {
 			return notAllowed()
 		}
 		return s.review(c)
+	case s.computed[t.row] != nil:
+		return s.routeComputed(c)
 	case t.sub != "":
 		return s.routeSub(c)
 	}
@@ -79,6 +84,27 @@ func (s *Server) verbHandler(t *target) handler {
 	return nil
 }
 
+// computedKinds are those that are answered or done, and kept nowhere.
+func (s *Server) computedKinds() map[*resource.Row]map[string]handler {
+	return map[*resource.Row]map[string]handler{
+		resource.Bindings():          {"create": s.bindNamed},
+		resource.ComponentStatuses(): {"get": s.getComponentStatus, "list": s.listComponentStatuses},
+	}
+}
+
+// routeComputed picks the handler of one of them.
+func (s *Server) routeComputed(c *call) error {
+	t := c.t
+	h, ok := s.computed[t.row][t.verb]
+	if !ok || t.sub != "" || (t.verb == "create" && t.name != "") || (t.row.Namespaced && t.namespace == "") {
+		return notAllowed()
+	}
+	if t.row.Deprecated != "" {
+		c.warn(t.row.Deprecated)
+	}
+	return h(c)
+}
+
 // routeSub picks the handler of a subresource: first those whose body is the object itself, which the row describes.
 func (s *Server) routeSub(c *call) error {
 	t := c.t
@@ -125,10 +151,20 @@ func (s *Server) specialSubresources() map[string]map[string]handler {
 
 // serveOther serves the paths that are no resources.
 func (s *Server) serveOther(c *call) error {
-	if s.discovery.Serves(c.t.path) && c.r.Method == http.MethodGet {
-		s.discovery.ServeHTTP(c.w, c.r)
-		return nil
+	path := c.t.path
+	if c.r.Method == http.MethodGet && (path == "/api" || path == "/apis" || strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/apis/")) {
+		return s.serveDiscovery(c)
 	}
-	s.mux.ServeHTTP(c.w, c.r)
+	s.mux.ServeHTTP(c.w, c.r.WithContext(context.WithValue(c.ctx(), kindsKey{}, c.kinds)))
+	return nil
+}
+
+// serveDiscovery serves the documents about kinds.
+func (s *Server) serveDiscovery(c *call) error {
+	docs, err := c.kinds.discovery()
+	if err != nil {
+		return err
+	}
+	docs.ServeHTTP(c.w, c.r)
 	return nil
 }

@@ -153,6 +153,12 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 	case e.part == nil && t.row.PrepareUpdate != nil:
 		t.row.PrepareUpdate(next, old)
 	}
+	switch {
+	case e.part != nil && e.part.Sign != nil:
+		e.part.Sign(next, old, s.signature(c))
+	case e.part == nil && t.row.SignUpdate != nil:
+		t.row.SignUpdate(next, old, s.signature(c))
+	}
 	return nil
 }
 
@@ -174,8 +180,8 @@ func keepSystemMeta(next, old resource.Object) {
 	}
 }
 
-// validateUpdate refuses what the row or admission do not accept.
-func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) error {
+// validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
+func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
 	checks := []func(next, old resource.Object) field.ErrorList{t.row.ValidateUpdate, t.ver.ValidateUpdate}
 	if e.part != nil {
 		checks = checks[:1]
@@ -187,8 +193,11 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 			errs = append(errs, check(next, old)...)
 		}
 	}
+	if e.part != nil && e.part.ValidateSigned != nil {
+		errs = append(errs, e.part.ValidateSigned(next, old, s.signature(c))...)
+	}
 	if len(errs) > 0 {
-		return apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
+		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {
@@ -196,7 +205,8 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		}
 	}
 	if e.admitted {
-		return nil
+		return nil, nil
 	}
-	return s.cfg.Admission.Validate(c.ctx(), s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions))
+	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
+	return a, s.cfg.Admission.Validate(c.ctx(), a)
 }

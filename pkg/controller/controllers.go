@@ -21,12 +21,15 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
 	"bonsai/pkg/controller/admissionpolicystatus"
+	"bonsai/pkg/controller/clusterroleaggregation"
 	"bonsai/pkg/controller/deployment"
 	"bonsai/pkg/controller/endpoints"
 	"bonsai/pkg/controller/endpointslice"
@@ -36,8 +39,10 @@ import (
 	"bonsai/pkg/controller/nodelifecycle"
 	"bonsai/pkg/controller/podgc"
 	"bonsai/pkg/controller/replicaset"
+	"bonsai/pkg/controller/resourcequota"
 	"bonsai/pkg/controller/rootca"
 	"bonsai/pkg/controller/serviceaccount"
+	"bonsai/pkg/controller/storageprotection"
 	"bonsai/pkg/controller/tainteviction"
 	"bonsai/pkg/reconcile"
 )
@@ -74,9 +79,14 @@ var watched = []schema.GroupVersionResource{
 	corev1.SchemeGroupVersion.WithResource("nodes"),
 	corev1.SchemeGroupVersion.WithResource("namespaces"),
 	corev1.SchemeGroupVersion.WithResource("serviceaccounts"),
+	corev1.SchemeGroupVersion.WithResource("resourcequotas"),
+	corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims"),
+	corev1.SchemeGroupVersion.WithResource("persistentvolumes"),
+	storagev1.SchemeGroupVersion.WithResource("volumeattributesclasses"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
 	admissionv1.SchemeGroupVersion.WithResource("validatingadmissionpolicies"),
+	rbacv1.SchemeGroupVersion.WithResource("clusterroles"),
 }
 
 // controllers is the list, in the order of the walk from a workload down to the node, then the caretakers.
@@ -114,6 +124,15 @@ var controllers = []struct {
 	}},
 	{"rootca", func(ctx context.Context, c Config) error {
 		return rootca.Run(ctx, rootca.Config{Env: c.env(), RootCA: c.RootCA})
+	}},
+	{"clusterroleaggregation", func(ctx context.Context, c Config) error {
+		return clusterroleaggregation.Run(ctx, clusterroleaggregation.Config{Env: c.env()})
+	}},
+	{"resourcequota", func(ctx context.Context, c Config) error {
+		return resourcequota.Run(ctx, resourcequota.Config{Env: c.env(), Metadata: c.Metadata})
+	}},
+	{"storageprotection", func(ctx context.Context, c Config) error {
+		return storageprotection.Run(ctx, storageprotection.Config{Env: c.env()})
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})

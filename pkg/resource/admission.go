@@ -68,7 +68,7 @@ func policyCells(obj Object, count int, kind *admissionv1.ParamKind, now time.Ti
 	return []any{obj.GetName(), int64(count), text, age(obj, now)}
 }
 
-func bindingColumns() []metav1.TableColumnDefinition {
+func policyBindingColumns() []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		nameColumn,
 		column("PolicyName", "PolicyName indicates the policy definition which the policy binding binded to"),
@@ -76,7 +76,7 @@ func bindingColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func bindingCells(obj Object, policy string, ref *admissionv1.ParamRef, now time.Time) []any {
+func policyBindingCells(obj Object, policy string, ref *admissionv1.ParamRef, now time.Time) []any {
 	return []any{obj.GetName(), policy, paramRefText(ref), age(obj, now)}
 }
 

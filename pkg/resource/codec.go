@@ -20,6 +20,9 @@ func (r *Row) EncodeStorage(obj Object) ([]byte, error) {
 	rv := obj.GetResourceVersion()
 	obj.SetResourceVersion("")
 	defer obj.SetResourceVersion(rv)
+	if r.Custom != nil {
+		return r.encodeCustom(obj)
+	}
 	return EncodeProtobuf(r.GVK(), obj)
 }
 
@@ -44,6 +47,9 @@ func EncodeProtobuf(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, er
 // DecodeStorage returns the object that a value in etcd is, with rev as its resourceVersion. A value that was
 // written in another served version of the kind is converted.
 func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
+	if r.Custom != nil {
+		return r.decodeCustom(value, rev)
+	}
 	envelope, err := open(value)
 	if err != nil {
 		return nil, fmt.Errorf("decode stored %s: %w", r.Kind, err)
@@ -61,6 +67,9 @@ func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
 			return nil, fmt.Errorf("convert stored %s: %w", r.Kind, err)
 		}
 	}
+	if r.Restore != nil {
+		r.Restore(obj)
+	}
 	obj.SetResourceVersion(strconv.FormatInt(rev, 10))
 	return obj, nil
 }
@@ -69,6 +78,9 @@ func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
 // included. Keys and kinds that the table does not know have neither.
 func (r *Registry) Extract(key string, value []byte) (labels, fields map[string]string, err error) {
 	row, _, ok := r.ByKey(key)
+	if !ok && bytes.HasPrefix(value, []byte("{")) {
+		return extractCustom(key, value)
+	}
 	if !ok {
 		return nil, nil, nil
 	}
@@ -82,6 +94,9 @@ func (r *Registry) Extract(key string, value []byte) (labels, fields map[string]
 // FieldSet returns all selectable fields of obj: the row's, metadata.name and, of kinds in namespaces,
 // metadata.namespace.
 func (r *Row) FieldSet(obj Object) map[string]string {
+	if r.Custom != nil && r.Fields == nil {
+		return customFields(obj.GetName(), obj.GetNamespace())
+	}
 	set := map[string]string{}
 	if r.Fields != nil {
 		set = r.Fields(obj)

@@ -51,6 +51,9 @@ func TestStorageRoundTrip(t *testing.T) {
 	eachKind(t, func(t *testing.T, r *Row, obj Object) {
 		want := obj.DeepCopyObject().(Object)
 		want.SetResourceVersion("7")
+		if r.Restore != nil {
+			r.Restore(want)
+		}
 		obj.SetResourceVersion("kept out of etcd, and put back")
 
 		value, err := r.EncodeStorage(obj)

@@ -54,7 +54,7 @@ func validateDeploymentStrategy(s *appsv1.DeploymentStrategy, path *place) field
 		return validateRollingUpdate(s.RollingUpdate, rolling)
 	}
 	known := []appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType}
-	return field.ErrorList{notSupportedAt(path.Child("type"), s.Type, known)}
+	return field.ErrorList{notSupportedAt(path, bareStrategy{string(s.Type), s.RollingUpdate}, known)}
 }
 
 func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *place) field.ErrorList {
@@ -63,10 +63,7 @@ func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *place) field
 	if amount(unavailable) == 0 && amount(surge) == 0 {
 		errs = append(errs, invalidAt(path.Child("maxUnavailable"), unavailable, "may not be 0 when `maxSurge` is 0"))
 	}
-	if n, percent := percentOf(unavailable); percent && n > 100 {
-		errs = append(errs, invalidAt(path.Child("maxUnavailable"), unavailable, "must not be greater than 100%"))
-	}
-	return errs
+	return append(errs, atMostAll(unavailable, path.Child("maxUnavailable"))...)
 }
 
 func intstrOf(v *intstr.IntOrString) intstr.IntOrString {

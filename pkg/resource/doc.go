@@ -15,6 +15,7 @@
 //	Version.ToStorage   only for a version that is not the stored one
 //	Default             what the client left out
 //	PrepareCreate/…     what the client may not say: status, generation, what was allocated
+//	Sign                who asks, and when, for the few kinds that hold it
 //	Validate…           all that is wrong, at once; then the Version's own, for stricter versions
 //	Warnings            what is allowed and unwise
 //	EncodeStorage       once: the bytes that etcd holds
@@ -26,7 +27,7 @@
 //
 // # The guarantees
 //
-//   - A row's functions are pure. The package does no I/O and never reads the clock.
+//   - A row's functions are pure. The package does no I/O and never reads the clock: a Signature brings the time.
 //   - The bytes in etcd are those that upstream would write, so that either server can open the other's data.
 //   - What was read and is written back unchanged is not refused and changes nothing.
 //   - Errors come in the same order every time, with the words that upstream has.

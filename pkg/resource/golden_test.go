@@ -58,13 +58,19 @@ func play(t *testing.T, registry *Registry, input string) string {
 		fmt.Fprintf(&story, "%s\n", title)
 		errs := take(t, row, version, verb, next, old)
 		if row.Warnings != nil {
-			for _, w := range row.Warnings(next, old) {
+			before := old
+			if verb == "create" {
+				before = nil
+			}
+			for _, w := range row.Warnings(next, before) {
 				fmt.Fprintf(&story, "warning: %s\n", w)
 			}
 		}
 		if len(errs) > 0 {
 			for _, err := range errs {
-				fmt.Fprintf(&story, "error: %s\n", err)
+				// What follows the first line is a difference, in words that cmp promises to change.
+				text, _, _ := strings.Cut(err.Error(), "\n")
+				fmt.Fprintf(&story, "error: %s\n", text)
 			}
 		} else {
 			old = next
@@ -92,11 +98,20 @@ func decode(t *testing.T, registry *Registry, body string) (*Row, *Version, Obje
 	return row, version, obj
 }
 
+// signature is who makes all requests.
+var signature = Signature{
+	Now: metav1.Unix(1e9, 0), User: "alice", UID: "7", Groups: []string{"dev", "system:authenticated"},
+	Extra: map[string][]string{"example.com/why": {"a", "b"}},
+}
+
 // take does what the API server does with a request: prepare, then validate.
 func take(t *testing.T, row *Row, version *Version, verb string, next, old Object) field.ErrorList {
 	if verb == "create" {
 		if row.PrepareCreate != nil {
 			row.PrepareCreate(next)
+		}
+		if row.Sign != nil {
+			row.Sign(next, signature)
 		}
 		errs := row.Validate(next)
 		if version.Validate != nil {
@@ -109,15 +124,25 @@ func take(t *testing.T, row *Row, version *Version, verb string, next, old Objec
 	old.SetResourceVersion("1")
 	next.SetGeneration(old.GetGeneration())
 	prepare, validate := row.PrepareUpdate, row.ValidateUpdate
+	var part *Status
 	if verb != "update" {
-		part := partOf(row, verb)
+		part = partOf(row, verb)
 		require.NotNil(t, part, "no subresource %q", verb)
 		prepare, validate = part.Prepare, part.Validate
 	}
 	if prepare != nil {
 		prepare(next, old)
 	}
+	switch {
+	case part != nil && part.Sign != nil:
+		part.Sign(next, old, signature)
+	case part == nil && row.SignUpdate != nil:
+		row.SignUpdate(next, old, signature)
+	}
 	errs := validate(next, old)
+	if part != nil && part.ValidateSigned != nil {
+		errs = append(errs, part.ValidateSigned(next, old, signature)...)
+	}
 	if verb == "update" && version.ValidateUpdate != nil {
 		errs = append(errs, version.ValidateUpdate(next, old)...)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,12 +15,30 @@ import (
 
 // validateMeta is the metadata half of every row's Validate.
 func validateMeta(obj Object, namespaced bool, name apivalidation.ValidateNameFunc) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessor(unlabelled(obj), namespaced, name, atMetadata.path())
+	return append(apivalidation.ValidateObjectMetaAccessor(unlabelled(obj), namespaced, name, atMetadata.path()), finalizers(obj)...)
 }
 
 // validateMetaUpdate is the metadata half of every row's ValidateUpdate.
 func validateMetaUpdate(next, old Object) field.ErrorList {
-	return apivalidation.ValidateObjectMetaAccessorUpdate(unlabelled(next), old, atMetadata.path())
+	return append(apivalidation.ValidateObjectMetaAccessorUpdate(unlabelled(next), old, atMetadata.path()), finalizers(next)...)
+}
+
+// finalizers wants every finalizer to be one of the API's own, or to say by its domain whose it is.
+func finalizers(obj metav1.Object) field.ErrorList {
+	var errs field.ErrorList
+	for i, f := range obj.GetFinalizers() {
+		errs = append(errs, standardFinalizer(f, atMetadata.Child("finalizers").Index(i))...)
+	}
+	return errs
+}
+
+func standardFinalizer(name string, path *place) field.ErrorList {
+	switch name {
+	case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
+		return nil
+	}
+	return when(!strings.Contains(name, "/"),
+		invalidAt(path, name, "name is neither a standard finalizer name nor is it fully qualified"))
 }
 
 // unlabelled is obj without its labels and annotations if they are right, which apimachinery takes long to find out.
@@ -47,6 +66,11 @@ func (bare) GetAnnotations() map[string]string { return nil }
 // immutable refuses a change of a field that is fixed at create.
 func immutable(next, old any, path *place) field.ErrorList {
 	return apivalidation.ValidateImmutableField(next, old, path.path())
+}
+
+// declaredImmutable is immutable for the fields that v1.37 declares to be: their refusal shows no value.
+func declaredImmutable(next, old any, path *place) field.ErrorList {
+	return when(!same(next, old), invalidAt[any](path, nil, apivalidation.FieldImmutableErrorMsg))
 }
 
 // same is equality as the API means it: nil and empty are equal, quantities and times compare by value.

@@ -14,7 +14,7 @@ func mutatingAdmissionPolicyBindings() *Row {
 		Versions: []Version{servedAs[admissionv1.MutatingAdmissionPolicyBinding, admissionv1.MutatingAdmissionPolicyBindingList](
 			admissionv1.SchemeGroupVersion)},
 		Prefix:  "mutatingadmissionpolicybindings",
-		Columns: bindingColumns(),
+		Columns: policyBindingColumns(),
 	}.with(rules(Rules[*admissionv1.MutatingAdmissionPolicyBinding]{
 		Default: func(b *admissionv1.MutatingAdmissionPolicyBinding) {
 			defaultParamRef(b.Spec.ParamRef)
@@ -32,7 +32,7 @@ func mutatingAdmissionPolicyBindings() *Row {
 		},
 		Warnings: func(next, _ *admissionv1.MutatingAdmissionPolicyBinding) []string { return staticNameWarnings(next) },
 		Cells: func(b *admissionv1.MutatingAdmissionPolicyBinding, now time.Time) []any {
-			return bindingCells(b, b.Spec.PolicyName, b.Spec.ParamRef, now)
+			return policyBindingCells(b, b.Spec.PolicyName, b.Spec.ParamRef, now)
 		},
 	}))
 }

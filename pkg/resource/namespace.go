@@ -2,7 +2,6 @@ package resource
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -105,10 +104,5 @@ func validateNamespaceFinalize(next, old *corev1.Namespace) field.ErrorList {
 
 // namespaceFinalizer validates one of spec.finalizers: a standard name, or one with a domain.
 func namespaceFinalizer(f corev1.FinalizerName, path *place) field.ErrorList {
-	errs := apivalidation.ValidateFinalizerName(string(f), path.path())
-	standard := []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
-	if !strings.Contains(string(f), "/") && !slices.Contains(standard, string(f)) {
-		errs = append(errs, invalidAt(path, string(f), "name is neither a standard finalizer name nor is it fully qualified"))
-	}
-	return errs
+	return append(apivalidation.ValidateFinalizerName(string(f), path.path()), standardFinalizer(string(f), path)...)
 }

@@ -154,6 +154,9 @@ func (w *warnings) volumes(s *corev1.PodSpec, path *place) {
 		w.addIf(v.Glusterfs != nil, at.Child("glusterfs"), "deprecated in v1.25, non-functional in v1.26+")
 		w.addIf(v.CephFS != nil, at.Child("cephfs"), "deprecated in v1.28, non-functional in v1.31+")
 		w.addIf(v.RBD != nil, at.Child("rbd"), "deprecated in v1.28, non-functional in v1.31+")
+		if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
+			w.claim(&v.Ephemeral.VolumeClaimTemplate.Spec, at.Child("ephemeral", "volumeClaimTemplate", "spec"))
+		}
 		if v.Projected != nil {
 			for _, p := range v.Projected.Sources {
 				if p.ServiceAccountToken != nil {

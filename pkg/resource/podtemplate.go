@@ -26,19 +26,27 @@ func scaleSelector(s *metav1.LabelSelector) string {
 	return selector.String()
 }
 
+// What the wide tables of kinds that make pods say of them.
+var (
+	containersColumn = wide("Containers", "Names of each container in the template.")
+	imagesColumn     = wide("Images", "Images referenced by each container in the template.")
+)
+
 // templateColumns end the wide table of a kind that makes pods.
 func templateColumns(selectorDoc string) []metav1.TableColumnDefinition {
-	return []metav1.TableColumnDefinition{
-		wide("Containers", "Names of each container in the template."),
-		wide("Images", "Images referenced by each container in the template."),
-		wide("Selector", selectorDoc),
-	}
+	return []metav1.TableColumnDefinition{containersColumn, imagesColumn, wide("Selector", selectorDoc)}
 }
 
 func templateCells(t *corev1.PodTemplateSpec, s *metav1.LabelSelector) []any {
-	names, images := make([]string, 0, len(t.Spec.Containers)), make([]string, 0, len(t.Spec.Containers))
-	for _, c := range t.Spec.Containers {
-		names, images = append(names, c.Name), append(images, c.Image)
+	names, images := containerCells(t.Spec.Containers)
+	return []any{names, images, metav1.FormatLabelSelector(s)}
+}
+
+// containerCells are the names of the containers, and their images.
+func containerCells(containers []corev1.Container) (names, images string) {
+	n, i := make([]string, 0, len(containers)), make([]string, 0, len(containers))
+	for _, c := range containers {
+		n, i = append(n, c.Name), append(i, c.Image)
 	}
-	return []any{strings.Join(names, ","), strings.Join(images, ","), metav1.FormatLabelSelector(s)}
+	return strings.Join(n, ","), strings.Join(i, ",")
 }

@@ -11,10 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateWorkloadSelector validates the selector of a kind that makes pods, and returns it if it can select.
+// validateWorkloadSelector validates the selector of a kind that makes pods, and returns it unless it makes no sense. One
+// that is missing selects nothing, not even the pods of the template.
 func validateWorkloadSelector(s *metav1.LabelSelector, kind string, path *place) (labels.Selector, field.ErrorList) {
 	if s == nil {
-		return nil, field.ErrorList{requiredAt(path, "")}
+		return labels.Nothing(), field.ErrorList{requiredAt(path, "")}
 	}
 	errs := metavalidation.ValidateLabelSelector(s, metavalidation.LabelSelectorValidationOptions{}, path.path())
 	if len(s.MatchLabels)+len(s.MatchExpressions) == 0 {
@@ -31,17 +32,27 @@ func validateWorkloadSelector(s *metav1.LabelSelector, kind string, path *place)
 // nobody deletes them: they must match its selector, always restart and know no deadline.
 func validateReplicaTemplate(t *corev1.PodTemplateSpec, selector labels.Selector, path *place) field.ErrorList {
 	var errs field.ErrorList
-	if !selector.Empty() && !selector.Matches(labels.Set(t.Labels)) {
-		errs = append(errs, invalidAt(path.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))
+	if !selector.Empty() {
+		errs = templateMatches(t, selector, path)
 	}
-	errs = append(errs, validatePodTemplate(t, path)...)
-	if p := t.Spec.RestartPolicy; p != corev1.RestartPolicyAlways {
-		errs = append(errs, notSupportedAt(path.Child("spec", "restartPolicy"), p, []corev1.RestartPolicy{corev1.RestartPolicyAlways}))
-	}
-	if t.Spec.ActiveDeadlineSeconds != nil {
-		errs = append(errs, forbiddenAt(path.Child("spec", "activeDeadlineSeconds"), "activeDeadlineSeconds in ReplicaSet is not Supported"))
-	}
-	return errs
+	return join(errs, validatePodTemplate(t, path), runsForever(t, "ReplicaSet", path))
+}
+
+// runsForever wants pods that restart whatever happens and know no deadline.
+func runsForever(t *corev1.PodTemplateSpec, kind string, path *place) field.ErrorList {
+	spec, policy := path.Child("spec"), t.Spec.RestartPolicy
+	return join(
+		when(policy != corev1.RestartPolicyAlways,
+			notSupportedAt(spec.Child("restartPolicy"), policy, []corev1.RestartPolicy{corev1.RestartPolicyAlways})),
+		when(t.Spec.ActiveDeadlineSeconds != nil,
+			forbiddenAt(spec.Child("activeDeadlineSeconds"), "activeDeadlineSeconds in "+kind+" is not Supported")),
+	)
+}
+
+// templateMatches wants the pods of the template to be those that the selector selects.
+func templateMatches(t *corev1.PodTemplateSpec, selector labels.Selector, path *place) field.ErrorList {
+	return when(!selector.Matches(labels.Set(t.Labels)),
+		invalidAt(path.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`"))
 }
 
 // validatePodTemplate validates what a controller makes pods of.

@@ -15,6 +15,8 @@ var (
 	metaDoc    = metav1.ObjectMeta{}.SwaggerDoc()
 	nameColumn = metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name", Description: metaDoc["name"]}
 	ageColumn  = column("Age", metaDoc["creationTimestamp"])
+	// createdAtColumn is the only one that kinds without columns of their own have.
+	createdAtColumn = metav1.TableColumnDefinition{Name: "Created At", Type: "date", Description: metaDoc["creationTimestamp"]}
 )
 
 // column is one that kubectl get always shows.
@@ -33,8 +35,17 @@ func integer(c metav1.TableColumnDefinition) metav1.TableColumnDefinition {
 	return c
 }
 
+// boolean makes c a column of true and false.
+func boolean(c metav1.TableColumnDefinition) metav1.TableColumnDefinition {
+	c.Type = "boolean"
+	return c
+}
+
 // age is how long ago an object was made, in kubectl's words.
 func age(obj Object, now time.Time) string { return since(obj.GetCreationTimestamp(), now) }
+
+// createdAt is when an object was made.
+func createdAt(obj Object) string { return obj.GetCreationTimestamp().UTC().Format(time.RFC3339) }
 
 // since is the time from t to now in kubectl's words.
 func since(t metav1.Time, now time.Time) string {

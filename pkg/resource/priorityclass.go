@@ -25,15 +25,13 @@ var systemPriorities = map[string]int32{
 
 func priorityClasses() *Row {
 	doc := schedulingv1.PriorityClass{}.SwaggerDoc()
-	boolean := column("Global-Default", doc["globalDefault"])
-	boolean.Type = "boolean"
 	return Row{
 		Resource: "priorityclasses", Singular: "priorityclass", Kind: "PriorityClass",
 		ShortNames: []string{"pc"},
 		Versions:   []Version{servedAs[schedulingv1.PriorityClass, schedulingv1.PriorityClassList](schedulingv1.SchemeGroupVersion)},
 		Prefix:     "priorityclasses",
 		Columns: []metav1.TableColumnDefinition{
-			nameColumn, integer(column("Value", doc["value"])), boolean, ageColumn,
+			nameColumn, integer(column("Value", doc["value"])), boolean(column("Global-Default", doc["globalDefault"])), ageColumn,
 			column("PreemptionPolicy", doc["preemptionPolicy"]),
 		},
 		UnconditionalUpdate: true,

@@ -29,10 +29,16 @@ type Row struct {
 
 	// Default fills in what the client left out, on every decode of a client's object.
 	Default func(Object)
+	// Restore fills in, on every decode of a stored object, what the bytes in etcd do not say and the API shows.
+	Restore func(Object)
 	// PrepareCreate clears what a client may not set at create (status), PrepareUpdate what it may not change
 	// with an update of the main resource (status again) and raises the generation.
 	PrepareCreate func(obj Object)
 	PrepareUpdate func(next, old Object)
+	// Sign, if not nil, notes after PrepareCreate who makes the object and when; SignUpdate, after PrepareUpdate, who
+	// changes it, and that of a Status, who changes that.
+	Sign       func(obj Object, by Signature)
+	SignUpdate func(next, old Object, by Signature)
 	// Validate is for create and covers everything, metadata included; ValidateUpdate covers everything for
 	// an update, what may not change included.
 	Validate       func(obj Object) field.ErrorList
@@ -73,8 +79,12 @@ type Row struct {
 	TTL func(obj Object) time.Duration
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
 	CreateOnUpdate, UnconditionalUpdate bool
-	// DefaultsToOrphan makes orphaning the default propagation policy: no GA kind of v1.37 but the core ones of old.
+	// DefaultsToOrphan makes orphaning the default propagation policy: for Jobs and ReplicationControllers, as ever.
 	DefaultsToOrphan bool
+	// OrphanWarning, if not empty, is for those who delete without saying what becomes of the dependents.
+	OrphanWarning string
+	// Custom is set for kinds that a CustomResourceDefinition defines.
+	Custom *Custom
 	// Verbs overrides the usual eight where a kind serves fewer.
 	Verbs []string
 }
@@ -106,7 +116,19 @@ func servedAs[T, L any](gv schema.GroupVersion) Version {
 // Status is an update of a part of the object, mostly of its status: Prepare keeps everything else as it is in old.
 type Status struct {
 	Prepare  func(next, old Object)
+	Sign     func(next, old Object, by Signature)
 	Validate func(next, old Object) field.ErrorList
+	// ValidateSigned, if not nil, adds what depends on who asks, or when.
+	ValidateSigned func(next, old Object, by Signature) field.ErrorList
+}
+
+// Signature is who makes a request, and when. It is the only thing that rows learn of a request besides its objects: a
+// certificate request says who wants the certificate, a volume when it changed its phase.
+type Signature struct {
+	Now       metav1.Time
+	User, UID string
+	Groups    []string
+	Extra     map[string][]string
 }
 
 // Scale reads and writes the number of replicas; the paths are for discovery and the apply machinery.
@@ -115,6 +137,8 @@ type Scale struct {
 	Set func(obj Object, replicas int32)
 	// ReplicasPath is that of the spec, "spec.replicas".
 	ReplicasPath string
+	// Lacks, if not nil, says what is missing for obj to have a Scale.
+	Lacks func(obj Object) error
 }
 
 // ScaleState is what autoscaling/v1 Scale shows.
@@ -147,6 +171,8 @@ type Rules[T Object] struct {
 	Default        func(T)
 	PrepareCreate  func(T)
 	PrepareUpdate  func(next, old T)
+	Sign           func(T, Signature)
+	SignUpdate     func(next, old T, by Signature)
 	Validate       func(T) field.ErrorList
 	ValidateUpdate func(next, old T) field.ErrorList
 	Alike          func(T) bool
@@ -155,6 +181,7 @@ type Rules[T Object] struct {
 	Cells          func(T, time.Time) []any
 	RowConditions  func(T) []metav1.TableRowCondition
 	PrepareStatus  func(next, old T)
+	SignStatus     func(next, old T, by Signature)
 	ValidateStatus func(next, old T) field.ErrorList
 	Grace          func(T, *int64) int64
 	PrepareDelete  func(T)
@@ -195,8 +222,12 @@ func rules[T Object](t Rules[T]) func(*Row) {
 		if t.RowConditions != nil {
 			r.RowConditions = func(o Object) []metav1.TableRowCondition { return t.RowConditions(o.(T)) }
 		}
+		if t.Sign != nil {
+			r.Sign = func(o Object, by Signature) { t.Sign(o.(T), by) }
+		}
+		r.SignUpdate = twoSigned(t.SignUpdate)
 		if t.PrepareStatus != nil {
-			r.Status = &Status{Prepare: two(t.PrepareStatus), Validate: twoErrs(t.ValidateStatus)}
+			r.Status = &Status{Prepare: two(t.PrepareStatus), Sign: twoSigned(t.SignStatus), Validate: twoErrs(t.ValidateStatus)}
 		}
 		r.PrepareDelete = one(t.PrepareDelete)
 		if t.Held != nil {
@@ -227,4 +258,11 @@ func twoErrs[T Object](f func(T, T) field.ErrorList) func(Object, Object) field.
 		return nil
 	}
 	return func(a, b Object) field.ErrorList { return f(a.(T), b.(T)) }
+}
+
+func twoSigned[T Object](f func(T, T, Signature)) func(Object, Object, Signature) {
+	if f == nil {
+		return nil
+	}
+	return func(a, b Object, by Signature) { f(a.(T), b.(T), by) }
 }

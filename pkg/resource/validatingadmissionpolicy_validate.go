@@ -62,20 +62,20 @@ func validateValidatingPolicy(p *admissionv1.ValidatingAdmissionPolicy, l policy
 		const detail = "validations or auditAnnotations must contain at least one item"
 		return append(errs, requiredAt(atSpec.Child("validations"), detail), requiredAt(atSpec.Child("auditAnnotations"), detail))
 	}
-	check := policyCheck{name: p.Name, compiler: compiler, sees: sees, leniency: l}
+	check := admissionCheck{name: p.Name, compiler: compiler, sees: sees, leniency: l}
 	errs = append(errs, each(spec.Validations, atSpec.Child("validations"), check.validation)...)
 	return append(errs, check.auditAnnotations(spec.AuditAnnotations, atSpec.Child("auditAnnotations"))...)
 }
 
-// policyCheck holds what the expressions of one policy are checked with.
-type policyCheck struct {
+// admissionCheck holds what the expressions of one policy are checked with.
+type admissionCheck struct {
 	name     string
 	compiler *expression.Compiler
 	sees     expression.Sees
 	leniency policyLeniency
 }
 
-func (c *policyCheck) validation(v *admissionv1.Validation, at *place) field.ErrorList {
+func (c *admissionCheck) validation(v *admissionv1.Validation, at *place) field.ErrorList {
 	errs := when(strings.TrimSpace(v.Expression) == "", requiredAt(at.Child("expression"), "expression is not specified"))
 	if len(errs) == 0 {
 		errs = compiles(c.compiler, v.Expression, c.sees, expression.Bool, c.leniency.validations, at.Child("expression"))
@@ -97,7 +97,7 @@ func (c *policyCheck) validation(v *admissionv1.Validation, at *place) field.Err
 	})...)
 }
 
-func (c *policyCheck) auditAnnotations(annotations []admissionv1.AuditAnnotation, at *place) field.ErrorList {
+func (c *admissionCheck) auditAnnotations(annotations []admissionv1.AuditAnnotation, at *place) field.ErrorList {
 	errs := when(len(annotations) > maxAuditAnnotations,
 		invalidAt(at, annotations, fmt.Sprintf("must not have more than %d auditAnnotations", maxAuditAnnotations)))
 	keys := taken{}
@@ -106,7 +106,7 @@ func (c *policyCheck) auditAnnotations(annotations []admissionv1.AuditAnnotation
 	})...)
 }
 
-func (c *policyCheck) auditAnnotation(a *admissionv1.AuditAnnotation, at *place) field.ErrorList {
+func (c *admissionCheck) auditAnnotation(a *admissionv1.AuditAnnotation, at *place) field.ErrorList {
 	errs := qualifiedName(c.name+"/"+a.Key, at.Child("key"))
 	if c.name == "" {
 		errs = field.ErrorList{invalidAt(at.Child("key"), a.Key, "requires metadata.name be non-empty")}

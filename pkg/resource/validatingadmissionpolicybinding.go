@@ -14,7 +14,7 @@ func validatingAdmissionPolicyBindings() *Row {
 		Versions: []Version{servedAs[admissionv1.ValidatingAdmissionPolicyBinding, admissionv1.ValidatingAdmissionPolicyBindingList](
 			admissionv1.SchemeGroupVersion)},
 		Prefix:  "validatingadmissionpolicybindings",
-		Columns: bindingColumns(),
+		Columns: policyBindingColumns(),
 	}.with(rules(Rules[*admissionv1.ValidatingAdmissionPolicyBinding]{
 		Default: func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 			defaultParamRef(b.Spec.ParamRef)
@@ -32,7 +32,7 @@ func validatingAdmissionPolicyBindings() *Row {
 		},
 		Warnings: func(next, _ *admissionv1.ValidatingAdmissionPolicyBinding) []string { return staticNameWarnings(next) },
 		Cells: func(b *admissionv1.ValidatingAdmissionPolicyBinding, now time.Time) []any {
-			return bindingCells(b, b.Spec.PolicyName, b.Spec.ParamRef, now)
+			return policyBindingCells(b, b.Spec.PolicyName, b.Spec.ParamRef, now)
 		},
 	}))
 }

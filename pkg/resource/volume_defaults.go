@@ -17,10 +17,7 @@ func defaultVolume(v *corev1.Volume) {
 		orPtr(&s.HostPath.Type, corev1.HostPathUnset)
 	}
 	if s.Ephemeral != nil && s.Ephemeral.VolumeClaimTemplate != nil {
-		claim := &s.Ephemeral.VolumeClaimTemplate.Spec
-		orPtr(&claim.VolumeMode, corev1.PersistentVolumeFilesystem)
-		roundUp(claim.Resources.Limits)
-		roundUp(claim.Resources.Requests)
+		defaultClaimSpec(&s.Ephemeral.VolumeClaimTemplate.Spec)
 	}
 	if s.Image != nil {
 		or(&s.Image.PullPolicy, pullPolicyOf(s.Image.Reference))
@@ -76,13 +73,17 @@ func defaultNetworkSources(s *corev1.VolumeSource) {
 		or(&s.RBD.Keyring, "/etc/ceph/keyring")
 	}
 	if s.AzureDisk != nil {
-		orPtr(&s.AzureDisk.CachingMode, corev1.AzureDataDiskCachingReadWrite)
-		orPtr(&s.AzureDisk.Kind, corev1.AzureSharedBlobDisk)
-		orPtr(&s.AzureDisk.FSType, "ext4")
-		orPtr(&s.AzureDisk.ReadOnly, false)
+		defaultAzureDisk(s.AzureDisk)
 	}
 	if s.ScaleIO != nil {
 		or(&s.ScaleIO.StorageMode, "ThinProvisioned")
 		or(&s.ScaleIO.FSType, "xfs")
 	}
+}
+
+func defaultAzureDisk(d *corev1.AzureDiskVolumeSource) {
+	orPtr(&d.CachingMode, corev1.AzureDataDiskCachingReadWrite)
+	orPtr(&d.Kind, corev1.AzureSharedBlobDisk)
+	orPtr(&d.FSType, "ext4")
+	orPtr(&d.ReadOnly, false)
 }

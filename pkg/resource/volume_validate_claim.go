@@ -2,8 +2,8 @@ package resource
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -22,41 +22,86 @@ func ephemeralVolume(e *corev1.EphemeralVolumeSource, path *place) field.ErrorLi
 	)
 }
 
+// claimWas is what the claim was before: what it has already is not refused again.
+type claimWas struct{ foreignSource, looseSelector bool }
+
 func validateClaimSpec(s *corev1.PersistentVolumeClaimSpec, path *place) field.ErrorList {
-	errs := accessModes(s.AccessModes, path.Child("accessModes"))
-	errs = append(errs, given(s.Selector, path.Child("selector"), validSelector)...)
-	storage := path.Child("resources").Key(string(corev1.ResourceStorage))
-	if q, ok := s.Resources.Requests[corev1.ResourceStorage]; !ok {
-		errs = append(errs, requiredAt(storage, ""))
-	} else {
-		errs = append(errs, quantityFor(corev1.ResourceStorage, q, storage)...)
-		errs = append(errs, when(q.Cmp(resource.Quantity{}) <= 0, invalidAt(path.Child("resources", "requests").Key(string(corev1.ResourceStorage)), q.String(), "must be greater than zero"))...)
+	return claimWas{}.spec(s, path)
+}
+
+func (was claimWas) spec(s *corev1.PersistentVolumeClaimSpec, path *place) field.ErrorList {
+	errs := when(len(s.AccessModes) == 0, requiredAt(path.Child("accessModes"), "at least 1 access mode is required"))
+	if s.Selector != nil {
+		loosely := metavalidation.LabelSelectorValidationOptions{AllowInvalidLabelValueInSelector: was.looseSelector}
+		errs = append(errs, metavalidation.ValidateLabelSelector(s.Selector, loosely, path.Child("selector").path())...)
 	}
+	errs = append(errs, knownAccessModes(s.AccessModes, path.Child("accessModes"))...)
+	errs = append(errs, claimedStorage(s, path.Child("resources").Key(string(corev1.ResourceStorage)))...)
 	if c := s.StorageClassName; c != nil && *c != "" {
-		errs = append(errs, invalid(path.Child("storageClassName"), *c, subdomainName(*c, false))...)
+		errs = append(errs, dnsSubdomain(*c, path.Child("storageClassName"))...)
 	}
-	if s.VolumeMode != nil {
-		errs = append(errs, oneOf(*s.VolumeMode, path.Child("volumeMode"), corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)
+	errs = append(errs, given(s.VolumeMode, path.Child("volumeMode"), volumeMode)...)
+	errs = append(errs, was.dataSources(s, path)...)
+	if c := s.VolumeAttributesClassName; c != nil && *c != "" {
+		errs = append(errs, dnsSubdomain(*c, path.Child("volumeAttributesClassName"))...)
 	}
-	return append(errs, given(s.DataSource, path.Child("dataSource"), dataSource)...)
+	return errs
 }
 
-func accessModes(modes []corev1.PersistentVolumeAccessMode, path *place) field.ErrorList {
-	errs := when(len(modes) == 0, requiredAt(path, "at least 1 access mode is required"))
-	alone := false
+func claimedStorage(s *corev1.PersistentVolumeClaimSpec, path *place) field.ErrorList {
+	q, ok := s.Resources.Requests[corev1.ResourceStorage]
+	if !ok {
+		return field.ErrorList{requiredAt(path, "")}
+	}
+	return positiveQuantity(q, path)
+}
+
+func knownAccessModes(modes []corev1.PersistentVolumeAccessMode, path *place) field.ErrorList {
+	var errs field.ErrorList
+	alone, others := false, false
 	for _, m := range modes {
-		errs = append(errs, oneOf(m, path, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)...)
+		unknown := oneOf(m, path, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)
+		errs = append(errs, unknown...)
 		alone = alone || m == corev1.ReadWriteOncePod
+		others = others || m != corev1.ReadWriteOncePod && len(unknown) == 0
 	}
-	return append(errs, when(alone && len(modes) > 1, forbiddenAt(path, "may not use ReadWriteOncePod with other access modes"))...)
+	return append(errs, when(alone && others, forbiddenAt(path, "may not use ReadWriteOncePod with other access modes"))...)
 }
 
-func dataSource(d *corev1.TypedLocalObjectReference, path *place) field.ErrorList {
-	errs := join(present(d.Name, path.Child("name")), present(d.Kind, path.Child("kind")))
-	group := ""
-	if d.APIGroup != nil {
-		group = *d.APIGroup
+// dataSources validates what the volume is filled from. The two fields say the same, unless it is in another namespace, which
+// only the newer one can say.
+func (was claimWas) dataSources(s *corev1.PersistentVolumeClaimSpec, path *place) field.ErrorList {
+	source, ref := s.DataSource, s.DataSourceRef
+	var errs field.ErrorList
+	if source != nil {
+		errs = was.dataSource(source, path.Child("dataSource"))
 	}
-	foreign := group == "" && d.Kind != "PersistentVolumeClaim"
-	return append(errs, when(foreign, invalidAt(path, d.Kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"))...)
+	if ref != nil {
+		errs = append(errs, was.dataSource(&corev1.TypedLocalObjectReference{APIGroup: ref.APIGroup, Kind: ref.Kind, Name: ref.Name}, path.Child("dataSourceRef"))...)
+		if ns := ref.Namespace; ns != nil && *ns != "" {
+			errs = append(errs, invalid(path.Child("dataSourceRef", "namespace"), *ns, apivalidation.ValidateNamespaceName(*ns, false))...)
+		}
+	}
+	// The value that these two show is a path, not a source: upstream's history.
+	at := path.Child("dataSource").path()
+	switch {
+	case source == nil || ref == nil:
+		return errs
+	case ref.Namespace != nil && *ref.Namespace != "":
+		return append(errs, invalidAt(path, at, "may not be specified when dataSourceRef.namespace is specified"))
+	}
+	matches := same(source, &corev1.TypedLocalObjectReference{APIGroup: ref.APIGroup, Kind: ref.Kind, Name: ref.Name})
+	return append(errs, when(!matches, invalidAt(path, at, "must match dataSourceRef"))...)
+}
+
+func (was claimWas) dataSource(d *corev1.TypedLocalObjectReference, path *place) field.ErrorList {
+	errs := join(present(d.Name, path.Child("name")), present(d.Kind, path.Child("kind")))
+	if d.APIGroup == nil || *d.APIGroup == "" {
+		foreign := d.Kind != "PersistentVolumeClaim"
+		return append(errs, when(foreign, invalidAt(path, d.Kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"))...)
+	}
+	if was.foreignSource {
+		return errs
+	}
+	return append(errs, dnsSubdomain(*d.APIGroup, path.Child("apiGroup"))...)
 }

@@ -142,17 +142,21 @@ func (p *projectedPaths) downward(d *corev1.DownwardAPIProjection, at *place) fi
 }
 
 func (p *projectedPaths) token(t *corev1.ServiceAccountTokenProjection, at *place) field.ErrorList {
-	var errs field.ErrorList
-	if s := t.ExpirationSeconds; s != nil {
-		errs = join(
-			when(*s < 10*60, invalidAt(at.Child("expirationSeconds"), *s, "may not specify a duration less than 10 minutes")),
-			when(*s > 1<<32, invalidAt(at.Child("expirationSeconds"), *s, "may not specify a duration larger than 2^32 seconds")),
-		)
-	}
+	errs := tokenExpiration(t.ExpirationSeconds, at.Child("expirationSeconds"))
 	if t.Path == "" {
 		return append(errs, requiredAt(p.at.Child("path"), ""))
 	}
 	return append(errs, filePath(t.Path, p.at.Child("path"))...)
+}
+
+// tokenExpiration is for how long a service account's token may be good.
+func tokenExpiration(seconds *int64, path *place) field.ErrorList {
+	return given(seconds, path, func(s *int64, path *place) field.ErrorList {
+		return join(
+			when(*s < 10*60, invalidAt(path, *s, "may not specify a duration less than 10 minutes")),
+			when(*s > 1<<32, invalidAt(path, *s, "may not specify a duration larger than 2^32 seconds")),
+		)
+	})
 }
 
 func (p *projectedPaths) trustBundle(b *corev1.ClusterTrustBundleProjection, at *place) field.ErrorList {
@@ -186,18 +190,6 @@ func bundleName(name string, at *place) field.ErrorList {
 		errs = append(errs, invalidAt(at, name, fmt.Sprintf("not a valid clustertrustbundlename: %v", m)))
 	}
 	return errs
-}
-
-// signerName wants DOMAIN/PATH.
-func signerName(name string, at *place) field.ErrorList {
-	if name == "" {
-		return field.ErrorList{requiredAt(at, "")}
-	}
-	domain, rest, ok := strings.Cut(name, "/")
-	if !ok || strings.Contains(rest, "/") {
-		return field.ErrorList{invalidAt(at, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'")}
-	}
-	return join(dnsSubdomain(domain, at), present(rest, at))
 }
 
 func (p *projectedPaths) certificate(c *corev1.PodCertificateProjection, at *place) field.ErrorList {

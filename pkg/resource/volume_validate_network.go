@@ -48,12 +48,8 @@ func rareSources(all *choices, v *corev1.Volume) {
 	secret := func(r *corev1.LocalObjectReference, at *place) field.ErrorList {
 		return present(r.Name, at.Child("name"))
 	}
-	choose(all, s.GCEPersistentDisk, "gcePersistentDisk", func(d *corev1.GCEPersistentDiskVolumeSource, at *place) field.ErrorList {
-		return join(present(d.PDName, at.Child("pdName")), partition(d.Partition, at.Child("partition")))
-	})
-	choose(all, s.AWSElasticBlockStore, "awsElasticBlockStore", func(d *corev1.AWSElasticBlockStoreVolumeSource, at *place) field.ErrorList {
-		return join(present(d.VolumeID, at.Child("volumeID")), partition(d.Partition, at.Child("partition")))
-	})
+	choose(all, s.GCEPersistentDisk, "gcePersistentDisk", gceVolume)
+	choose(all, s.AWSElasticBlockStore, "awsElasticBlockStore", awsVolume)
 	choose(all, s.ISCSI, "iscsi", func(i *corev1.ISCSIVolumeSource, own *place) field.ErrorList {
 		tooLong := i.InitiatorName != nil && len(v.Name+":"+i.TargetPortal) > 64
 		return join(iscsiVolume(i, own), when(tooLong, invalidAt(at.Child("name"), v.Name,
@@ -78,15 +74,9 @@ func rareSources(all *choices, v *corev1.Volume) {
 	choose(all, s.AzureFile, "azureFile", func(a *corev1.AzureFileVolumeSource, at *place) field.ErrorList {
 		return join(present(a.SecretName, at.Child("secretName")), present(a.ShareName, at.Child("shareName")))
 	})
-	choose(all, s.VsphereVolume, "vsphereVolume", func(s *corev1.VsphereVirtualDiskVolumeSource, at *place) field.ErrorList {
-		return present(s.VolumePath, at.Child("volumePath"))
-	})
-	choose(all, s.PhotonPersistentDisk, "photonPersistentDisk", func(d *corev1.PhotonPersistentDiskVolumeSource, at *place) field.ErrorList {
-		return present(d.PdID, at.Child("pdID"))
-	})
-	choose(all, s.PortworxVolume, "portworxVolume", func(p *corev1.PortworxVolumeSource, at *place) field.ErrorList {
-		return present(p.VolumeID, at.Child("volumeID"))
-	})
+	choose(all, s.VsphereVolume, "vsphereVolume", vsphereVolume)
+	choose(all, s.PhotonPersistentDisk, "photonPersistentDisk", photonVolume)
+	choose(all, s.PortworxVolume, "portworxVolume", portworxVolume)
 	choose(all, s.AzureDisk, "azureDisk", azureDiskVolume)
 	choose(all, s.StorageOS, "storageos", func(s *corev1.StorageOSVolumeSource, at *place) field.ErrorList {
 		return join(present(s.VolumeName, at.Child("volumeName")), given(s.SecretRef, at.Child("secretRef"), secret))
@@ -94,6 +84,26 @@ func rareSources(all *choices, v *corev1.Volume) {
 	choose(all, s.ScaleIO, "scaleIO", func(s *corev1.ScaleIOVolumeSource, at *place) field.ErrorList {
 		return join(present(s.Gateway, at.Child("gateway")), present(s.System, at.Child("system")), present(s.VolumeName, at.Child("volumeName")))
 	})
+}
+
+func gceVolume(d *corev1.GCEPersistentDiskVolumeSource, at *place) field.ErrorList {
+	return join(present(d.PDName, at.Child("pdName")), partition(d.Partition, at.Child("partition")))
+}
+
+func awsVolume(d *corev1.AWSElasticBlockStoreVolumeSource, at *place) field.ErrorList {
+	return join(present(d.VolumeID, at.Child("volumeID")), partition(d.Partition, at.Child("partition")))
+}
+
+func vsphereVolume(s *corev1.VsphereVirtualDiskVolumeSource, at *place) field.ErrorList {
+	return present(s.VolumePath, at.Child("volumePath"))
+}
+
+func photonVolume(d *corev1.PhotonPersistentDiskVolumeSource, at *place) field.ErrorList {
+	return present(d.PdID, at.Child("pdID"))
+}
+
+func portworxVolume(p *corev1.PortworxVolumeSource, at *place) field.ErrorList {
+	return present(p.VolumeID, at.Child("volumeID"))
 }
 
 func partition(n int32, at *place) field.ErrorList {

@@ -23,27 +23,49 @@ import (
 	"bonsai/pkg/resource"
 )
 
+const jobTemplate = `{template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}`
+
 const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}`
+
+const barePodTemplate = `{metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}`
 
 // least is what an object of each kind needs besides a name; for events, at each version.
 var least = map[string]string{
-	"v1 ConfigMap":                       `data: {k: v}`,
-	"v1 Endpoints":                       `subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 80}]}]`,
-	"v1 Event":                           `involvedObject: {kind: Pod, namespace: default, name: p}`,
-	"events.k8s.io/v1 Event":             `{eventTime: "2026-01-02T03:04:05.000006Z", reportingController: c/c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: default}}`,
-	"v1 Namespace":                       `{}`,
-	"v1 Node":                            `{}`,
-	"v1 Pod":                             `spec: {containers: [{name: c, image: i}]}`,
-	"v1 Secret":                          `data: {k: dg==}`,
-	"v1 ServiceAccount":                  `{}`,
-	"v1 Service":                         `spec: {ports: [{port: 80}]}`,
-	"apps/v1 Deployment":                 `spec: ` + podTemplate,
-	"apps/v1 ReplicaSet":                 `spec: ` + podTemplate,
-	"coordination.k8s.io/v1 Lease":       `{}`,
-	"discovery.k8s.io/v1 EndpointSlice":  `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
-	"networking.k8s.io/v1 IPAddress":     `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
-	"networking.k8s.io/v1 ServiceCIDR":   `spec: {cidrs: [10.97.0.0/24]}`,
-	"scheduling.k8s.io/v1 PriorityClass": `value: 7`,
+	"v1 ConfigMap":                                    `data: {k: v}`,
+	"v1 Endpoints":                                    `subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 80}]}]`,
+	"v1 Event":                                        `involvedObject: {kind: Pod, namespace: default, name: p}`,
+	"events.k8s.io/v1 Event":                          `{eventTime: "2026-01-02T03:04:05.000006Z", reportingController: c/c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: default}}`,
+	"v1 Namespace":                                    `{}`,
+	"v1 Node":                                         `{}`,
+	"v1 PodTemplate":                                  `template: ` + barePodTemplate,
+	"v1 ReplicationController":                        `spec: {template: ` + barePodTemplate + `}`,
+	"v1 Pod":                                          `spec: {containers: [{name: c, image: i}]}`,
+	"v1 Secret":                                       `data: {k: dg==}`,
+	"v1 ServiceAccount":                               `{}`,
+	"v1 Service":                                      `spec: {ports: [{port: 80}]}`,
+	"apps/v1 ControllerRevision":                      `data: {spec: {}}`,
+	"apps/v1 DaemonSet":                               `spec: ` + podTemplate,
+	"apps/v1 Deployment":                              `spec: ` + podTemplate,
+	"apps/v1 ReplicaSet":                              `spec: ` + podTemplate,
+	"apps/v1 StatefulSet":                             `spec: ` + podTemplate,
+	"autoscaling/v1 HorizontalPodAutoscaler":          `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
+	"autoscaling/v2 HorizontalPodAutoscaler":          `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
+	"batch/v1 CronJob":                                `spec: {schedule: "@daily", jobTemplate: {spec: ` + jobTemplate + `}}`,
+	"batch/v1 Job":                                    `spec: ` + jobTemplate,
+	"coordination.k8s.io/v1 Lease":                    `{}`,
+	"discovery.k8s.io/v1 EndpointSlice":               `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
+	"networking.k8s.io/v1 Ingress":                    `spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`,
+	"networking.k8s.io/v1 IngressClass":               `spec: {controller: example.com/ingress}`,
+	"networking.k8s.io/v1 NetworkPolicy":              `spec: {podSelector: {}}`,
+	"node.k8s.io/v1 RuntimeClass":                     `handler: runc`,
+	"networking.k8s.io/v1 IPAddress":                  `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
+	"networking.k8s.io/v1 ServiceCIDR":                `spec: {cidrs: [10.97.0.0/24]}`,
+	"policy/v1 PodDisruptionBudget":                   `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
+	"scheduling.k8s.io/v1 PriorityClass":              `value: 7`,
+	"rbac.authorization.k8s.io/v1 Role":               `rules: [{verbs: [get], apiGroups: [""], resources: [pods]}]`,
+	"rbac.authorization.k8s.io/v1 ClusterRole":        `rules: [{verbs: [get], nonResourceURLs: [/metrics]}]`,
+	"rbac.authorization.k8s.io/v1 RoleBinding":        `roleRef: {kind: Role, name: r}`,
+	"rbac.authorization.k8s.io/v1 ClusterRoleBinding": `{roleRef: {kind: ClusterRole, name: r}, subjects: [{kind: User, name: u}]}`,
 }
 
 // kind is one version of a row of the table, and the client for its objects.
@@ -181,6 +203,7 @@ func (k *kind) change() {
 	require.NoError(k, err)
 	stale := seen.DeepCopy()
 	seen.SetAnnotations(map[string]string{"by": "update"})
+	seen.SetFinalizers(nil) // admission protects storage from its birth, and nobody is here who would let go of it
 	changed, err := k.client.Update(k.Context(), seen, metav1.UpdateOptions{})
 	require.NoError(k, err)
 	require.NotEqual(k, stale.GetResourceVersion(), changed.GetResourceVersion())
@@ -256,7 +279,8 @@ func (k *kind) delete() {
 	other := types.UID("other")
 	err := k.client.Delete(k.Context(), name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &other}})
 	require.True(k, apierrors.IsConflict(err), "%v", err)
-	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{}))
+	background := metav1.DeletePropagationBackground // for the kinds whose dependents are orphaned otherwise
+	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{PropagationPolicy: &background}))
 	k.release(name)
 	k.sees(watch.Deleted, nil)
 	_, err = k.client.Get(k.Context(), name, metav1.GetOptions{})

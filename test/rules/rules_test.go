@@ -32,6 +32,8 @@ func theRules() []rule {
 			why: "the store knows keys, revisions and bytes, and no kinds"},
 		{from: "pkg/resource/...", never: []string{"pkg/...", "net/http", "os", "k8s.io/client-go/kubernetes", "go.etcd.io/..."}, except: []string{"pkg/resource/...", "pkg/version"},
 			why: "a row is pure: no I/O, and nothing of who stores or serves it"},
+		{from: "pkg/quota/...", never: []string{"pkg/...", "net/http", "os", "k8s.io/client-go/..."}, except: []string{"pkg/quota/..."},
+			why: "what is used is computed from objects alone: the API server and a controller ask it, and know nothing of each other"},
 		{from: "pkg/reconcile/...", never: []string{"pkg/...", "k8s.io/api/apps/..."}, except: []string{"pkg/reconcile/..."},
 			why: "the kit names no kind and no component"},
 		{from: "pkg/pki/...", never: []string{"pkg/..."}, except: []string{"pkg/pki/..."},

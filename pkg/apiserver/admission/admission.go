@@ -1,4 +1,9 @@
 // Package admission makes the last changes to an object, and the last refusals, before the store.
+//
+// A plugin is a file named after it, with the rules of one concern; default.go lists them in upstream's order, which matters: what one
+// fills in, the next may judge. All plugins first get to change the object (Admit), then, when it has been validated, to refuse
+// it (Validate). They know no store: what they look up they get by name (Getter), or follow (follow.go) if they look at it with
+// every request, so that a plugin without anything to do costs next to nothing.
 package admission
 
 import (
@@ -6,6 +11,7 @@ import (
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
 
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -44,6 +50,9 @@ type Attributes struct {
 	To Listener
 
 	reinvocation reinvocation
+	// Charge is set by Validate if something has to be written together with the object, which is then written by it: it calls
+	// commit with what that is, and again with something newer if meanwhile that has changed. Commit returns the revision it made.
+	Charge func(ctx context.Context, commit func(with *store.Txn) (rev int64, err error)) error
 }
 
 // Listener takes what plugins say about a request. It is not called concurrently.

@@ -93,7 +93,26 @@ func TestOrder(t *testing.T) {
 	for _, p := range chain(cluster(), nil) {
 		names = append(names, p.Name())
 	}
-	require.Equal(t, []string{"NamespaceLifecycle", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "Priority", "DefaultTolerationSeconds"}, names)
+	require.Equal(t, []string{"NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity", "Priority",
+		"DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "PersistentVolumeClaimResize", "RuntimeClass",
+		"CertificateApproval", "CertificateSigning", "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "DefaultIngressClass",
+		"PodTopologyLabels", "PodResizeValidator", "ResourceQuota"}, names)
+}
+
+func TestChoice(t *testing.T) {
+	c, err := New(Deps{Get: cluster(), Dynamic: Chain{TaintNodesByCondition{}}}, []string{"OwnerReferencesPermissionEnforcement"}, []string{"PodSecurity"})
+	require.NoError(t, err)
+	var names []string
+	for _, p := range c {
+		names = append(names, p.Name())
+	}
+	require.Contains(t, names, "OwnerReferencesPermissionEnforcement")
+	require.NotContains(t, names, "PodSecurity")
+	require.Equal(t, []string{"TaintNodesByCondition", "ResourceQuota"}, names[len(names)-2:])
+	_, err = New(Deps{}, []string{"Nonsense"}, nil)
+	require.EqualError(t, err, `admission plugin "Nonsense" is unknown`)
+	_, err = New(Deps{}, []string{"PodSecurity"}, []string{"PodSecurity"})
+	require.EqualError(t, err, `admission plugin "PodSecurity" is both enabled and disabled`)
 }
 
 func TestNamespaceLifecycle(t *testing.T) {

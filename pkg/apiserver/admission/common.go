@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,16 +16,19 @@ import (
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 )
 
-// is says whether a is about the resource or subresource ("pods", "pods/status", "leases.coordination.k8s.io").
+// is says whether a is about the resource or subresource ("pods", "pods/status", "leases.coordination.k8s.io"). Every plugin asks this
+// of every request, so nothing is put together for it.
 func (a *Attributes) is(what string) bool {
-	return a.resource().String()+suffix(a.Subresource) == what
-}
-
-func suffix(sub string) string {
-	if sub == "" {
-		return ""
+	what, ok := strings.CutPrefix(what, a.Row.Resource)
+	if group := a.Row.Group(); ok && group != "" {
+		if what, ok = strings.CutPrefix(what, "."); ok {
+			what, ok = strings.CutPrefix(what, group)
+		}
 	}
-	return "/" + sub
+	if ok && a.Subresource != "" {
+		what, ok = strings.CutPrefix(what, "/")
+	}
+	return ok && what == a.Subresource
 }
 
 func (a *Attributes) resource() schema.GroupResource {
@@ -53,6 +57,11 @@ func (a *Attributes) displayName() string {
 		}
 	}
 	return "Unknown"
+}
+
+// writes says whether a creates or changes the resource or subresource.
+func (a *Attributes) writes(what string) bool {
+	return (a.Operation == Create || a.Operation == Update) && a.is(what)
 }
 
 // wrongType is for an object that is not what its row says.

@@ -2,9 +2,14 @@ package admission
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
+	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -25,26 +30,92 @@ type Deps struct {
 	// Dynamic are the plugins that do what users have configured, in their order: policies and webhooks that change, then
 	// those that refuse.
 	Dynamic Chain
+	// Live is where plugins follow the kinds that they look at with every request. Without a Store in it they ask Get instead, and
+	// nothing is charged to quotas.
+	Live live.Source
+	// Authorizer is asked whether the user may do what an object comes to besides its own write. Nil lets everybody.
+	Authorizer auth.Authorizer
+	// Encode makes what is written of an object that is changed together with another.
+	Encode func(key string, obj resource.Object) (store.Put, error)
+	// Now is the clock. Nil means the real one.
+	Now func() time.Time
 	// Name returns a name that begins with the prefix and ends in five letters that follow from of. Nil means the usual one.
 	Name func(prefix, of string) string
 	// Wait sleeps between two looks for an object that should be there soon. Nil means real time.
 	Wait func(ctx context.Context, d time.Duration)
 }
 
-// Default is the chain of a cluster, in upstream's order.
-func Default(d Deps) Chain {
+func (d Deps) withDefaults() Deps {
 	if d.Name == nil {
 		d.Name = nameOf
 	}
 	if d.Wait == nil {
 		d.Wait = sleep
 	}
-	return append(Chain{
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	return d
+}
+
+// all are the plugins there are, in upstream's order.
+func all(d Deps) Chain {
+	return append(append(Chain{
 		NamespaceLifecycle{d.Get},
+		newLimitRanger(d),
 		ServiceAccount{d},
 		NodeRestriction{d.Get},
 		TaintNodesByCondition{},
-		Priority{d.Get},
+		newPodSecurity(d),
+		newPriority(d),
 		DefaultTolerationSeconds{},
-	}, d.Dynamic...)
+		newDefaultStorageClass(d),
+		StorageObjectInUseProtection{},
+		OwnerReferencesPermissionEnforcement{d},
+		PersistentVolumeClaimResize{d.Get},
+		RuntimeClass{d.Get},
+		CertificateApproval{d.Authorizer},
+		CertificateSigning{d.Authorizer},
+		ClusterTrustBundleAttest{d.Authorizer},
+		CertificateSubjectRestriction{},
+		newDefaultIngressClass(d),
+		PodTopologyLabels{d.Get},
+		PodResizeValidator{d.Get},
+	}, d.Dynamic...),
+		newResourceQuota(d), // after all others, because it is charged what passes
+	)
+}
+
+// off are the plugins that are there for who asks for them.
+var off = []string{"OwnerReferencesPermissionEnforcement"}
+
+// Default is the chain of a cluster: upstream's plugins that are on by default, and NodeRestriction, which every cluster has.
+func Default(d Deps) Chain {
+	c, err := New(d, nil, nil)
+	if err != nil {
+		panic(err) // nothing was asked for that there might not be
+	}
+	return c
+}
+
+// New is Default with the plugins of some names besides, and without those of others.
+func New(d Deps, enable, disable []string) (Chain, error) {
+	chain := all(d.withDefaults())
+	known := func(name string) bool {
+		return slices.ContainsFunc(chain, func(p Plugin) bool { return p.Name() == name })
+	}
+	for _, name := range slices.Concat(enable, disable) {
+		if !known(name) {
+			return nil, fmt.Errorf("admission plugin %q is unknown", name)
+		}
+	}
+	for _, name := range enable {
+		if slices.Contains(disable, name) {
+			return nil, fmt.Errorf("admission plugin %q is both enabled and disabled", name)
+		}
+	}
+	return slices.DeleteFunc(chain, func(p Plugin) bool {
+		name := p.Name()
+		return slices.Contains(disable, name) || slices.Contains(off, name) && !slices.Contains(enable, name)
+	}), nil
 }

@@ -131,6 +131,11 @@ func (a *Attributes) stored(shown runtime.Object, f Form) (runtime.Object, error
 		}
 	}
 	obj.GetObjectKind().SetGroupVersionKind(a.Row.GVK())
+	if u := resource.AsCustom(obj); u != nil && a.Row.Custom != nil {
+		if _, err := a.Row.Custom.Coerce(u, false); err != nil {
+			return nil, err
+		}
+	}
 	if a.Row.Default != nil {
 		a.Row.Default(obj)
 	}

@@ -10,7 +10,14 @@ import (
 )
 
 // Priority turns the name of a pod's priority class into the number that the scheduler compares.
-type Priority struct{ get Getter }
+type Priority struct {
+	get     Getter
+	classes func(context.Context) ([]*schedulingv1.PriorityClass, error)
+}
+
+func newPriority(d Deps) Priority {
+	return Priority{d.Get, everywhere[*schedulingv1.PriorityClass](d, priorityClasses)}
+}
 
 var priorityClasses = schema.GroupResource{Group: schedulingv1.GroupName, Resource: "priorityclasses"}
 
@@ -88,13 +95,13 @@ func (p Priority) class(ctx context.Context, a *Attributes, name string) (*sched
 
 // global returns the default class; where several claim to be, the one with the lowest value.
 func (p Priority) global(ctx context.Context) (*schedulingv1.PriorityClass, error) {
-	all, err := p.get.List(ctx, priorityClasses, "")
+	all, err := p.classes(ctx)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
 	var lowest *schedulingv1.PriorityClass
-	for _, o := range all {
-		if c, ok := o.(*schedulingv1.PriorityClass); ok && c.GlobalDefault && (lowest == nil || c.Value < lowest.Value) {
+	for _, c := range all {
+		if c.GlobalDefault && (lowest == nil || c.Value < lowest.Value) {
 			lowest = c
 		}
 	}

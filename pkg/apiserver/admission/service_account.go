@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,18 +64,40 @@ func (p ServiceAccount) Admit(ctx context.Context, a *Attributes) error {
 	return nil
 }
 
-// Validate holds mirror pods, which their kubelet starts without asking, to need nothing from the API.
-func (p ServiceAccount) Validate(_ context.Context, a *Attributes) error {
-	if !a.is("pods") || a.Operation != Create {
+// Validate holds mirror pods, which their kubelet starts without asking, to need nothing from the API; and other pods to the secrets
+// of their account, if the account wants that.
+func (p ServiceAccount) Validate(ctx context.Context, a *Attributes) error {
+	created, debugged := a.is("pods") && a.Operation == Create, a.is("pods/ephemeralcontainers") && a.Operation == Update
+	if !created && !debugged {
 		return nil
 	}
 	pod, ok := a.Object.(*corev1.Pod)
-	if !ok {
+	switch {
+	case !ok:
 		return a.wrongType(p.Name())
+	case created && isMirror(pod):
+		return mirrorNeedsNothing(a, pod)
+	case pod.Spec.ServiceAccountName == "":
+		return a.forbidden("no service account specified for pod %s/%s", a.Namespace, pod.Name)
 	}
-	if !isMirror(pod) {
+	sa, err := p.account(ctx, a.Namespace, pod.Spec.ServiceAccountName)
+	if err != nil {
+		return a.forbidden("error looking up service account %s/%s: %w", a.Namespace, pod.Spec.ServiceAccountName, err)
+	}
+	if enforces, _ := strconv.ParseBool(sa.Annotations[enforceSecrets]); !enforces {
 		return nil
 	}
+	what := secretsBeyond(sa, pod)
+	if debugged {
+		what = secretsOfContainers(sa, debugContainers(pod))
+	}
+	if what != "" {
+		return a.forbidden("%s", what)
+	}
+	return nil
+}
+
+func mirrorNeedsNothing(a *Attributes, pod *corev1.Pod) error {
 	if pod.Spec.ServiceAccountName != "" {
 		return a.forbidden("a mirror pod may not reference service accounts")
 	}

@@ -3,18 +3,21 @@
 // # Who are you
 //
 // A client proves itself by a certificate of the cluster's authority (NewX509: the common name is the user, the
-// organizations are its groups) or by a service account token (Tokens: a JWT that this server signed, still bound to
-// objects that exist). NewAuthenticator asks them in turn. Credentials that are there but bad are an error, and so a
-// 401, never a quiet fall back to less; who brings none at all is system:anonymous on the health and version paths,
-// and a 401 elsewhere.
+// organizations are its groups) or by a token (Bearer), which several recognisers are shown in turn: service account tokens (Tokens: a
+// JWT that this server signed, still bound to objects that exist), bootstrap tokens (NewBootstrapTokens), those of other issuers
+// (OIDC), those that somebody else has to be asked about (webhook), those of a file. NewAuthenticator asks all ways in turn. Credentials
+// that are there but bad are an error, and so a 401, never a quiet fall back to less; who brings none at all is
+// system:anonymous, who may as little as the authorizers let it.
 //
 // # May you
 //
 // Default asks, in this order: Masters (the group system:masters may do everything, also when everything else is
-// broken), Node (a kubelet reaches what the pods bound to its node need, and nothing else), Grants (the rules of
-// upstream's default roles). The first Allow or Deny decides; nobody's opinion means no. Rules are in
-// rbacv1.PolicyRule form, and the reasons are worded as RBAC words them, so that RBAC objects can take the place of
-// the table without a client noticing.
+// broken), Node (a kubelet reaches what the pods bound to its node need, and nothing else), and then those that the server adds: RBAC objects
+// (package rbac), and others that may be configured. The first Allow or Deny decides; nobody's opinion means no. What RBAC objects say before
+// anybody has written any is in package policy.
+//
+// Upstream lets the unauthenticated in as system:anonymous, and grants them the health and version paths by a binding. Here only those
+// paths let them in at all: they are nobody elsewhere, whatever bindings say.
 //
 // # What a server must add
 //

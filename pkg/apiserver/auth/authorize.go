@@ -14,9 +14,9 @@ import (
 // Authorizers ask each other's opinion in order.
 type Authorizers []Authorizer
 
-// Default is the order of a cluster's authorizers.
-func Default(g Getter) Authorizers {
-	return Authorizers{Masters{}, Node{g}, DefaultGrants()}
+// Default is the order of a cluster's authorizers: rest, which reads objects or asks others, is asked last.
+func Default(g Getter, rest ...Authorizer) Authorizers {
+	return append(Authorizers{Masters{}, Node{g}}, rest...)
 }
 
 // Authorize returns the first Allow or Deny. An authorizer that fails is passed over, as another may allow; its error
@@ -52,6 +52,9 @@ func (Masters) Authorize(_ context.Context, r Request) (Decision, string, error)
 
 // sanitizer keeps a client's own words from becoming HTML in somebody's browser.
 var sanitizer = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// Sanitize takes what would be HTML out of a message with a client's words in it.
+func Sanitize(message string) string { return sanitizer.Replace(message) }
 
 // Forbidden is the 403 for a request that was not allowed.
 func Forbidden(r Request, reason string) *apierrors.StatusError {

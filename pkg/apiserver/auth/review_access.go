@@ -2,13 +2,13 @@ package auth
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // accessReviewer asks the authorizers about requests that nobody has made.
@@ -22,7 +22,7 @@ type attributes struct {
 
 func (a accessReviewer) self(ctx context.Context, u User, o *authorizationv1.SelfSubjectAccessReview) error {
 	what := attributes{o.Spec.ResourceAttributes, o.Spec.NonResourceAttributes}
-	if err := invalid("SelfSubjectAccessReview", what.validate()); err != nil {
+	if err := invalid("SelfSubjectAccessReview", append(what.validate(), unnamed(o.ObjectMeta)...)); err != nil {
 		return err
 	}
 	o.Status = a.ask(ctx, what.request(u))
@@ -30,28 +30,18 @@ func (a accessReviewer) self(ctx context.Context, u User, o *authorizationv1.Sel
 }
 
 func (a accessReviewer) subject(ctx context.Context, _ User, o *authorizationv1.SubjectAccessReview) error {
-	what := attributes{o.Spec.ResourceAttributes, o.Spec.NonResourceAttributes}
-	if err := invalid("SubjectAccessReview", append(what.validate(), validateSubject(o.Spec)...)); err != nil {
+	if err := invalid("SubjectAccessReview", append(validateSpec(o.Spec), unnamed(o.ObjectMeta)...)); err != nil {
 		return err
 	}
-	o.Status = a.ask(ctx, what.request(subjectOf(o.Spec)))
+	o.Status = a.ask(ctx, attributes{o.Spec.ResourceAttributes, o.Spec.NonResourceAttributes}.request(subjectOf(o.Spec)))
 	return nil
 }
 
 func (a accessReviewer) local(ctx context.Context, _ User, o *authorizationv1.LocalSubjectAccessReview) error {
-	what := attributes{o.Spec.ResourceAttributes, o.Spec.NonResourceAttributes}
-	errs := append(what.validate(), validateSubject(o.Spec)...)
-	spec := field.NewPath("spec")
-	if r := what.resource; r != nil && r.Namespace != o.Namespace {
-		errs = append(errs, field.Invalid(spec.Child("resourceAttributes", "namespace"), r.Namespace, "must match metadata.namespace"))
-	}
-	if what.nonResource != nil {
-		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), what.nonResource, "disallowed on this kind of request"))
-	}
-	if err := invalid("LocalSubjectAccessReview", errs); err != nil {
+	if err := invalid("LocalSubjectAccessReview", validateLocal(o)); err != nil {
 		return err
 	}
-	o.Status = a.ask(ctx, what.request(subjectOf(o.Spec)))
+	o.Status = a.ask(ctx, attributes{o.Spec.ResourceAttributes, o.Spec.NonResourceAttributes}.request(subjectOf(o.Spec)))
 	return nil
 }
 
@@ -63,33 +53,6 @@ func (a accessReviewer) ask(ctx context.Context, r Request) authorizationv1.Subj
 		s.EvaluationError = err.Error()
 	}
 	return s
-}
-
-func (a attributes) validate() field.ErrorList {
-	spec := field.NewPath("spec")
-	if (a.resource == nil) == (a.nonResource == nil) {
-		return field.ErrorList{field.Invalid(spec, a.nonResource, "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
-	}
-	if a.resource == nil {
-		return nil
-	}
-	var errs field.ErrorList
-	check := func(name, raw string, requirements int) {
-		p := spec.Child("resourceAttributes", name)
-		switch {
-		case raw != "" && requirements > 0:
-			errs = append(errs, field.Invalid(p.Child("rawSelector"), raw, "may not specified at the same time as requirements"))
-		case raw == "" && requirements == 0:
-			errs = append(errs, field.Required(p.Child("requirements"), fmt.Sprintf("when %s is specified, requirements or rawSelector is required", p)))
-		}
-	}
-	if f := a.resource.FieldSelector; f != nil {
-		check("fieldSelector", f.RawSelector, len(f.Requirements))
-	}
-	if l := a.resource.LabelSelector; l != nil {
-		check("labelSelector", l.RawSelector, len(l.Requirements))
-	}
-	return errs
 }
 
 // request is the one that a review is about.
@@ -130,26 +93,12 @@ func fieldRequirements(list []metav1.FieldSelectorRequirement) string {
 	return strings.Join(parts, ",")
 }
 
-func validateSubject(s authorizationv1.SubjectAccessReviewSpec) field.ErrorList {
-	if s.User == "" && len(s.Groups) == 0 {
-		return field.ErrorList{field.Invalid(field.NewPath("spec", "user"), s.User, "at least one of user or group must be specified")}
-	}
-	return nil
-}
-
 func subjectOf(s authorizationv1.SubjectAccessReviewSpec) User {
 	u := User{Name: s.User, UID: s.UID, Groups: s.Groups, Extra: map[string][]string{}}
 	for k, v := range s.Extra {
 		u.Extra[k] = v
 	}
 	return u
-}
-
-func invalid(kind string, errs field.ErrorList) error {
-	if len(errs) == 0 {
-		return nil
-	}
-	return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind(kind).GroupKind(), "", errs)
 }
 
 // ruleReviewer lists what a user may do.
@@ -159,19 +108,30 @@ func (l ruleReviewer) self(_ context.Context, u User, o *authorizationv1.SelfSub
 	if o.Spec.Namespace == "" {
 		return apierrors.NewBadRequest("no namespace on request")
 	}
+	rules, err := l.rules.RulesFor(u, o.Spec.Namespace)
+	o.Status = rulesStatus(rules)
+	_, node := NodeName(u)
+	if node {
+		o.Status.Incomplete = true
+		err = errors.Join(errors.New("node authorizer does not support user rule resolution"), err)
+	}
+	if err != nil {
+		o.Status.EvaluationError = err.Error()
+	}
+	return nil
+}
+
+func rulesStatus(rules []rbacv1.PolicyRule) authorizationv1.SubjectRulesReviewStatus {
 	s := authorizationv1.SubjectRulesReviewStatus{ResourceRules: []authorizationv1.ResourceRule{}, NonResourceRules: []authorizationv1.NonResourceRule{}}
-	for _, r := range l.rules.RulesFor(u) {
+	for _, r := range rules {
+		if len(r.Resources) > 0 {
+			s.ResourceRules = append(s.ResourceRules, authorizationv1.ResourceRule{
+				Verbs: r.Verbs, APIGroups: r.APIGroups, Resources: r.Resources, ResourceNames: r.ResourceNames,
+			})
+		}
 		if len(r.NonResourceURLs) > 0 {
 			s.NonResourceRules = append(s.NonResourceRules, authorizationv1.NonResourceRule{Verbs: r.Verbs, NonResourceURLs: r.NonResourceURLs})
-			continue
 		}
-		s.ResourceRules = append(s.ResourceRules, authorizationv1.ResourceRule{
-			Verbs: r.Verbs, APIGroups: r.APIGroups, Resources: r.Resources, ResourceNames: r.ResourceNames,
-		})
 	}
-	if _, node := NodeName(u); node {
-		s.Incomplete, s.EvaluationError = true, "node authorizer does not support user rule resolution"
-	}
-	o.Status = s
-	return nil
+	return s
 }

@@ -14,7 +14,7 @@
 // # The guarantees
 //
 //   - What is returned is as new as the store's image, and never a mixture: All is the state at one moment.
-//   - Objects are shared: whoever gets one must not change it.
+//   - Objects are shared: whoever gets one must not change it. They lack their managedFields.
 //   - An object that cannot be decoded is left out, and logged.
 package live
 
@@ -146,6 +146,7 @@ func (k *Kind[T]) put(o *store.Object) {
 		return
 	}
 	obj.GetObjectKind().SetGroupVersionKind(k.row.GVK())
+	obj.SetManagedFields(nil) // as large as the rest, and of no use to who decides by the object
 	k.objects[o.Key] = obj.(T)
 }
 

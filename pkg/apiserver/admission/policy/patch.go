@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	celmutation "k8s.io/apiserver/pkg/cel/mutation"
 	"k8s.io/apiserver/pkg/cel/mutation/dynamic"
@@ -32,7 +33,7 @@ func (p *Mutating) mutate(ctx context.Context, in judge.Input, policy *mutatingP
 	a, form := in.Attributes, in.Form
 	run := judge.NewRun(ctx, in, celconfig.RuntimeCELCostBudget)
 	policy.declare(run)
-	types := p.Types(form.Kind)
+	types := p.typesOf(a, form)
 	if types == nil {
 		return apierrors.NewServiceUnavailable(fmt.Sprintf("Resource kind %s not found. There can be a delay between when "+
 			"CustomResourceDefinitions are created and when they are available.", form.Kind))
@@ -58,6 +59,14 @@ func (p *Mutating) mutate(ctx context.Context, in judge.Input, policy *mutatingP
 		return apierrors.NewInternalError(err)
 	}
 	return nil
+}
+
+// typesOf are the schemas by which a configuration is applied; nil if the kind has none.
+func (p *Mutating) typesOf(a *admission.Attributes, form admission.Form) managedfields.TypeConverter {
+	if a.Row.Custom != nil && form.Kind.Kind == a.Row.Kind {
+		return a.Row.Custom.Types
+	}
+	return p.Types(form.Kind)
 }
 
 // patched applies the JSON patch v; nil if a test in it says that it is not meant for this object.

@@ -18,10 +18,16 @@ import (
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
-	"bonsai/pkg/apiserver/admission/policy"
+	admissionpolicy "bonsai/pkg/apiserver/admission/policy"
 	"bonsai/pkg/apiserver/admission/webhook"
+	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/policy"
+	"bonsai/pkg/apiserver/auth/rbac"
+	"bonsai/pkg/apiserver/customresource"
+	"bonsai/pkg/apiserver/encryption"
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
@@ -40,7 +46,8 @@ type Options struct {
 	Port        int
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
-	Logger      *slog.Logger
+	Settings
+	Logger *slog.Logger
 }
 
 // Run serves until ctx ends.
@@ -49,11 +56,22 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	st, err := store.Open(ctx, apiserver.StoreConfig(table, o.storeConfig()))
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	encrypt, err := o.encryption(ctx, table)
+	if err != nil {
+		return err
+	}
+	cfg := apiserver.StoreConfig(table, o.storeConfig())
+	cfg.Transform = encrypt
+	st, err := store.Open(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	err = o.serve(ctx, table, st)
+	err = o.serve(ctx, table, st, encrypt)
 	return errors.Join(err, st.Close())
 }
 
@@ -68,13 +86,18 @@ func (o *Options) storeConfig() store.Config {
 	}
 }
 
-func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store.Store) error {
+func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer) error {
 	address := net.JoinHostPort(o.BindAddress, strconv.Itoa(o.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(ctx, table, st)
+	auditor, stop, err := o.audit(ctx)
+	defer stop()
+	var server *apiserver.Server
+	if err == nil {
+		server, err = o.assemble(ctx, table, st, encrypt, auditor)
+	}
 	if err != nil {
 		listener.Close()
 		return err
@@ -86,8 +109,10 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer,
+	auditor *audit.Auditor) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
+	kinds := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
 		return nil, err
@@ -99,22 +124,42 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
-	authz := auth.Default(get)
-	source := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
+	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
+	who, err := o.identity(ctx, tokens, get)
+	if err != nil {
+		return nil, err
+	}
+	rights := rbac.New(kinds)
+	authz, err := o.authorizers(auth.Default(get, rights))
+	if err != nil {
+		return nil, err
+	}
+	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
+		Dynamic: dynamicAdmission(kinds, get, authz)},
+		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
+	if err != nil {
+		return nil, err
+	}
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
-		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
+		Authenticator: who.authenticator,
+		Audit:         auditor,
 		Authorizer:    authz,
-		Admission:     admission.Default(admission.Deps{Get: get, Dynamic: dynamicAdmission(source, get, authz)}),
-		Reviews:       auth.Reviews(tokens, authz, auth.DefaultGrants()),
+		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
+		Reviews:       auth.Reviews(who.bearer, authz, rights),
+		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
-		Connect:       node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient}),
+		Connect:       nodes,
+		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
+		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
+			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
 		AdvertisePort: int32(o.Port),
+		HealthChecks:  healthChecks(encrypt),
 		Logger:        o.Logger,
 	})
 }
@@ -122,7 +167,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
 func dynamicAdmission(source live.Source, get admission.Getter, authz auth.Authorizer) admission.Chain {
 	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
-	mutating, validating := policy.New(policy.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger,
+	mutating, validating := admissionpolicy.New(admissionpolicy.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger,
 		Kinds: source.Table.ByKind, Types: apiserver.TypesOf})
 	return admission.Chain{mutating, changing, validating, refusing}
 }

@@ -1,0 +1,85 @@
+package resource
+
+import (
+	"strings"
+	"time"
+
+	migrationv1 "k8s.io/api/storagemigration/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// storageVersionMigrations ask that all objects of a resource be written again, in the version that is stored now.
+func storageVersionMigrations() *Row {
+	gv := migrationv1.SchemeGroupVersion
+	return Row{
+		Resource: "storageversionmigrations", Singular: "storageversionmigration", Kind: "StorageVersionMigration",
+		Versions: []Version{servedAs[migrationv1.StorageVersionMigration, migrationv1.StorageVersionMigrationList](gv)},
+		Prefix:   "storageversionmigrations",
+		Columns:  []metav1.TableColumnDefinition{nameColumn, createdAtColumn},
+	}.with(rules(Rules[*migrationv1.StorageVersionMigration]{
+		PrepareCreate: func(m *migrationv1.StorageVersionMigration) { m.Status = migrationv1.StorageVersionMigrationStatus{} },
+		PrepareUpdate: func(next, old *migrationv1.StorageVersionMigration) { next.Status = *old.Status.DeepCopy() },
+		Validate:      validateMigration,
+		ValidateUpdate: func(next, old *migrationv1.StorageVersionMigration) field.ErrorList {
+			return join(validateMigration(next), validateMetaUpdate(next, old), immutable(next.Spec, old.Spec, newPlace("spec")))
+		},
+		Cells: func(m *migrationv1.StorageVersionMigration, _ time.Time) []any { return []any{m.Name, createdAt(m)} },
+		PrepareStatus: func(next, old *migrationv1.StorageVersionMigration) {
+			next.Spec = *old.Spec.DeepCopy()
+			metav1.ResetObjectMetaForStatus(next, old)
+		},
+		ValidateStatus: validateMigrationStatus,
+	}))
+}
+
+func validateMigration(m *migrationv1.StorageVersionMigration) field.ErrorList {
+	path, r := newPlace("spec", "resource"), m.Spec.Resource
+	complaint := func(name, value string, faults []string) field.ErrorList {
+		return when(len(faults) > 0, invalidAt(path.Child(name), value, strings.Join(faults, ",")))
+	}
+	errs := validateMeta(m, false, subdomainName)
+	if r.Resource == "" {
+		errs = append(errs, field.Required(path.Child("resource").path(), "resource is required to be set"))
+	} else {
+		errs = append(errs, complaint("resource", r.Resource, validation.IsDNS1035Label(r.Resource))...)
+	}
+	if r.Group != "" {
+		errs = append(errs, complaint("group", r.Group, validation.IsDNS1123Subdomain(r.Group))...)
+	}
+	return errs
+}
+
+// validateMigrationStatus keeps the state from which a migration began, and how it ended.
+func validateMigrationStatus(next, old *migrationv1.StorageVersionMigration) field.ErrorList {
+	version, conditions := newPlace("status", "resourceVersion"), newPlace("status", "conditions")
+	errs := validateMetaUpdate(next, old)
+	if _, err := resourceversion.CompareResourceVersion(next.Status.ResourceVersion, next.Status.ResourceVersion); err != nil {
+		errs = append(errs, invalidAt(version, next.Status.ResourceVersion, err.Error()))
+	}
+	errs = append(errs, metavalidation.ValidateConditions(next.Status.Conditions, conditions.path())...)
+	if was := old.Status.ResourceVersion; was != "" && was != next.Status.ResourceVersion {
+		errs = append(errs, invalidAt(version, next.Status.ResourceVersion, "field is immutable"))
+	}
+	return append(errs, validateMigrationOutcome(next.Status.Conditions, old.Status.Conditions, conditions)...)
+}
+
+// validateMigrationOutcome: a migration ends once, in one way, and does not run after it.
+func validateMigrationOutcome(next, old []metav1.Condition, at *place) field.ErrorList {
+	is := func(conditions []metav1.Condition, t migrationv1.MigrationConditionType) bool {
+		return meta.IsStatusConditionTrue(conditions, string(t))
+	}
+	succeeded, failed, running := is(next, migrationv1.MigrationSucceeded), is(next, migrationv1.MigrationFailed), is(next, migrationv1.MigrationRunning)
+	complain := func(that bool, text string) field.ErrorList { return when(that, invalidAt(at, next, text)) }
+	return join(
+		complain(succeeded && failed, "Both success and failed conditions cannot be true at the same time"),
+		complain(succeeded && running, "Running condition cannot be true when success condition is true"),
+		complain(failed && running, "Running condition cannot be true when failed condition is true"),
+		complain(is(old, migrationv1.MigrationSucceeded) && !succeeded, "Success condition cannot be set to false once it is true"),
+		complain(is(old, migrationv1.MigrationFailed) && !failed, "Failed condition cannot be set to false once it is true"),
+	)
+}

@@ -1,0 +1,113 @@
+package resource
+
+import (
+	"math"
+	"time"
+
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// volumeAttachments are wishes that a volume be attached to a node, with what the driver says to them.
+func volumeAttachments() *Row {
+	spec := storagev1.VolumeAttachmentSpec{}.SwaggerDoc()
+	attacher := column("Attacher", spec["attacher"])
+	attacher.Format = "name"
+	return Row{
+		Resource: "volumeattachments", Singular: "volumeattachment", Kind: "VolumeAttachment",
+		Versions: []Version{servedAs[storagev1.VolumeAttachment, storagev1.VolumeAttachmentList](storagev1.SchemeGroupVersion)},
+		Prefix:   "volumeattachments",
+		Columns: []metav1.TableColumnDefinition{
+			nameColumn, attacher,
+			column("PV", storagev1.VolumeAttachmentSource{}.SwaggerDoc()["persistentVolumeName"]), column("Node", spec["nodeName"]),
+			boolean(column("Attached", storagev1.VolumeAttachmentStatus{}.SwaggerDoc()["attached"])), ageColumn,
+		},
+		DeleteReturnsObject: true,
+	}.with(rules(Rules[*storagev1.VolumeAttachment]{
+		Default: func(a *storagev1.VolumeAttachment) {
+			if s := a.Spec.Source.InlineVolumeSpec; s != nil {
+				defaultVolumeSpec(s)
+			}
+		},
+		PrepareCreate:  func(a *storagev1.VolumeAttachment) { a.Status = storagev1.VolumeAttachmentStatus{} },
+		PrepareUpdate:  func(next, old *storagev1.VolumeAttachment) { next.Status = *old.Status.DeepCopy() },
+		Validate:       validateVolumeAttachment,
+		ValidateUpdate: validateVolumeAttachmentUpdate,
+		Cells: func(a *storagev1.VolumeAttachment, now time.Time) []any {
+			volume := ""
+			if p := a.Spec.Source.PersistentVolumeName; p != nil {
+				volume = *p
+			}
+			return []any{a.Name, a.Spec.Attacher, volume, a.Spec.NodeName, a.Status.Attached, age(a, now)}
+		},
+		PrepareStatus: func(next, old *storagev1.VolumeAttachment) {
+			next.Spec = *old.Spec.DeepCopy()
+			metav1.ResetObjectMetaForStatus(next, old)
+		},
+		ValidateStatus: validateVolumeAttachmentUpdate,
+	}))
+}
+
+// validateVolumeAttachment covers also what version v1 asks of new ones only, the names of driver and volume.
+func validateVolumeAttachment(a *storagev1.VolumeAttachment) field.ErrorList {
+	errs := anyVolumeAttachment(a)
+	if p := a.Spec.Source.PersistentVolumeName; p != nil {
+		errs = append(errs, invalid(newPlace("spec.source.persistentVolumeName"), *p, subdomainName(*p, false))...)
+	}
+	if a.Spec.Attacher == "" {
+		return errs
+	}
+	return append(errs, driverName(a.Spec.Attacher, atSpec.Child("attacher"))...)
+}
+
+func validateVolumeAttachmentUpdate(next, old *storagev1.VolumeAttachment) field.ErrorList {
+	return join(validateMetaUpdate(next, old), anyVolumeAttachment(next), declaredImmutable(next.Spec, old.Spec, newPlace("spec")))
+}
+
+func anyVolumeAttachment(a *storagev1.VolumeAttachment) field.ErrorList {
+	status := newPlace("status")
+	size := 0
+	for k, v := range a.Status.AttachmentMetadata {
+		size += len(k) + len(v)
+	}
+	return join(
+		validateMeta(a, false, subdomainName),
+		present(a.Spec.Attacher, atSpec.Child("attacher")),
+		attachmentSource(&a.Spec.Source, atSpec.Child("source")),
+		nodeName(&a.Spec.NodeName, atSpec.Child("nodeName")),
+		when(size > maxAttachmentMetadata, tooLongAt(status.Child("attachmentMetadata"), "", maxAttachmentMetadata)),
+		given(a.Status.AttachError, status.Child("attachError"), volumeError),
+		given(a.Status.DetachError, status.Child("detachError"), volumeError),
+	)
+}
+
+// The most bytes that a driver may say of an attachment, and of an error.
+const (
+	maxAttachmentMetadata = 256 << 10
+	maxVolumeError        = 1024
+)
+
+func attachmentSource(s *storagev1.VolumeAttachmentSource, path *place) field.ErrorList {
+	const one = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+	volume := s.PersistentVolumeName
+	switch {
+	case s.InlineVolumeSpec == nil && volume == nil:
+		return field.ErrorList{requiredAt(path, one)}
+	case s.InlineVolumeSpec != nil && volume != nil:
+		return field.ErrorList{forbiddenAt(path, one)}
+	case volume != nil:
+		return when(*volume == "", requiredAt(path.Child("persistentVolumeName"), "must specify non empty persistentVolumeName"))
+	}
+	return validateInlineVolume(s.InlineVolumeSpec, path.Child("inlineVolumeSpec"))
+}
+
+// volumeError refuses a text that is too long, and names a limit that is not the text's: upstream's history.
+func volumeError(e *storagev1.VolumeError, path *place) field.ErrorList {
+	errs := when(len(e.Message) > maxVolumeError, tooLongAt(path.Child("message"), "", maxAttachmentMetadata))
+	if c := e.ErrorCode; c != nil && *c < 0 {
+		errs = append(errs, invalidAt(path.Child("errorCode"), *c, validation.InclusiveRangeError(0, math.MaxInt32)))
+	}
+	return errs
+}
