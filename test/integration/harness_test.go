@@ -48,25 +48,37 @@ type server struct {
 // startServer starts a server with its options changed.
 func startServer(t *testing.T, change ...func(*apiserver.Options)) *server {
 	t.Helper()
+	s := newServer(t, change...)
+	s.start()
+	t.Cleanup(s.stop)
+	return s
+}
+
+// newServer makes all that a server needs, and clients for it.
+func newServer(t *testing.T, change ...func(*apiserver.Options)) *server {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "api") // short, as the path of a socket has to be
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	s := &server{T: t, dir: dir}
-	port := freePort(t)
-	certs, err := pki.Ensure(dir, pki.Options{
-		Server: fmt.Sprintf("https://127.0.0.1:%d", port), NodeName: "n1", NodeIPs: []net.IP{net.IPv4(192, 0, 2, 1)},
-		ServiceIP: parts.ServiceIP, ClusterDomain: parts.ClusterDomain, Now: time.Now(),
-	})
+	s.options, err = optionsFor(dir, freePort(t))
 	require.NoError(t, err)
-	s.options = apiserver.Options{DataDir: dir, BindAddress: "127.0.0.1", Port: port, AdvertiseIP: net.IPv4(192, 0, 2, 1), PKI: certs}
 	for _, f := range change {
 		f(&s.options)
 	}
-	s.config = s.as(certs.Kubeconfig)
+	s.config = s.as(s.options.PKI.Kubeconfig)
 	s.client, s.dynamic, s.http = clientOf(t, s.config), dynamic.NewForConfigOrDie(s.config), httpOf(t, s.config)
-	s.start()
-	t.Cleanup(s.stop)
 	return s
+}
+
+// optionsFor makes or finds a server's certificates.
+func optionsFor(dir string, port int) (apiserver.Options, error) {
+	address := net.IPv4(192, 0, 2, 1)
+	certs, err := pki.Ensure(dir, pki.Options{
+		Server: fmt.Sprintf("https://127.0.0.1:%d", port), NodeName: "n1", NodeIPs: []net.IP{address},
+		ServiceIP: parts.ServiceIP, ClusterDomain: parts.ClusterDomain, Now: time.Now(),
+	})
+	return apiserver.Options{DataDir: dir, BindAddress: "127.0.0.1", Port: port, AdvertiseIP: address, PKI: certs}, err
 }
 
 func freePort(t *testing.T) int {
@@ -82,6 +94,11 @@ func (s *server) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel, s.done = cancel, make(chan error, 1)
 	go func() { s.done <- apiserver.Run(ctx, s.options) }()
+	s.untilReady()
+}
+
+func (s *server) untilReady() {
+	s.Helper()
 	s.until("the server is ready", func() bool {
 		resp, err := s.http.Get(s.config.Host + "/readyz")
 		if err != nil {
