@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,7 @@ func TestEveryKind(t *testing.T) {
 				k.nothingHappens()
 				k.make()
 				k.read()
+				k.stored()
 				k.change()
 				k.patch()
 				k.table()
@@ -238,6 +240,35 @@ func (k *kind) sameInBoth(path string) {
 		require.NoError(k, err)
 	}
 	require.Empty(k, cmp.Diff(got[0], got[1]), "JSON (-) and protobuf (+) differ")
+}
+
+// stored reads the object from etcd by upstream's key and with upstream's types alone: it is what the API shows at the storage version.
+func (k *kind) stored() {
+	name, namespace := k.first.GetName(), ""
+	path := "/apis/" + k.row.GVK().GroupVersion().String()
+	if k.row.Group() == "" {
+		path = "/api/v1"
+	}
+	if k.row.Namespaced {
+		namespace = "default"
+		path += "/namespaces/default"
+	}
+	shown, _, err := decoder().Decode(k.s.send("GET "+path+"/"+k.row.Resource+"/"+name, nil).body, nil, nil)
+	require.NoError(k, err)
+	got, err := k.s.etcd().Get(k.Context(), k.row.Key(namespace, name))
+	require.NoError(k, err)
+	require.Len(k, got.Kvs, 1, "%s", k.row.Key(namespace, name))
+	if k.row.Kind == "Secret" {
+		require.True(k, strings.HasPrefix(string(got.Kvs[0].Value), "k8s:enc:"), "a secret is stored in plain; encryption_test.go reads it")
+		return
+	}
+	kept, _, err := decoder().Decode(got.Kvs[0].Value, nil, nil)
+	require.NoError(k, err)
+	m := kept.(metav1.Object)
+	require.Empty(k, m.GetResourceVersion())
+	m.SetResourceVersion(strconv.FormatInt(got.Kvs[0].ModRevision, 10))
+	shown.GetObjectKind().SetGroupVersionKind(kept.GetObjectKind().GroupVersionKind())
+	require.Empty(k, cmp.Diff(shown, kept), "what is shown (-) and what is stored (+) differ")
 }
 
 // decoder knows the kinds of client-go, and those that it does not know. They are not added to client-go's scheme, because the server in
