@@ -46,6 +46,11 @@ const runningText = `{"status":{"phase":"Running","hostIP":"10.0.3.17","hostIPs"
 // pod is the i-th pod of a series, in JSON.
 func pod(series string, i int) []byte { return named(podText, series, i) }
 
+// paymentsPod is the same of the team "payments".
+func paymentsPod(series string, i int) []byte {
+	return named(strings.Replace(podText, `"team":"checkout"`, `"team":"payments"`, 1), series, i)
+}
+
 // plainPod is the same of the plain kind.
 func plainPod(series string, i int) []byte { return named(plainText, series, i) }
 
