@@ -229,7 +229,7 @@ func TestReportOfAStart(t *testing.T) {
 func TestThePodsAreValidJSON(t *testing.T) {
 	require.True(t, json.Valid(pod("p", 7)))
 	require.True(t, json.Valid(plainPod("p", 7)))
-	require.True(t, json.Valid([]byte(runningText)))
+	require.True(t, json.Valid(runningPod("p", 7)))
 	require.Contains(t, string(pod("p", 7)), `"name":"p-000007"`)
 	require.Contains(t, string(paymentsPod("p", 7)), `"team":"payments"`, "what a list by label selects")
 	require.NotContains(t, string(pod("p", 7)), "payments")

@@ -79,7 +79,7 @@ func (c *client) send(ctx context.Context, h *http.Client, method, path, content
 // accepted is what a client that sends one type wants back: the same, but a patched object whole.
 func accepted(contentType string) string {
 	switch contentType {
-	case patchType, strategicType, applyType:
+	case strategicType, applyType:
 		return jsonType
 	}
 	return contentType
@@ -113,7 +113,6 @@ func (c *client) ask(ctx context.Context, method, path, contentType string, body
 const (
 	jsonType      = "application/json"
 	protobufType  = "application/vnd.kubernetes.protobuf"
-	patchType     = "application/merge-patch+json"
 	strategicType = "application/strategic-merge-patch+json"
 	applyType     = "application/apply-patch+yaml"
 )

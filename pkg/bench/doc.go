@@ -4,8 +4,8 @@
 //
 // "900 creates a second" says nothing by itself: not on which machine, not how busy that was, not how much better it could
 // be. So every row measures, besides its figure, a limit: the same work with Kubernetes left out, by the same client, over the
-// same TLS, in the same layout of processes. A create is held against a server that reads the same body and answers as
-// many bytes; a list against sending those bytes from memory; a pod that becomes Ready against the container runtime alone.
+// same TLS, in the same layout of processes. A request of any verb is held against a server that reads as many bytes and
+// answers as many; a list against sending those bytes from memory; a pod that becomes Ready against the container runtime alone.
 // The ratio of the two is what may be compared between machines and between days.
 //
 // # The flow
