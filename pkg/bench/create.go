@@ -75,8 +75,11 @@ func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
 			return err
 		})
 	})
+	if err != nil {
+		return nil, err
+	}
 	all.turns = got
-	return all.results(c.size), err
+	return all.results(c.size), nil
 }
 
 func (c *created) results(answered int64) []Result {

@@ -14,7 +14,7 @@
 //	              figure, limit, figure, limit, … in turns (compare)
 //	           ─► []Result ─► table or JSON
 //
-// The rows are siblings, one file each, listed in Rows. Turns matter: whatever else the machine does at the moment meets both,
+// The rows are siblings, one file each, listed in rows. Turns matter: whatever else the machine does at the moment meets both,
 // and the ratio is the median over the turns.
 //
 // # The guarantees

@@ -40,15 +40,11 @@ func (b *bench) verb(ctx context.Context, v verb) (Result, error) {
 	got, err := compare(ctx, times, func(ctx context.Context) (float64, error) {
 		round++
 		b.progress("%s ×%d: %d of %d", v.name, callers, round, times)
-		more := lasting
-		if v.stock != nil {
-			n, err := v.stock(ctx)
-			if err != nil {
-				return 0, err
-			}
-			more = func(time.Duration) until { return pieces(n) }
+		more, err := v.turn(ctx, span)
+		if err != nil {
+			return 0, err
 		}
-		return asked.measured(ctx, v.api, callers, more(span), func(ctx context.Context, _ int) error {
+		return asked.measured(ctx, v.api, callers, more, func(ctx context.Context, _ int) error {
 			_, err := v.do(ctx, int(last.Add(1)))
 			return err
 		})
@@ -62,6 +58,15 @@ func (b *bench) verb(ctx context.Context, v verb) (Result, error) {
 		return Result{}, err
 	}
 	return v.result(got, &asked, &echoed, answer), nil
+}
+
+// turn is how many requests are made before the echo has its turn: as many as fit into span, or as there is stock for.
+func (v *verb) turn(ctx context.Context, span time.Duration) (until, error) {
+	if v.stock == nil {
+		return lasting(span), nil
+	}
+	n, err := v.stock(ctx)
+	return pieces(n), err
 }
 
 func (v *verb) result(got turns, asked, echoed *tally, answer int64) Result {
