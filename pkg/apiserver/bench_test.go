@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -179,9 +180,9 @@ func BenchmarkWatchEncode(b *testing.B) {
 			r.Header.Set("Accept", accept)
 			k := c.server.newCall(discard{}, r)
 			require.NoError(b, k.negotiate())
-			w, err := newEventWriter(k, c.server.now)
+			w, err := newEventWriter(k, c.server.now, guarded{k.w, &watching{}})
 			require.NoError(b, err)
-			w.b.Reset(io.Discard)
+			w.b = bufio.NewWriter(io.Discard)
 			defer countCPU(b)()
 			for range b.N {
 				if err := w.event(&store.Event{Type: store.Modified, Object: o, Rev: o.Rev}); err != nil {

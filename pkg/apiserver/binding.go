@@ -36,7 +36,7 @@ func (s *Server) bindNamed(c *call) error {
 	}
 	pod := *c.t
 	pod.resource, pod.name, pod.sub = "pods", b.Name, "binding"
-	s.resolve(&pod)
+	c.kinds.resolve(&pod)
 	if pod.row == nil {
 		notServed(c.w)
 		return nil

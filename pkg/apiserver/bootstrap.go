@@ -3,10 +3,8 @@ package apiserver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
-	"time"
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
@@ -23,30 +21,14 @@ import (
 // pods reach this server, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and allocation of the address included, and are
 // only made where they are missing, so that a restart changes nothing.
 
-// Bootstrap makes the first objects, and the server ready. It tries until the store answers or ctx ends.
-func (s *Server) Bootstrap(ctx context.Context) error {
-	for {
-		err := s.bootstrap(ctx)
-		if err == nil {
-			s.ready.Store(true)
-			return nil
-		}
-		s.log.Warn("the first objects could not be made yet", "error", err)
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("make the first objects: %w", errors.Join(ctx.Err(), err))
-		case <-time.After(time.Second):
-		}
-	}
-}
-
+// bootstrap makes the first objects.
 func (s *Server) bootstrap(ctx context.Context) error {
 	for _, obj := range s.firstObjects() {
 		if err := s.ensure(ctx, obj); err != nil {
 			return err
 		}
 	}
-	return s.ensurePolicy(ctx)
+	return nil
 }
 
 // ownManager is whom managedFields name as the owner of what the server writes by itself.
@@ -148,7 +130,7 @@ func refresher(obj resource.Object) func(resource.Object) (resource.Object, erro
 // ownCall is a call that the server makes to itself.
 func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error) {
 	t := &target{isResource: true, verb: "create", namespace: obj.GetNamespace(), name: obj.GetName()}
-	for _, row := range s.table.Rows() {
+	for _, row := range s.rows {
 		for i := range row.Versions {
 			if sameType(row.Versions[i].New(), obj) {
 				t.row, t.ver = row, &row.Versions[i]
@@ -159,15 +141,20 @@ func (s *Server) ownCall(ctx context.Context, obj resource.Object) (*call, error
 	if t.row == nil {
 		return nil, nil
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
-	if err != nil {
-		return nil, err
-	}
 	obj.GetObjectKind().SetGroupVersionKind(t.gvk())
 	if t.row.Default != nil {
 		t.row.Default(obj)
 	}
-	c := &call{t: t, f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
+	return s.callOn(ctx, t)
+}
+
+// callOn is a call that the server makes to itself, about t.
+func (s *Server) callOn(ctx context.Context, t *target) (*call, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
+	if err != nil {
+		return nil, err
+	}
+	c := &call{t: t, kinds: s.kinds.Load(), f: format{media: mediaProtobuf}, w: &recorder{ResponseWriter: discard{}}, start: s.now()}
 	c.user = auth.User{Name: "system:apiserver", Groups: []string{"system:masters"}}
 	c.r = r.WithContext(auth.WithUser(ctx, c.user))
 	return c, nil

@@ -7,11 +7,13 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"bonsai/pkg/store"
 
 	"github.com/stretchr/testify/require"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -57,25 +59,44 @@ func TestDeadline(t *testing.T) {
 	require.Equal(t, metav1.StatusReasonTimeout, s.Reason)
 }
 
+// Who holds all seats of a level keeps others of it out, and nobody else.
 func TestInFlight(t *testing.T) {
-	inside, leave := make(chan struct{}), make(chan struct{})
-	c := start(t, func(cfg *Config) { cfg.MaxReads = 1 },
-		oddly(func(context.Context) error { close(inside); <-leave; return nil }))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.do("GET /api/v1/namespaces/default/configmaps/odd", "", "User-Name: first")
-	}()
-	<-inside
-	resp, _ := c.do("GET /api/v1/namespaces/default/configmaps/even", "", "User-Name: second")
-	require.Equal(t, http.StatusTooManyRequests, resp.StatusCode)
-	require.Equal(t, "1", resp.Header.Get("Retry-After"))
-	// Who can repair an overload is let in, and writes have a gate of their own.
+	inside, leave := make(chan struct{}, 1), make(chan struct{})
+	c := start(t, func(cfg *Config) { cfg.MaxReads, cfg.MaxWrites = 1, 1 },
+		oddly(func(context.Context) error { inside <- struct{}{}; <-leave; return nil }))
+	var refused *http.Response
+	var body string
+	var held sync.WaitGroup
+	for refused == nil { // of the level catch-all, which has no queues
+		answered := make(chan struct{})
+		var resp *http.Response
+		var text string
+		held.Go(func() {
+			defer close(answered)
+			resp, text = c.do("GET /api/v1/namespaces/default/configmaps/odd", "", "User-Name: first")
+		})
+		select {
+		case <-inside:
+		case <-answered:
+			refused, body = resp, text
+		}
+	}
+	require.Equal(t, http.StatusTooManyRequests, refused.StatusCode)
+	require.Equal(t, "Too many requests, please try again later.\n", body)
+	require.Equal(t, "text/plain; charset=utf-8", refused.Header.Get("Content-Type"))
+	require.Equal(t, "1", refused.Header.Get("Retry-After"))
+	// Who can repair an overload is let in.
 	require.Equal(t, int32(404), c.status("GET /api/v1/namespaces/default/configmaps/even").Code)
-	require.Equal(t, int32(404), c.status("DELETE /api/v1/namespaces/default/configmaps/even", "User-Name: second").Code)
 	close(leave)
-	<-done
+	held.Wait()
 	require.Equal(t, int32(404), c.status("GET /api/v1/namespaces/default/configmaps/even", "User-Name: second").Code)
+	fs, err := c.client.FlowcontrolV1().FlowSchemas().Get(t.Context(), "catch-all", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, string(fs.UID), refused.Header.Get("X-Kubernetes-PF-FlowSchema-UID"))
+	level, err := c.client.FlowcontrolV1().PriorityLevelConfigurations().Get(t.Context(), "catch-all", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, string(level.UID), refused.Header.Get("X-Kubernetes-PF-PriorityLevel-UID"))
+	require.Equal(t, flowcontrolv1.ConditionFalse, fs.Status.Conditions[0].Status)
 }
 
 // Stopping is told to load balancers first, and ends watches.

@@ -81,6 +81,9 @@ func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOpt
 	}
 	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
 	a.Name = obj.GetName()
+	if t.row.Custom != nil && t.row.Custom.Terminating() {
+		return outcome{}, apierrors.NewForbidden(t.gr(), obj.GetName(), errTerminating)
+	}
 	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
 		return outcome{}, err
 	}

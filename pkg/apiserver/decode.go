@@ -87,7 +87,13 @@ func (s *Server) decode(c *call, validation string) (resource.Object, error) {
 	if err := s.decodeInto(c, obj, c.t.gvk(), validation); err != nil {
 		return nil, err
 	}
-	return toStorage(c.t, obj)
+	obj, err := toStorage(c.t, obj)
+	if err == nil && c.record.WantsRequest() { // with its defaults, as upstream records it
+		if sent, err := fromStorage(c.t, obj.DeepCopyObject().(resource.Object)); err == nil {
+			c.recordRequest(c.t.gvk(), sent)
+		}
+	}
+	return obj, err
 }
 
 // toStorage fills in obj's defaults and converts it to the storage version.
@@ -115,15 +121,25 @@ func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersio
 	if err != nil {
 		return err
 	}
+	if u := resource.AsCustom(obj); u != nil && m == mediaProtobuf {
+		return unsupportedMedia(typeJSON, typeYAML)
+	}
 	strict, got, err := unmarshal(m, body, obj, validation != metav1.FieldValidationIgnore)
 	if err != nil {
 		return undecodable(err, want.Kind, got, body)
 	}
-	if got, err = s.checkType(got, want, obj); err != nil {
+	if u := resource.AsCustom(obj); u != nil {
+		return readCustom(c, u, strict, validation)
+	}
+	if got, err = c.kinds.checkType(got, want, obj); err != nil {
 		return err
 	}
 	obj.GetObjectKind().SetGroupVersionKind(want)
-	return judgeStrict(c, strict, validation, want.Kind, got)
+	if err := judgeStrict(c, strict, validation, want.Kind, got); err != nil {
+		return err
+	}
+	c.recordRequest(want, obj)
+	return nil
 }
 
 // judgeStrict refuses or warns of what a strict reader finds wrong.
@@ -167,6 +183,9 @@ func unmarshalJSON(body []byte, obj runtime.Object, findStrict bool) (strict []e
 	if len(body) == 0 {
 		return nil, got, errors.New("couldn't get version/kind; json parse error: unexpected end of JSON input")
 	}
+	if u := resource.AsCustom(obj); u != nil {
+		return unmarshalCustom(body, u, findStrict)
+	}
 	if faultless(body, obj) {
 		return nil, obj.GetObjectKind().GroupVersionKind(), nil
 	}
@@ -209,11 +228,14 @@ func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind
 	if !ok {
 		return got, fmt.Errorf("%T has no protobuf encoding", obj)
 	}
+	if err := resource.CheckDepth(obj, raw); err != nil {
+		return got, err
+	}
 	return got, m.Unmarshal(raw)
 }
 
 // checkType refuses a body that claims another type than the URL names. What it does not claim is taken from the URL.
-func (s *Server) checkType(got, want schema.GroupVersionKind, obj runtime.Object) (schema.GroupVersionKind, error) {
+func (k *kinds) checkType(got, want schema.GroupVersionKind, obj runtime.Object) (schema.GroupVersionKind, error) {
 	if got.Kind == "" {
 		got.Kind = want.Kind
 	}
@@ -223,10 +245,10 @@ func (s *Server) checkType(got, want schema.GroupVersionKind, obj runtime.Object
 	switch {
 	case got == want:
 		return got, nil
-	case got.Kind == want.Kind && s.knows(got):
+	case got.Kind == want.Kind && k.knows(got):
 		return got, apierrors.NewBadRequest(fmt.Sprintf(
 			"the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion()))
-	case s.knows(got):
+	case k.knows(got):
 		return got, undecodable(fmt.Errorf("converting (%s) to (%s): unknown conversion",
 			goName(got), strings.TrimPrefix(reflect.TypeOf(obj).String(), "*")), want.Kind, got, nil)
 	}
@@ -234,8 +256,8 @@ func (s *Server) checkType(got, want schema.GroupVersionKind, obj runtime.Object
 		got.Kind, got.GroupVersion(), "pkg/api/legacyscheme/scheme.go:30"), want.Kind, got, nil)
 }
 
-func (s *Server) knows(gvk schema.GroupVersionKind) bool {
-	_, _, ok := s.table.ByKind(gvk)
+func (k *kinds) knows(gvk schema.GroupVersionKind) bool {
+	_, _, ok := k.table.ByKind(gvk)
 	return ok
 }
 

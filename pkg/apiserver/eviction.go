@@ -224,7 +224,7 @@ func (s *Server) budgetOf(ctx context.Context, pod *corev1.Pod) (*policyv1.PodDi
 
 // budgetTarget is a budget's status; nil if the server has no such kind.
 func (s *Server) budgetTarget(namespace, name string) *target {
-	row, ver, ok := s.table.ByResource(policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets"))
+	row, ver, ok := s.kinds.Load().table.ByResource(policyv1.SchemeGroupVersion.WithResource("poddisruptionbudgets"))
 	if !ok {
 		return nil
 	}

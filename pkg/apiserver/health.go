@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,22 +23,24 @@ type health struct {
 	checks []check
 }
 
-var (
-	errNotStarted = errors.New("the first objects are not made yet")
-	errStopping   = errors.New("process is shutting down")
-)
+var errStopping = errors.New("process is shutting down")
 
 func (s *Server) healthEndpoints() []health {
-	always := []check{
-		{"ping", func(context.Context) error { return nil }},
-		{"log", func(context.Context) error { return nil }},
+	fine := func(context.Context) error { return nil }
+	always := []check{{"ping", fine}, {"log", fine}, {"etcd", s.checkStore}}
+	var started []check
+	for _, h := range s.hooks {
+		started = append(started, check{"poststarthook/" + h.name, func(context.Context) error { return s.checkHook(h) }})
 	}
-	etcd := check{"etcd", s.checkStore}
-	started := check{"poststarthook/bootstrap", s.checkStarted}
+	// The image is filled before the server answers at all; that it follows etcd is what the check of etcd waits for.
+	ready := []check{{"etcd-readiness", s.checkStore}, {"informer-sync", fine}}
+	for _, c := range s.cfg.HealthChecks {
+		always = append(always, check{c.Name, c.Ask})
+	}
 	return []health{
-		{"healthz", append(slices.Clone(always), etcd, started)},
-		{"livez", append(slices.Clone(always), started)},
-		{"readyz", append(slices.Clone(always), etcd, started, check{"shutdown", s.checkStopping})},
+		{"healthz", slices.Concat(always, started)},
+		{"livez", slices.Concat(always, started)},
+		{"readyz", slices.Concat(always, ready, started, []check{{"shutdown", s.checkStopping}})},
 	}
 }
 
@@ -48,9 +51,9 @@ func (s *Server) checkStore(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) checkStarted(context.Context) error {
-	if !s.ready.Load() && s.stopping.Err() == nil {
-		return errNotStarted
+func (s *Server) checkHook(h *hook) error {
+	if !h.done.Load() {
+		return errHookNotFinished
 	}
 	return nil
 }
@@ -67,9 +70,11 @@ func (h health) serve(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	var lines strings.Builder
 	failed := false
+	unknown := q["exclude"]
 	for _, c := range h.checks {
 		switch {
 		case slices.Contains(q["exclude"], c.name):
+			unknown = slices.DeleteFunc(slices.Clone(unknown), func(name string) bool { return name == c.name })
 			fmt.Fprintf(&lines, "[+]%s excluded: ok\n", c.name)
 		case c.ask(r.Context()) != nil:
 			failed = true
@@ -77,6 +82,9 @@ func (h health) serve(w http.ResponseWriter, r *http.Request) {
 		default:
 			fmt.Fprintf(&lines, "[+]%s ok\n", c.name)
 		}
+	}
+	if len(unknown) > 0 {
+		fmt.Fprintf(&lines, "warn: some health checks cannot be excluded: no matches for %s\n", quoted(unknown))
 	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -89,6 +97,15 @@ func (h health) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		fmt.Fprint(w, "ok")
 	}
+}
+
+// quoted lists names, each once, in order.
+func quoted(names []string) string {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	for i, n := range names {
+		names[i] = strconv.Quote(n)
+	}
+	return strings.Join(names, ",")
 }
 
 // serveOne runs one check.

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,49 +14,49 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
-	"k8s.io/client-go/applyconfigurations"
-	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
 // fieldTracker keeps metadata.managedFields: which client has set which field of an object, so that server-side apply
 // can tell whose value an apply would overwrite. Every write is noted, since the next one may be an apply.
 type fieldTracker struct {
-	versions  versions
-	converter func() managedfields.TypeConverter
-	now       func() time.Time
-	cache     fieldCache
-	mu        sync.RWMutex
-	managers  map[trackerKey]*managedfields.FieldManager
+	types    *ownerTypes
+	now      func() time.Time
+	cache    fieldCache
+	mu       sync.RWMutex
+	managers map[trackerKey]*managedfields.FieldManager
 }
 
 type trackerKey struct {
-	gvk schema.GroupVersionKind
-	sub string
+	row     *resource.Row
+	version schema.GroupVersion
+	sub     string
 }
 
-// newFieldTracker returns a tracker for the kinds of table. The schemas of all kinds take a while to parse, so that waits
-// for the first write.
-func newFieldTracker(table *resource.Registry, now func() time.Time) *fieldTracker {
+// newFieldTracker returns a tracker. The schemas of the built-in kinds take a while to parse, so that waits for the first write.
+func newFieldTracker(now func() time.Time) *fieldTracker {
 	return &fieldTracker{
-		versions:  versions{table},
-		now:       now,
-		converter: sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) }),
-		managers:  map[trackerKey]*managedfields.FieldManager{},
+		types:    newOwnerTypes(),
+		now:      now,
+		managers: map[trackerKey]*managedfields.FieldManager{},
 	}
 }
 
-// manager returns the manager for writes of kind gvk through a subresource.
+// manager returns the manager for writes of a row at a version through a subresource.
 func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, sub string) (*managedfields.FieldManager, error) {
-	key := trackerKey{gvk, sub}
+	key := trackerKey{row, gvk.GroupVersion(), sub}
 	f.mu.RLock()
 	m := f.managers[key]
 	f.mu.RUnlock()
 	if m != nil {
 		return m, nil
 	}
-	hub := row.StorageVersion().GroupVersion
-	m, err := managedfields.NewDefaultFieldManager(f.converter(), f.versions, f.versions, f.versions, gvk, hub, sub, ignoredFields(row, gvk, sub))
+	hub, v := row.StorageVersion().GroupVersion, versions{row}
+	make, types := managedfields.NewDefaultFieldManager, managedfields.TypeConverter(f.types)
+	if row.Custom != nil {
+		make, types = managedfields.NewDefaultCRDFieldManager, row.Custom.Types
+	}
+	m, err := make(types, v, v, v, gvk, hub, sub, ignoredFields(row, gvk, sub))
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +64,13 @@ func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, s
 	defer f.mu.Unlock()
 	f.managers[key] = m
 	return m, nil
+}
+
+// forget drops what was kept for a row that is not served any longer.
+func (f *fieldTracker) forget(row *resource.Row) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.managers, func(k trackerKey, _ *managedfields.FieldManager) bool { return k.row == row })
 }
 
 // ignoredFields are those that a write through sub does not change, whatever it says, and thus cannot own.
@@ -136,14 +144,24 @@ func sameFields(a, b *metav1.FieldsV1) bool {
 	return a == b || a != nil && b != nil && a.Equal(*b)
 }
 
-// versions lets apimachinery convert between the versions of the table's kinds.
-type versions struct{ table *resource.Registry }
+// versions lets apimachinery convert between the versions of one kind.
+type versions struct{ row *resource.Row }
 
-// New returns an empty object of a kind.
+// version finds one of the kind's versions.
+func (v versions) version(gvk schema.GroupVersionKind) (*resource.Version, error) {
+	for i := range v.row.Versions {
+		if ver := &v.row.Versions[i]; ver.WithKind(v.row.Kind) == gvk {
+			return ver, nil
+		}
+	}
+	return nil, runtime.NewNotRegisteredErrForKind("table of kinds", gvk)
+}
+
+// New returns an empty object of a version.
 func (v versions) New(gvk schema.GroupVersionKind) (runtime.Object, error) {
-	_, ver, ok := v.table.ByKind(gvk)
-	if !ok {
-		return nil, runtime.NewNotRegisteredErrForKind("table of kinds", gvk)
+	ver, err := v.version(gvk)
+	if err != nil {
+		return nil, err
 	}
 	obj := ver.New()
 	obj.GetObjectKind().SetGroupVersionKind(gvk)
@@ -152,9 +170,8 @@ func (v versions) New(gvk schema.GroupVersionKind) (runtime.Object, error) {
 
 // Default fills in what the object leaves out.
 func (v versions) Default(in runtime.Object) {
-	row, _, ok := v.table.ByKind(in.GetObjectKind().GroupVersionKind())
-	if obj, typed := in.(resource.Object); ok && typed && row.Default != nil && obj.GetObjectKind().GroupVersionKind() == row.GVK() {
-		row.Default(obj)
+	if obj, typed := in.(resource.Object); typed && v.row.Default != nil && obj.GetObjectKind().GroupVersionKind() == v.row.GVK() {
+		v.row.Default(obj)
 	}
 }
 
@@ -163,10 +180,8 @@ func (v versions) ConvertToVersion(in runtime.Object, target runtime.GroupVersio
 	from := in.GetObjectKind().GroupVersionKind()
 	// Events are served in two groups: that in belongs to another than target's does not mean that it cannot get there.
 	kinds := []schema.GroupVersionKind{from}
-	if row, _, ok := v.table.ByKind(from); ok {
-		for _, ver := range row.Versions {
-			kinds = append(kinds, ver.WithKind(row.Kind))
-		}
+	for _, ver := range v.row.Versions {
+		kinds = append(kinds, ver.WithKind(v.row.Kind))
 	}
 	to, ok := target.KindForGroupVersionKinds(kinds)
 	if !ok {
@@ -176,10 +191,16 @@ func (v versions) ConvertToVersion(in runtime.Object, target runtime.GroupVersio
 	if err != nil || from == to {
 		return obj, err
 	}
-	_, source, ok := v.table.ByKind(from)
-	_, dest, known := v.table.ByKind(to)
-	if !ok || !known {
-		return nil, runtime.NewNotRegisteredErrForKind("table of kinds", to)
+	if v.row.Custom != nil {
+		return v.row.Custom.Convert(resource.AsCustom(obj), to.GroupVersion())
+	}
+	source, err := v.version(from)
+	if err != nil {
+		return nil, err
+	}
+	dest, err := v.version(to)
+	if err != nil {
+		return nil, err
 	}
 	if source.ToStorage != nil {
 		if obj, err = source.ToStorage(obj); err != nil {
@@ -198,7 +219,7 @@ func (v versions) ConvertToVersion(in runtime.Object, target runtime.GroupVersio
 // typed returns in as an object of its Go type.
 func (v versions) typed(in runtime.Object, gvk schema.GroupVersionKind) (resource.Object, error) {
 	u, ok := in.(*unstructured.Unstructured)
-	if !ok {
+	if !ok || v.row.Custom != nil {
 		return in.(resource.Object), nil
 	}
 	obj, err := v.New(gvk)

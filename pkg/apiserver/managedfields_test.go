@@ -21,7 +21,7 @@ func trackerFor(t testing.TB, r string, gv schema.GroupVersion) (*fieldTracker, 
 	require.NoError(t, err)
 	row, ver, ok := table.ByResource(gv.WithResource(r))
 	require.True(t, ok)
-	return newFieldTracker(table, time.Now), &target{row: row, ver: ver, group: gv.Group, version: gv.Version, resource: r}
+	return newFieldTracker(time.Now), &target{row: row, ver: ver, group: gv.Group, version: gv.Version, resource: r}
 }
 
 // anyDeployment draws one of a few values for each of several fields, so that two of them often agree in a part.

@@ -1,64 +1,231 @@
 package apiserver
 
 import (
-	"net/http"
+	"context"
+	"maps"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/apiserver/fairness"
+	"bonsai/pkg/resource"
+	"bonsai/pkg/version"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// metrics are upstream's, by name and labels, as far as dashboards use them.
+// metrics are upstream's, by name and labels, as far as dashboards use them. What a request is counted by is found once for all requests
+// like it (series); what is a state is read when somebody asks (collect.go).
 type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	watchers *prometheus.GaugeVec
+	registry      *prometheus.Registry
+	requests      *prometheus.CounterVec
+	duration, sli *prometheus.HistogramVec
+	sizes         *prometheus.HistogramVec
+	longRunning   *prometheus.GaugeVec
+	watchers      *prometheus.GaugeVec
+	watchEvents   *prometheus.CounterVec
+	slowWatchers  *prometheus.CounterVec
+	terminations  *prometheus.CounterVec
+	admission     *prometheus.HistogramVec
+	etcd          *prometheus.HistogramVec
+
+	reads, writes atomic.Int64
+
+	mu     sync.RWMutex
+	series map[seriesKey]*series
+}
+
+var (
+	requestLabels  = []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component"}
+	durationBounds = []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
+	sizeBounds     = prometheus.ExponentialBuckets(1000, 10, 7)
+	admitBounds    = []float64{.005, .025, .1, .5, 1, 2.5}
+	etcdBounds     = []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
+)
+
+func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+}
+
+func histogramVec(name, help string, bounds []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds}, labels)
 }
 
 func newMetrics(s *Server) *metrics {
+	without := func(drop string) (out []string) {
+		for _, l := range requestLabels {
+			if l != drop {
+				out = append(out, l)
+			}
+		}
+		return out
+	}
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apiserver_request_total", Help: "Requests by what they were about and how they were answered.",
-		}, []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component", "code"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "apiserver_request_duration_seconds", Help: "Time from request to answer, long-running requests left out.",
-			Buckets: []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60},
-		}, []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component"}),
-		watchers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "apiserver_registered_watchers", Help: "Watches that are open now.",
-		}, []string{"group", "version", "kind"}),
+		registry: prometheus.NewRegistry(), series: map[seriesKey]*series{},
+		requests: counterVec("apiserver_request_total", "Requests by what they were about and how they were answered.",
+			append(append([]string{}, requestLabels...), "code")...),
+		duration: histogramVec("apiserver_request_duration_seconds", "Time from request to answer, long-running requests left out.",
+			durationBounds, requestLabels...),
+		sli: histogramVec("apiserver_request_sli_duration_seconds", "Time from request to answer without that in a queue.",
+			durationBounds, without("dry_run")...),
+		sizes:       histogramVec("apiserver_response_sizes", "Bytes of answers, long-running requests left out.", sizeBounds, without("dry_run")...),
+		longRunning: gaugeVec("apiserver_longrunning_requests", "Long-running requests that are open now.", without("dry_run")...),
+		watchers:    gaugeVec("apiserver_registered_watchers", "Watches that are open now.", "group", "version", "kind"),
+		watchEvents: counterVec("apiserver_watch_events_total", "Events sent to watchers.", "group", "version", "resource"),
+		slowWatchers: counterVec("apiserver_terminated_watchers_total", "Watches ended because their reader was too slow.",
+			"group", "resource"),
+		terminations: counterVec("apiserver_request_terminations_total", "Requests ended by the server to protect itself.",
+			"component", "code", "group", "resource", "scope", "subresource", "verb", "version"),
+		admission: histogramVec("apiserver_admission_step_admission_duration_seconds", "Time in admission, of all its plugins.", admitBounds,
+			"operation", "rejected", "type"),
+		etcd: histogramVec("etcd_request_duration_seconds", "Time of writes to etcd.", etcdBounds, "group", "operation", "resource"),
 	}
-	inflight := func(kind string, gate chan struct{}) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "apiserver_current_inflight_requests", Help: "Requests being worked on now.",
-			ConstLabels: prometheus.Labels{"request_kind": kind},
-		}, func() float64 { return float64(len(gate)) })
-	}
-	m.registry.MustRegister(m.requests, m.duration, m.watchers,
-		inflight("readOnly", s.gates.reads), inflight("mutating", s.gates.writes),
+	m.registry.MustRegister(m.requests, m.duration, m.sli, m.sizes, m.longRunning, m.watchers, m.watchEvents, m.slowWatchers,
+		m.terminations, m.admission, m.etcd, s.fairness, &stateCollector{s}, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
+// buildInfo is the metric by which dashboards tell versions.
+func buildInfo() prometheus.Collector {
+	g := gaugeVec("kubernetes_build_info", "The version of this server.",
+		"build_date", "compiler", "git_commit", "git_tree_state", "git_version", "go_version", "major", "minor", "platform")
+	v := versionInfo()
+	g.WithLabelValues(v.BuildDate, v.Compiler, v.GitCommit, v.GitTreeState, v.GitVersion, v.GoVersion, version.Major, version.Minor, v.Platform).Set(1)
+	return g
+}
+
+// seriesKey is what requests that are counted alike have in common.
+type seriesKey struct {
+	row             *resource.Row
+	ver             *resource.Version
+	verb, sub       string
+	dry, resourceIs bool
+	scope           string
+	code            int
+}
+
+// series are the counters of one seriesKey.
+type series struct {
+	total                prometheus.Counter
+	duration, sli, sizes prometheus.Observer
+	open                 prometheus.Gauge
+}
+
+// of returns the counters of requests like c. What names nothing served is counted as one, lest anybody who asks for nonsense makes
+// new time series.
+func (m *metrics) of(c *call, served bool) *series {
+	t := c.t
+	k := seriesKey{verb: metricVerb(t), dry: isDryRun(c), code: c.w.status}
+	if k.resourceIs = t.isResource && served; k.resourceIs {
+		k.row, k.ver, k.sub, k.scope = t.row, t.ver, t.sub, scopeOf(t)
+	}
+	m.mu.RLock()
+	s := m.series[k]
+	m.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	s = m.resolve(k)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.series[k] = s
+	return s
+}
+
+// resolve finds the counters of k.
+func (m *metrics) resolve(k seriesKey) *series {
+	group, ver, name, dry := "", "", "", ""
+	if k.resourceIs {
+		group, ver, name = k.ver.Group, k.ver.Version, k.row.Resource
+	}
+	if k.dry {
+		dry = "All"
+	}
+	labels := []string{k.verb, dry, group, ver, name, k.sub, k.scope, "apiserver"}
+	less := append([]string{k.verb}, labels[2:]...)
+	s := &series{open: m.longRunning.WithLabelValues(less...)}
+	if k.code != 0 {
+		s.total = m.requests.WithLabelValues(append(labels, strconv.Itoa(k.code))...)
+		s.duration, s.sli = m.duration.WithLabelValues(labels...), m.sli.WithLabelValues(less...)
+		s.sizes = m.sizes.WithLabelValues(less...)
+	}
+	return s
+}
+
+// forget drops what is kept for a kind that is not served any longer.
+func (m *metrics) forget(row *resource.Row) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.series, func(k seriesKey, _ *series) bool { return k.row == row })
+}
+
 // measure counts and times the request.
 func (s *Server) measure(c *call, next handler) error {
-	err := next(c)
-	if err != nil {
+	served := s.serves(c.t)
+	long := c.t.longRunning()
+	if long {
+		open := s.metrics.of(c, served).open
+		open.Inc()
+		defer open.Dec()
+	}
+	if err := next(c); err != nil {
 		s.fail(c, err)
 	}
-	t := c.t
-	if t.isResource && !s.serves(t) {
-		t = &target{isResource: true}
+	if c.w.status == 0 {
+		c.w.status = 200
 	}
-	labels := [...]string{metricVerb(t), dryRun(c), t.group, t.version, t.resource, t.sub, scopeOf(t), "apiserver"}
-	s.metrics.requests.WithLabelValues(append(labels[:], strconv.Itoa(max(c.w.status, http.StatusOK)))...).Inc()
-	if !t.longRunning() {
-		s.metrics.duration.WithLabelValues(labels[:]...).Observe(s.now().Sub(c.start).Seconds())
+	counters := s.metrics.of(c, served)
+	counters.total.Inc()
+	if long {
+		return nil
 	}
+	took := s.now().Sub(c.start)
+	counters.duration.Observe(took.Seconds())
+	if c.pass != nil {
+		took -= c.pass.Waited()
+	}
+	counters.sli.Observe(took.Seconds())
+	counters.sizes.Observe(float64(c.w.size))
 	return nil
+}
+
+// dropped counts a request that was turned away.
+func (m *metrics) dropped(c *call) {
+	t := c.t
+	labels := []string{"apiserver", "429", "", "", scopeOf(t), "", metricVerb(t), ""}
+	if t.row != nil {
+		labels[2], labels[3], labels[7] = t.row.Group(), t.row.Resource, t.version
+	}
+	m.terminations.WithLabelValues(labels...).Inc()
+}
+
+// inFlight is the count of requests like those of verb that are worked on now.
+func (m *metrics) inFlight(verb string) *atomic.Int64 {
+	if isRead(verb) {
+		return &m.reads
+	}
+	return &m.writes
+}
+
+// watching counts a watch in; the returned function counts it out.
+func (m *metrics) watching(t *target) func() {
+	g := m.watchers.WithLabelValues(t.group, t.version, t.row.Kind)
+	g.Inc()
+	return g.Dec
+}
+
+// wrote notes how long a write to etcd took.
+func (m *metrics) wrote(operation string, row *resource.Row, since, now time.Time) {
+	m.etcd.WithLabelValues(row.Group(), operation, row.Resource).Observe(now.Sub(since).Seconds())
 }
 
 // serves tells whether t is a resource of the table and, if it names one, a subresource of it.
@@ -67,26 +234,32 @@ func (s *Server) serves(t *target) bool {
 		t.group == "" && s.subresources[t.resource+"/"+t.sub] != nil)
 }
 
-// metricVerb is the verb as upstream's metrics write it. What names no served resource is one verb, and so are all methods of no
-// meaning here, lest anybody who asks for nonsense makes new time series.
+// metricVerb is the verb as upstream's metrics write it. All methods of no meaning here are one verb.
 func metricVerb(t *target) string {
-	switch verb := strings.ToUpper(t.verb); verb {
-	case "GET", "LIST", "WATCH", "PATCH", "DELETE", "DELETECOLLECTION", "HEAD", "POST":
-		return verb
-	case "UPDATE":
+	switch t.verb {
+	case "get":
+		return "GET"
+	case "list":
+		return "LIST"
+	case "watch":
+		return "WATCH"
+	case "patch":
+		return "PATCH"
+	case "delete":
+		return "DELETE"
+	case "deletecollection":
+		return "DELETECOLLECTION"
+	case "head":
+		return "HEAD"
+	case "update", "put":
 		return "PUT"
-	case "CREATE":
+	case "create", "post":
 		return "POST"
 	}
 	return "other"
 }
 
-func dryRun(c *call) string {
-	if strings.Contains(c.r.URL.RawQuery, "dryRun=All") {
-		return "All"
-	}
-	return ""
-}
+func isDryRun(c *call) bool { return strings.Contains(c.r.URL.RawQuery, "dryRun=All") }
 
 func scopeOf(t *target) string {
 	switch {
@@ -98,4 +271,32 @@ func scopeOf(t *target) string {
 		return "namespace"
 	}
 	return "cluster"
+}
+
+// newFairness is the gate that s lets requests through.
+func newFairness(c Config) *fairness.Fairness {
+	return fairness.New(fairness.Config{Seats: c.MaxReads + c.MaxWrites, Wait: c.RequestTimeout / 4, Now: c.Now})
+}
+
+// timedAdmission is the whole of admission, with the time that it takes.
+type timedAdmission struct {
+	chain admission.Chain
+	s     *Server
+}
+
+func (timedAdmission) Name() string { return "timed" }
+
+func (t timedAdmission) Admit(ctx context.Context, a *admission.Attributes) error {
+	return t.time("admit", a, func() error { return t.chain.Admit(ctx, a) })
+}
+
+func (t timedAdmission) Validate(ctx context.Context, a *admission.Attributes) error {
+	return t.time("validate", a, func() error { return t.chain.Validate(ctx, a) })
+}
+
+func (t timedAdmission) time(step string, a *admission.Attributes, do func() error) error {
+	began := t.s.now()
+	err := do()
+	t.s.metrics.admission.WithLabelValues(string(a.Operation), strconv.FormatBool(err != nil), step).Observe(t.s.now().Sub(began).Seconds())
+	return err
 }

@@ -57,10 +57,11 @@ func (f format) contentType() string {
 // plain tells whether the kept bytes can be sent as they are.
 func (f format) plain() bool { return f.shape == whole && f.media != mediaYAML && !f.pretty }
 
-// negotiate reads the Accept header. allowed are the shapes that the answer could take.
-func negotiate(r *http.Request, allowed ...shape) (format, error) {
+// negotiate reads the Accept header. allowed are the shapes that the answer could take,
+// will says whether there is such an encoding.
+func negotiate(r *http.Request, will func(format) bool, allowed ...shape) (format, error) {
 	for _, w := range wishes(r.Header.Get("Accept")) {
-		if f, ok := w.format(allowed); ok {
+		if f, ok := w.format(allowed); ok && will(f) {
 			f.pretty = f.media == mediaJSON && wantsPretty(r)
 			return f, nil
 		}
@@ -74,13 +75,18 @@ func (c *call) negotiate() (err error) {
 	case c.t.longRunning() && c.t.verb != "watch":
 		return nil // the answer is somebody else's
 	case c.t.verb == "list", c.t.verb == "deletecollection":
-		c.f, err = negotiate(c.r, asTable, partialList)
+		c.f, err = negotiate(c.r, c.canEncode, asTable, partialList)
 	case c.t.verb == "watch":
-		c.f, err = negotiate(c.r, asTable, partial, partialList)
+		c.f, err = negotiate(c.r, c.canEncode, asTable, partial, partialList)
 	default:
-		c.f, err = negotiate(c.r, asTable, partial)
+		c.f, err = negotiate(c.r, c.canEncode, asTable, partial)
 	}
 	return err
+}
+
+// canEncode tells whether the target's objects have the encoding f. Custom ones have no protobuf; their metadata and scales have.
+func (c *call) canEncode(f format) bool {
+	return c.t.row.Custom == nil || f.media != mediaProtobuf || f.shape != whole || c.t.sub == "scale"
 }
 
 // negotiateError is negotiate for a Status, which is only ever itself: a client that asks for a Table only still

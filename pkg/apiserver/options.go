@@ -100,6 +100,7 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 		return apierrors.NewBadRequest("decoded object cannot be converted to DeleteOptions")
 	}
 	o.Kind = "DeleteOptions"
+	c.recordRequest(deleteOptionsGVK(got), o)
 	return nil
 }
 
@@ -162,11 +163,27 @@ func (l *listing) validate() error {
 	return invalidOptions("ListOptions", errs)
 }
 
+// scope says in words what a listing is of.
+func (l *listing) scope() string {
+	text := l.prefix
+	for _, s := range []string{l.LabelSelector, l.FieldSelector} {
+		if s != "" {
+			text += " " + s
+		}
+	}
+	return text
+}
+
+// isNarrow tells whether the store looks up who is told of a change: of one object, or of those with one value of an indexed field.
+func (l *listing) isNarrow() bool { return l.term != nil || !strings.HasSuffix(l.prefix, "/") }
+
 // fieldNames returns what turns a selector's names of fields, as t's version has them, into those of the row, and refuses
 // those that the row does not offer.
 func fieldNames(t *target) fields.TransformFunc {
 	known := t.row.FieldSet(t.row.StorageVersion().New())
-	known["metadata.namespace"] = ""
+	if t.row.Custom == nil || t.row.Namespaced {
+		known["metadata.namespace"] = ""
+	}
 	return func(name, value string) (string, string, error) {
 		if own, ok := t.ver.FieldNames[name]; ok {
 			return own, value, nil
@@ -175,7 +192,7 @@ func fieldNames(t *target) fields.TransformFunc {
 		switch {
 		case ok && (t.ver.FieldNames == nil || strings.HasPrefix(name, "metadata.")):
 			return name, value, nil
-		case t.row.Fields == nil:
+		case t.row.Fields == nil && t.row.Custom == nil:
 			return "", "", fmt.Errorf("%q is not a known field selector: only %q, %q", name, "metadata.name", "metadata.namespace")
 		}
 		return "", "", fmt.Errorf("field label not supported: %s", name)
@@ -203,7 +220,11 @@ func (l *listing) narrow(t *target) {
 	if l.labels.Empty() && l.fields.Empty() {
 		return
 	}
+	fieldsOf := func(o *store.Object) fields.Fields { return o.Attrs.Fields }
+	if t.row.Custom != nil && t.row.Fields != nil {
+		fieldsOf = customFieldsOf(t.row, l.fields)
+	}
 	l.match = func(o *store.Object) bool {
-		return l.labels.Matches(o.Attrs.Labels) && l.fields.Matches(o.Attrs.Fields)
+		return l.labels.Matches(o.Attrs.Labels) && l.fields.Matches(fieldsOf(o))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/pprof"
 	"runtime"
 	"slices"
 
@@ -16,11 +15,11 @@ import (
 )
 
 // otherPaths routes the paths that are no resources.
-func (s *Server) otherPaths(docs *openapi.Service) *http.ServeMux {
+func (s *Server) otherPaths() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /openapi/v2", docs.ServeV2)
-	mux.HandleFunc("GET /openapi/v3", docs.ServeV3Index)
-	mux.HandleFunc("GET /openapi/v3/", docs.ServeV3)
+	mux.HandleFunc("GET /openapi/v2", described((*openapi.Service).ServeV2))
+	mux.HandleFunc("GET /openapi/v3", described((*openapi.Service).ServeV3Index))
+	mux.HandleFunc("GET /openapi/v3/", described((*openapi.Service).ServeV3))
 	mux.HandleFunc("GET /version", serveVersion)
 	mux.HandleFunc("GET /version/", serveVersion)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
@@ -32,22 +31,34 @@ func (s *Server) otherPaths(docs *openapi.Service) *http.ServeMux {
 		mux.HandleFunc("GET /.well-known/openid-configuration", s.cfg.Tokens.ServeOpenIDConfig)
 		mux.HandleFunc("GET /openid/v1/jwks", s.cfg.Tokens.ServeJWKS)
 	}
-	mux.HandleFunc("GET /debug/causes", s.causes.serve)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /{$}", s.serveIndex)
+	s.debugPaths(mux)
+	mux.HandleFunc("GET /{$}", serveIndex)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notServed(w) })
 	return mux
 }
 
+// kindsKey finds the kinds of a request in its context, for those handlers that see no call.
+type kindsKey struct{}
+
+func kindsOf(r *http.Request) *kinds { return r.Context().Value(kindsKey{}).(*kinds) }
+
+// described serves from the OpenAPI of the kinds that the request has found.
+func described(serve func(*openapi.Service, http.ResponseWriter, *http.Request)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		docs, err := kindsOf(r).openapi()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		serve(docs, w, r)
+	}
+}
+
 // serveIndex lists what there is, as `kubectl get --raw /` shows it.
-func (s *Server) serveIndex(w http.ResponseWriter, _ *http.Request) {
-	paths := []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/debug/causes", "/debug/pprof", "/healthz",
+func serveIndex(w http.ResponseWriter, r *http.Request) {
+	paths := []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/debug/", "/healthz",
 		"/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"}
-	for _, row := range s.table.Rows() {
+	for _, row := range kindsOf(r).table.Rows() {
 		for _, v := range row.Versions {
 			if v.Group != "" {
 				paths = append(paths, "/apis/"+v.Group, "/apis/"+v.Group+"/"+v.Version)
@@ -58,12 +69,14 @@ func (s *Server) serveIndex(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, map[string][]string{"paths": slices.Compact(paths)})
 }
 
-func serveVersion(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, apiversion.Info{
+func serveVersion(w http.ResponseWriter, _ *http.Request) { writeJSON(w, versionInfo()) }
+
+func versionInfo() apiversion.Info {
+	return apiversion.Info{
 		Major: version.Major, Minor: version.Minor, GitVersion: version.Kubernetes, GitCommit: version.Commit, GitTreeState: "clean",
 		EmulationMajor: version.Major, EmulationMinor: version.Minor, MinCompatibilityMajor: version.Major, MinCompatibilityMinor: "36",
 		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-	})
+	}
 }
 
 // writeJSON answers with v for people.

@@ -46,7 +46,9 @@ func readPatch(c *call) (kind types.PatchType, o *metav1.PatchOptions, body []by
 	if o, err = patchOptions(c, kind); err != nil {
 		return kind, nil, nil, err
 	}
-	body, err = readBody(c)
+	if body, err = readBody(c); err == nil && c.record.WantsRequest() {
+		c.recordPatch(kind, body)
+	}
 	return kind, o, body, err
 }
 
@@ -58,6 +60,9 @@ func (s *Server) patch(c *call) error {
 	}
 	if kind == types.ApplyYAMLPatchType {
 		return s.apply(c, o, body)
+	}
+	if kind == types.StrategicMergePatchType && c.t.row.Custom != nil {
+		return unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.ApplyYAMLPatchType)
 	}
 	p, err := patcher(kind, body)
 	if err != nil {
@@ -82,8 +87,15 @@ func patchKind(r *http.Request) (types.PatchType, error) {
 			return kind, nil
 		}
 	}
-	return "", unsupportedMedia(string(types.JSONPatchType), string(types.MergePatchType),
-		string(types.StrategicMergePatchType), string(types.ApplyYAMLPatchType))
+	return "", unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType)
+}
+
+func unsupportedPatch(supported ...types.PatchType) error {
+	names := make([]string, len(supported))
+	for i, t := range supported {
+		names[i] = string(t)
+	}
+	return unsupportedMedia(names...)
 }
 
 // patcher reads a patch once, however often it has to be tried.
@@ -215,7 +227,12 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc
 	case err != nil:
 		return nil, badPatch(string(after), err)
 	}
-	if _, err := s.checkType(got, c.t.gvk(), next); err != nil {
+	if u := resource.AsCustom(next); u != nil {
+		strict, err = coerceCustom(c, u, strict, o.FieldValidation)
+	} else {
+		_, err = c.kinds.checkType(got, c.t.gvk(), next)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := judgePatch(c, o, body, strict); err != nil {

@@ -1,8 +1,10 @@
 package apiserver
 
 import (
+	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/node"
@@ -14,15 +16,14 @@ import (
 // route is the last handler of the chain: it picks the verb's file.
 func (s *Server) route(c *call) error {
 	t := c.t
+	if u := s.aggregate.elsewhere(t); u != nil {
+		return c.passOn(u, s.now())
+	}
 	switch {
 	case !t.isResource:
 		return s.serveOther(c)
 	case t.row == nil:
-		if s.discovery.Serves(t.path) {
-			return s.serveOther(c)
-		}
-		notServed(c.w)
-		return nil
+		return s.serveOther(c)
 	case t.namespace != "" && !t.row.Namespaced && !t.isItsNamespace():
 		notServed(c.w)
 		return nil
@@ -173,10 +174,20 @@ func (s *Server) connect(c *call) error {
 
 // serveOther serves the paths that are no resources.
 func (s *Server) serveOther(c *call) error {
-	if s.discovery.Serves(c.t.path) && c.r.Method == http.MethodGet {
-		s.discovery.ServeHTTP(c.w, c.r)
-		return nil
+	path := c.t.path
+	if c.r.Method == http.MethodGet && (path == "/api" || path == "/apis" || strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/apis/")) {
+		return s.serveDiscovery(c)
 	}
-	s.mux.ServeHTTP(c.w, c.r)
+	s.mux.ServeHTTP(c.w, c.r.WithContext(context.WithValue(c.ctx(), kindsKey{}, c.kinds)))
+	return nil
+}
+
+// serveDiscovery serves the documents about kinds.
+func (s *Server) serveDiscovery(c *call) error {
+	docs, err := c.kinds.discovery()
+	if err != nil {
+		return err
+	}
+	docs.ServeHTTP(c.w, c.r)
 	return nil
 }

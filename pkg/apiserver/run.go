@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -23,9 +24,19 @@ func (s *Server) Serve(ctx context.Context, t *tls.Config, listeners ...net.List
 		go func() { failed <- srv.ServeTLS(l, "", "") }()
 	}
 	defer srv.Close()
+	if s.cfg.Definer != nil {
+		defining, stop := context.WithCancel(ctx)
+		var done sync.WaitGroup
+		done.Go(func() { s.cfg.Definer.Run(defining, s) })
+		defer done.Wait()
+		defer stop()
+	}
 	if err := s.Bootstrap(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
+	running, end := context.WithCancel(ctx)
+	defer end()
+	s.background(running)
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)

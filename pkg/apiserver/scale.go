@@ -28,6 +28,11 @@ func (s *Server) getScale(c *call) error {
 	if err != nil {
 		return err
 	}
+	if lacks := c.t.row.Scale.Lacks; lacks != nil {
+		if err := lacks(obj); err != nil {
+			return apierrors.NewInternalError(err)
+		}
+	}
 	return s.answerOther(c, http.StatusOK, scaleGVK, scaleOf(c.t.row, obj))
 }
 

@@ -2,19 +2,20 @@ package apiserver
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
-	"bonsai/pkg/apiserver/discovery"
+	"bonsai/pkg/apiserver/fairness"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
@@ -31,8 +32,10 @@ type Config struct {
 	Table *resource.Registry
 
 	Authenticator auth.Authenticator
-	Authorizer    auth.Authorizer
-	Admission     admission.Chain
+	// Audit writes down who did what; nil if nobody wants to know.
+	Audit      *audit.Auditor
+	Authorizer auth.Authorizer
+	Admission  admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
 	// Policy returns the roles and bindings that every cluster has; nil if it has none.
@@ -41,11 +44,15 @@ type Config struct {
 	Tokens Tokens
 	// Allocator hands out service addresses and node ports; nil if objects need nothing besides their own bytes.
 	Allocator *allocator.Allocator
+	// Aggregation serves the APIs of other servers; nil if there are none.
+	Aggregation *Aggregation
 	// Connect reaches kubelets, pods and services; nil if the server has no way to.
 	Connect Connector
 
 	// Components are the parts of the control plane, besides etcd, whose health componentstatuses tells.
 	Components []Component
+	// Definer makes the kinds of CustomResourceDefinitions; nil if the table has all there are.
+	Definer Definer
 
 	// Address is the HOST:PORT where clients reach the server, which /api tells them.
 	Address string
@@ -54,10 +61,17 @@ type Config struct {
 	ServiceIP, AdvertiseIP string
 	AdvertisePort          int32
 
-	// MaxReads and MaxWrites bound the requests in flight. Defaults: 400 and 200.
+	// MaxReads and MaxWrites together are the seats that priority and fairness divide. Defaults: 400 and 200.
 	MaxReads, MaxWrites int
+	// MaxWatches and MaxWatchesPerUser bound the watches that are open at once. Defaults: 20000 and 2000.
+	MaxWatches, MaxWatchesPerUser int
+	// WatchStall is how long the client of a watch may take nothing of what is written to it. Default: 30 seconds.
+	WatchStall time.Duration
 	// RequestTimeout bounds those that are not long-running. Default: a minute.
 	RequestTimeout time.Duration
+
+	// HealthChecks are asked by /healthz, /livez and /readyz, besides the server's own.
+	HealthChecks []HealthCheck
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -68,6 +82,12 @@ type Tokens interface {
 	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error
 	ServeOpenIDConfig(w http.ResponseWriter, r *http.Request)
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
+}
+
+// HealthCheck is a named question about the health of something that the server cannot do without.
+type HealthCheck struct {
+	Name string
+	Ask  func(context.Context) error
 }
 
 // Connector serves the subresources that lead out of the API server: log, exec, attach, portforward, proxy. An error is for
@@ -82,14 +102,24 @@ type Server struct {
 	log   *slog.Logger
 	now   func() time.Time
 	store store.API
-	table *resource.Registry
+
+	// kinds is what is served now, put in place under installing. rows are those that are always in it.
+	kinds      atomic.Pointer[kinds]
+	installing sync.Mutex
+	rows       []*resource.Row
+	// described is the last OpenAPI that was asked for: most of it is that of the next kinds too.
+	described atomic.Pointer[openapi.Service]
 
 	fields       *fieldTracker
 	moulds       moulds
-	gates        gates
+	fairness     *fairness.Fairness
+	flow         *flowControl
+	aggregate    aggregate
+	hooks        []*hook
+	watches      *watches
 	metrics      *metrics
 	causes       *causes
-	discovery    *discovery.Documents
+	timings      []*timing
 	mux          *http.ServeMux
 	handler      http.Handler
 	subresources map[string]map[string]handler
@@ -108,10 +138,14 @@ func New(c Config) (*Server, error) {
 	c = c.withDefaults()
 	s := &Server{
 		cfg: c, log: c.Logger, now: c.Now, store: c.Store,
-		fields: newFieldTracker(c.Table, c.Now), gates: newGates(c.MaxReads, c.MaxWrites),
+		fields: newFieldTracker(c.Now), fairness: newFairness(c), watches: newWatches(c.MaxWatches, c.MaxWatchesPerUser),
 		causes: newCauses(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.flow = s.newFlowControl()
+	s.followAPIServices()
+	s.hooks = s.startHooks()
+	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
 	s.metrics = newMetrics(s)
 	if err := s.addKinds(); err != nil {
 		return nil, err
@@ -128,6 +162,15 @@ func (c Config) withDefaults() Config {
 	if c.MaxWrites == 0 {
 		c.MaxWrites = 200
 	}
+	if c.MaxWatches == 0 {
+		c.MaxWatches = 20_000
+	}
+	if c.MaxWatchesPerUser == 0 {
+		c.MaxWatchesPerUser = 2000
+	}
+	if c.WatchStall == 0 {
+		c.WatchStall = 30 * time.Second
+	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = time.Minute
 	}
@@ -142,26 +185,19 @@ func (c Config) withDefaults() Config {
 
 // addKinds makes everything that follows from the table: what can be found by URL, and the documents that describe it.
 func (s *Server) addKinds() error {
-	stored := s.cfg.Table.Rows()
-	rows := append([]*resource.Row{}, stored...)
+	s.rows = slices.Clone(s.cfg.Table.Rows())
 	for _, r := range s.cfg.Reviews {
-		rows = append(rows, r.Row)
+		s.rows = append(s.rows, r.Row)
 		s.reviews[r.Row] = r.Answer
 	}
 	s.computed = s.computedKinds()
-	rows = append(rows, slices.SortedFunc(maps.Keys(s.computed), func(a, b *resource.Row) int { return strings.Compare(a.Kind, b.Kind) })...)
-	var err error
-	if s.table, err = resource.NewRegistry(rows); err != nil {
+	s.rows = append(s.rows, slices.SortedFunc(maps.Keys(s.computed), func(a, b *resource.Row) int { return strings.Compare(a.Kind, b.Kind) })...)
+	first, err := s.newKinds(nil)
+	if err != nil {
 		return err
 	}
-	if s.discovery, err = discovery.New(rows, s.cfg.Address); err != nil {
-		return fmt.Errorf("make the discovery documents: %w", err)
-	}
-	docs, err := openapi.New(rows)
-	if err != nil {
-		return fmt.Errorf("make the OpenAPI documents: %w", err)
-	}
-	s.mux = s.otherPaths(docs)
+	s.kinds.Store(first)
+	s.mux = s.otherPaths()
 	return nil
 }
 

@@ -153,6 +153,8 @@ func steady(s string) string {
 		{`resourceVersion: "\d+"`, `resourceVersion: "REV"`},
 		{`resource version: \d+ \(\d+\)`, `resource version: REV (REV)`},
 		{`current: \d+`, `current: REV`},
+		{`in record \(\d+\)`, `in record (REV)`},
+		{`\\"resourceVersion\\":\\"\d+\\"`, `\"resourceVersion\":\"REV\"`},
 		{`,?"managedFields":\[.*?\}\]`, ``},
 	} {
 		s = regexp.MustCompile(r.from).ReplaceAllString(s, r.to)

@@ -31,25 +31,34 @@ func (s *Server) watch(c *call) error {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), watchTime(l.TimeoutSeconds))
 	defer cancel()
+	ctx, withdrawn := c.kinds.whileServed(ctx, c.t.row)
+	defer withdrawn()
 	stop := context.AfterFunc(s.stopping, cancel)
 	defer stop()
 	defer c.cutOff(ctx)()
-	w, openErr := s.openWatch(ctx, l)
+	me := &watching{user: c.user.Name, agent: managerOf("", c.r), row: c.t.row, namespace: c.t.namespace, scope: l.scope(),
+		narrow: l.isNarrow(), since: c.start, cancel: cancel}
+	if err := s.watches.begin(me, isAdmin(c)); err != nil {
+		return err
+	}
+	defer s.watches.end(me)
+	w, fromState, openErr := s.openWatch(ctx, l)
 	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) {
 		return apiError(openErr, c.t, "")
 	}
-	out, err := newEventWriter(c, s.now)
+	out, err := newEventWriter(c, s.now, guarded{c.w, me})
 	if err != nil {
 		return err
 	}
-	defer out.close()
 	out.head()
 	if openErr != nil {
 		return s.endWatch(c, out, tooOld(l.ResourceVersion, s.store.Revision()))
 	}
-	gauge := s.metrics.watchers.WithLabelValues(c.t.group, c.t.version, c.t.row.Kind)
-	gauge.Inc()
-	defer gauge.Dec()
+	me.watcher.Store(w)
+	if !fromState {
+		c.pass.Leave(s.now()) // from here on it only waits
+	}
+	defer s.metrics.watching(c.t)()
 	return s.endWatch(c, out, s.stream(ctx, w, out, l))
 }
 
@@ -62,11 +71,11 @@ func watchTime(asked *int64) time.Duration {
 }
 
 // openWatch decides where a watch begins: with the state and then its changes, or with the changes after a revision.
-func (s *Server) openWatch(ctx context.Context, l *listing) (*store.Watcher, error) {
+func (s *Server) openWatch(ctx context.Context, l *listing) (w *store.Watcher, fromState bool, err error) {
 	o := store.WatchOptions{Prefix: l.prefix, Term: l.term, Match: l.match, Bookmarks: l.AllowWatchBookmarks}
 	at, err := readAt(l.ResourceVersion)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	wantsState := at.Kind != store.NotOlderThan // without a revision, a watch has always begun with the state
 	if l.SendInitialEvents != nil {
@@ -79,20 +88,24 @@ func (s *Server) openWatch(ctx context.Context, l *listing) (*store.Watcher, err
 		o.After = at.Rev
 	default:
 		if o.After, err = s.store.Newest(ctx); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return s.store.Watch(ctx, o)
+	w, err = s.store.Watch(ctx, o)
+	return w, wantsState, err
 }
 
 // stream copies events from w to out until one of them ends.
 func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter, l *listing) error {
+	sent := s.metrics.watchEvents.WithLabelValues(out.c.t.group, out.c.t.version, out.c.t.resource)
 	for {
 		events, err := w.Next(ctx)
 		if err != nil {
 			return err
 		}
+		begun := false
 		for i := range events {
+			begun = begun || events[i].InitialEnd
 			if events[i].Type == store.Bookmark && !wantsBookmark(l, &events[i]) {
 				continue
 			}
@@ -102,6 +115,10 @@ func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter,
 		}
 		if err := out.flush(); err != nil {
 			return err
+		}
+		sent.Add(float64(len(events)))
+		if begun {
+			out.c.pass.Leave(s.now()) // from here on it only waits
 		}
 	}
 }
@@ -119,7 +136,10 @@ func (s *Server) endWatch(c *call, out *eventWriter, err error) error {
 	case errors.Is(err, store.ErrTooOld):
 		err = apierrors.NewResourceExpired("The resourceVersion for the provided watch is too old.")
 	case errors.As(err, &status):
-	case err == nil, c.ctx().Err() != nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrSlow):
+	case errors.Is(err, store.ErrSlow):
+		s.metrics.slowWatchers.WithLabelValues(c.t.group, c.t.resource).Inc()
+		return nil
+	case err == nil, c.ctx().Err() != nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
 	default:
 		s.log.Warn("watch ended", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
@@ -136,28 +156,22 @@ func tooOld(asked string, oldest int64) error {
 type eventWriter struct {
 	c     *call
 	f     format
-	b     *bufio.Writer
+	to    guarded
+	b     *bufio.Writer // nil between events: a watch that has nothing to say holds no buffer
 	read  func(*store.Object) ([]byte, error)
 	now   func() time.Time
 	table *tabler // if the client wants tables
 }
 
-func newEventWriter(c *call, now func() time.Time) (*eventWriter, error) {
-	w := &eventWriter{c: c, f: c.f, now: now, read: reader(c.t, c.f)}
+func newEventWriter(c *call, now func() time.Time, to guarded) (*eventWriter, error) {
+	w := &eventWriter{c: c, f: c.f, to: to, now: now, read: reader(c.t, c.f)}
 	if c.f.shape == asTable {
 		var err error
 		if w.table, err = newTabler(c); err != nil {
 			return nil, err
 		}
 	}
-	w.b = writers.Get().(*bufio.Writer)
-	w.b.Reset(c.w)
 	return w, nil
-}
-
-func (w *eventWriter) close() {
-	w.b.Reset(nil)
-	writers.Put(w.b)
 }
 
 // head begins the answer, so that the client knows that it watches before anything happens.
@@ -168,14 +182,20 @@ func (w *eventWriter) head() {
 	}
 	w.c.w.Header().Set("Content-Type", contentType)
 	w.c.w.WriteHeader(http.StatusOK)
-	w.c.w.Flush()
+	w.to.Flush()
 }
 
 func (w *eventWriter) flush() error {
-	if err := w.b.Flush(); err != nil {
+	if w.b == nil {
+		return nil
+	}
+	err := w.b.Flush()
+	w.b.Reset(nil)
+	writers.Put(w.b)
+	if w.b = nil; err != nil {
 		return err
 	}
-	w.c.w.Flush()
+	w.to.Flush()
 	return nil
 }
 
@@ -187,6 +207,8 @@ func (w *eventWriter) event(e *store.Event) error {
 	if err != nil {
 		return err
 	}
+	w.to.events.Add(1)
+	w.to.sent.Store(e.Rev)
 	return w.frame(eventNames[e.Type], body)
 }
 
@@ -233,6 +255,10 @@ func (w *eventWriter) shape(obj resource.Object) ([]byte, error) {
 
 // frame writes an event around its object: a line of JSON, or a protobuf message after its length.
 func (w *eventWriter) frame(name string, body []byte) error {
+	if w.b == nil {
+		w.b = writers.Get().(*bufio.Writer)
+		w.b.Reset(w.to)
+	}
 	if w.f.media == mediaProtobuf {
 		return w.protobufFrame(name, body)
 	}

@@ -45,6 +45,7 @@ func (s *Server) answerOutcome(c *call, code int, out outcome) error {
 // draft is an object encoded and ready to be committed. The JSON is made from the object at hand when the client wants
 // JSON back; otherwise whoever wants it first makes it from the stored bytes.
 type draft struct {
+	row  *resource.Row
 	put  store.Put
 	json *resource.JSON
 }
@@ -73,7 +74,7 @@ func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (dr
 
 // newDraft is obj, which value encodes, ready to be stored.
 func newDraft(t *target, obj resource.Object, value []byte) draft {
-	d := draft{put: store.Put{
+	d := draft{row: t.row, put: store.Put{
 		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
 		Attrs: attrsOf(t.row, obj),
 	}}
@@ -87,12 +88,17 @@ func newDraft(t *target, obj resource.Object, value []byte) draft {
 func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{cond}, Put: []store.Put{d.put}}
 	addTo(&txn, extra)
+	operation, began := "update", s.now()
+	if cond.Rev == 0 {
+		operation = "create"
+	}
 	made, err := s.store.Commit(c.ctx(), txn)
+	s.metrics.wrote(operation, c.t.row, began, s.now())
 	if err != nil {
 		return nil, err
 	}
 	if d.json != nil {
-		if err := keepJSON(made[0], d.json); err != nil {
+		if err := keepJSON(d.row, made[0], d.json); err != nil {
 			return nil, err
 		}
 	}
@@ -104,7 +110,9 @@ func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn
 func (s *Server) erase(c *call, cur *store.Object, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{{Key: cur.Key, Rev: cur.Rev}}, Delete: []string{cur.Key}}
 	addTo(&txn, extra)
+	began := s.now()
 	made, err := s.store.Commit(c.ctx(), txn)
+	s.metrics.wrote("delete", c.t.row, began, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +227,7 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 // replace writes next over cur, which old is: not at all if nothing changes, and by removing it if it only waited for its
 // last finalizer to go.
 func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
-	if extra == nil && sameButTimes(t, next, old, cur) {
+	if extra == nil && !cur.Stale() && sameButTimes(t, next, old, cur) {
 		return outcome{stored: cur}, nil
 	}
 	d, err := s.encode(c, t, next, nil)
@@ -272,7 +280,7 @@ func removable(row *resource.Row, obj resource.Object) bool {
 
 // load decodes o and names its type.
 func load(row *resource.Row, o *store.Object) (resource.Object, error) {
-	obj, err := row.DecodeStorage(o.Value, o.Rev)
+	obj, err := decodeStored(row, o)
 	if err != nil {
 		return nil, err
 	}

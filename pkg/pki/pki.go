@@ -36,8 +36,12 @@ type PKI struct {
 	// APIServer is the serving certificate of the API server, Kubelet that of the kubelet, and KubeletClient that by
 	// which the API server proves itself to the kubelet.
 	APIServer, Kubelet, KubeletClient tls.Certificate
+	// ProxyClient is by which the API server proves to aggregated API servers that it may say who asks.
+	ProxyClient tls.Certificate
 	// ServiceAccountKey signs service account tokens.
 	ServiceAccountKey *ecdsa.PrivateKey
+	// EncryptionConfig is the path of the configuration by which secrets are encrypted on the disk.
+	EncryptionConfig string
 	// Kubeconfig is the path of the admin's kubeconfig; Component gives those of the others.
 	Kubeconfig string
 	// Done says what this Ensure did, one line for each file, and why. Empty if all was well.
@@ -54,12 +58,16 @@ const (
 	Proxy             = "proxy"
 )
 
+// FrontProxy is the name in the certificate ProxyClient, by which aggregated API servers know who may speak for others: all
+// certificates are of one authority.
+const FrontProxy = "front-proxy-client"
+
 // Component returns the path of the kubeconfig of one of the components above.
 func (p *PKI) Component(name string) string {
 	return filepath.Join(p.dir, "kubeconfigs", name+".kubeconfig")
 }
 
-// Ensure makes or mends everything below the data directory dir: dir/pki, dir/kubeconfig and dir/kubeconfigs.
+// Ensure makes or mends everything below the data directory dir: dir/pki, dir/encryption.yaml, dir/kubeconfig and dir/kubeconfigs.
 func Ensure(dir string, o Options) (*PKI, error) {
 	if u, err := url.Parse(o.Server); err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("make certificates: %q is not the URL of an API server, such as https://192.0.2.7:6443", o.Server)
@@ -76,6 +84,9 @@ func Ensure(dir string, o Options) (*PKI, error) {
 		return nil, err
 	}
 	if p.ServiceAccountKey, err = p.signingKey(certs); err != nil {
+		return nil, err
+	}
+	if err := p.encryptionConfig(dir); err != nil {
 		return nil, err
 	}
 	return p, p.kubeconfigs(have, o)
@@ -105,6 +116,7 @@ func (p *PKI) certificates(dir string, o Options) (map[string]*pair, error) {
 	p.APIServer = have["apiserver"].tls()
 	p.Kubelet = have["kubelet-server"].tls()
 	p.KubeletClient = have["apiserver-kubelet-client"].tls()
+	p.ProxyClient = have["front-proxy-client"].tls()
 	return have, nil
 }
 

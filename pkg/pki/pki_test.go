@@ -27,7 +27,7 @@ func TestEnsureTwiceDoesNothing(t *testing.T) {
 	dir, o := t.TempDir(), options()
 	first, err := Ensure(dir, o)
 	require.NoError(t, err)
-	require.Len(t, first.Done, 10)
+	require.Len(t, first.Done, 11)
 	before := contents(t, dir)
 	second, err := Ensure(dir, o)
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func contents(t *testing.T, dir string) map[string]string {
 
 func TestEnsureMends(t *testing.T) {
 	const month = 30 * 24 * time.Hour
-	leaves := []string{"apiserver", "kubelet-server", "apiserver-kubelet-client", "admin", Scheduler, ControllerManager, Proxy, Kubelet}
+	leaves := []string{"apiserver", "kubelet-server", "apiserver-kubelet-client", "front-proxy-client", "admin", Scheduler, ControllerManager, Proxy, Kubelet}
 	prefixed := func(prefix string, names []string, reason string) []string {
 		var out []string
 		if prefix != "" {

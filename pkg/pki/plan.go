@@ -50,6 +50,7 @@ func wanted(o Options) []leaf {
 		{name: "kubelet-server", subject: subject(node, "system:nodes"), usage: x509.ExtKeyUsageServerAuth,
 			dns: []string{"localhost", o.NodeName}, ips: append([]net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, o.NodeIPs...)},
 		client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
+		client("front-proxy-client", FrontProxy),
 		client("admin", "kubernetes-admin", "system:masters"),
 		client(Scheduler, "system:kube-scheduler"),
 		client(ControllerManager, "system:kube-controller-manager"),

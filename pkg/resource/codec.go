@@ -20,6 +20,9 @@ func (r *Row) EncodeStorage(obj Object) ([]byte, error) {
 	rv := obj.GetResourceVersion()
 	obj.SetResourceVersion("")
 	defer obj.SetResourceVersion(rv)
+	if r.Custom != nil {
+		return r.encodeCustom(obj)
+	}
 	return EncodeProtobuf(r.GVK(), obj)
 }
 
@@ -44,6 +47,9 @@ func EncodeProtobuf(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, er
 // DecodeStorage returns the object that a value in etcd is, with rev as its resourceVersion. A value that was
 // written in another served version of the kind is converted.
 func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
+	if r.Custom != nil {
+		return r.decodeCustom(value, rev)
+	}
 	envelope, err := open(value)
 	if err != nil {
 		return nil, fmt.Errorf("decode stored %s: %w", r.Kind, err)
@@ -72,6 +78,9 @@ func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
 // included. Keys and kinds that the table does not know have neither.
 func (r *Registry) Extract(key string, value []byte) (labels, fields map[string]string, err error) {
 	row, _, ok := r.ByKey(key)
+	if !ok && bytes.HasPrefix(value, []byte("{")) {
+		return extractCustom(key, value)
+	}
 	if !ok {
 		return nil, nil, nil
 	}

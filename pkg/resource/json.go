@@ -64,6 +64,9 @@ func EncodeJSON(gvk schema.GroupVersionKind, obj runtime.Object) ([]byte, error)
 
 // encodeJSON leaves room bytes free in front.
 func encodeJSON(gvk schema.GroupVersionKind, obj runtime.Object, room int) ([]byte, error) {
+	if u := AsCustom(obj); u != nil {
+		return encodeUnstructured(gvk, u, room)
+	}
 	obj.GetObjectKind().SetGroupVersionKind(gvk)
 	var entries []metav1.ManagedFieldsEntry
 	if o, ok := obj.(metav1.ObjectMetaAccessor); ok { // a struct with metadata, not a map

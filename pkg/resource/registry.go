@@ -2,6 +2,8 @@ package resource
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -11,7 +13,7 @@ import (
 const KeyRoot = "/registry/"
 
 // Registry finds rows: by what a URL names, by what a body says it is, by what etcd calls it. It never changes once
-// made, so it needs no lock.
+// made, so it needs no lock; With makes another.
 type Registry struct {
 	rows       []*Row
 	byResource map[schema.GroupVersionResource]served
@@ -41,12 +43,25 @@ func NewRegistry(rows []*Row) (*Registry, error) {
 	return r, nil
 }
 
-func (r *Registry) add(row *Row) error {
-	if row.Prefix != "" { // reviews are answered, and kept nowhere
-		if other := r.byPrefix[row.Prefix]; other != nil {
-			return fmt.Errorf("table of kinds: %s and %s are both kept below %s%s", other.Kind, row.Kind, KeyRoot, row.Prefix)
+// With returns a registry that has custom rows too. A definition is a user's: what it claims and a built-in kind has is the
+// built-in kind's, and its row is left out.
+func (r *Registry) With(custom []*Row) *Registry {
+	w := &Registry{
+		rows: slices.Clone(r.rows), byResource: maps.Clone(r.byResource), byKind: maps.Clone(r.byKind), byPrefix: maps.Clone(r.byPrefix),
+	}
+	for _, row := range custom {
+		if w.add(row) == nil {
+			w.rows = append(w.rows, row)
 		}
-		r.byPrefix[row.Prefix] = row
+	}
+	return w
+}
+
+func (r *Registry) add(row *Row) error {
+	// Reviews are answered, and kept nowhere; the versions of one custom kind share their place.
+	other := r.byPrefix[row.Prefix]
+	if other != nil && (other.Custom == nil || row.Custom == nil) {
+		return fmt.Errorf("table of kinds: %s and %s are both kept below %s%s", other.Kind, row.Kind, KeyRoot, row.Prefix)
 	}
 	for i := range row.Versions {
 		v := &row.Versions[i]
@@ -58,6 +73,9 @@ func (r *Registry) add(row *Row) error {
 			return fmt.Errorf("table of kinds: two rows are %s", gvk)
 		}
 		r.byResource[gvr], r.byKind[gvk] = served{row, v}, served{row, v}
+	}
+	if row.Prefix != "" && other == nil {
+		r.byPrefix[row.Prefix] = row
 	}
 	return nil
 }

@@ -49,6 +49,15 @@ func Table() []*Row {
 		storageClasses(),
 		volumeAttachments(),
 		volumeAttributesClasses(),
+		deviceClasses(),
+		deviceTaintRules(),
+		resourceClaims(),
+		resourceClaimTemplates(),
+		resourceSlices(),
 		storageVersionMigrations(),
+		flowSchemas(),
+		priorityLevels(),
+		customResourceDefinitions(),
+		apiServices(),
 	}
 }

@@ -9,13 +9,21 @@ import (
 // form is one cached encoding. used is set by each reader and cleared by the clock that looks for what to drop.
 type form struct {
 	bytes []byte
+	maker uint64
 	used  atomic.Bool
 }
 
 // Form returns the encoding f of o, from the cache or made now by encode. Two callers at once may both make it;
 // all get the same bytes for as long as the cache has them. The bytes must not be changed.
 func (o *Object) Form(f Form, encode func(*Object) ([]byte, error)) ([]byte, error) {
-	if have := o.forms[f].Load(); have != nil {
+	return o.FormBy(0, f, encode)
+}
+
+// FormBy is Form where not all callers make the same of an object. The cache has room for one encoding of each form: that of
+// another maker is replaced.
+func (o *Object) FormBy(maker uint64, f Form, encode func(*Object) ([]byte, error)) ([]byte, error) {
+	have := o.forms[f].Load()
+	if have != nil && have.maker == maker {
 		if !have.used.Load() { // a plain load first: a shared cache line is not to be written by every reader
 			have.used.Store(true)
 		}
@@ -25,12 +33,12 @@ func (o *Object) Form(f Form, encode func(*Object) ([]byte, error)) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	made := &form{bytes: b}
-	if !o.forms[f].CompareAndSwap(nil, made) {
-		if have := o.forms[f].Load(); have != nil {
+	made := &form{bytes: b, maker: maker}
+	if !o.forms[f].CompareAndSwap(have, made) {
+		if have := o.forms[f].Load(); have != nil && have.maker == maker {
 			return have.bytes, nil
 		}
-		return b, nil // theirs is dropped already
+		return b, nil // theirs is dropped already, or of another maker
 	}
 	if o.cache != nil {
 		o.cache.add(o, f, len(b))

@@ -39,3 +39,20 @@ func (s *Store) Stats() Stats {
 	maps.Insert(st.Watchers, s.hub.scopes())
 	return st
 }
+
+// Count is how many objects there are below a first segment, and their bytes: one lookup, for those who ask with each request.
+func (s *Store) Count(segment string) Count {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if c := s.image.counts[segment]; c != nil {
+		return *c
+	}
+	return Count{}
+}
+
+// Behind is how many changes wait for the watcher's reader.
+func (w *Watcher) Behind() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue)
+}

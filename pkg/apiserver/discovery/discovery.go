@@ -43,9 +43,17 @@ type Documents struct {
 	byPath, aggregated map[string]document
 }
 
-// New makes the documents for rows. address is the host and port of the server, which /api tells.
-func New(rows []*resource.Row, address string) (*Documents, error) {
-	groups := groupsOf(rows)
+// Elsewhere is a group and version that another server serves. One that could not be asked what it serves is listed as stale.
+type Elsewhere struct {
+	schema.GroupVersion
+	Resources                      []metav1.APIResource
+	Stale                          bool
+	GroupPriority, VersionPriority int32
+}
+
+// New makes the documents for rows, and for what is elsewhere. address is the host and port of the server, which /api tells.
+func New(rows []*resource.Row, address string, elsewhere ...Elsewhere) (*Documents, error) {
+	groups := groupsOf(rows, elsewhere)
 	d := &Documents{byPath: map[string]document{}, aggregated: map[string]document{}}
 	core, named := groups[:0:0], groups[:0:0]
 	for _, g := range groups {
@@ -83,36 +91,55 @@ type group struct {
 type groupVersion struct {
 	schema.GroupVersion
 	resources []metav1.APIResource
+	stale     bool
+	priority  int32 // of the version in its group; 0 goes by the version's name
 }
 
-// groupsOf sorts the rows into groups and versions.
-func groupsOf(rows []*resource.Row) []group {
-	byVersion := map[schema.GroupVersion][]metav1.APIResource{}
+// groupsOf sorts the rows, and what is elsewhere, into groups and versions. What is both here and elsewhere is elsewhere: somebody
+// has put another server in the place of this one.
+func groupsOf(rows []*resource.Row, elsewhere []Elsewhere) []group {
+	byVersion := map[schema.GroupVersion]*groupVersion{}
+	of := func(gv schema.GroupVersion) *groupVersion {
+		if byVersion[gv] == nil {
+			byVersion[gv] = &groupVersion{GroupVersion: gv}
+		}
+		return byVersion[gv]
+	}
 	for _, r := range rows {
 		for _, v := range r.Versions {
-			byVersion[v.GroupVersion] = append(byVersion[v.GroupVersion], resources(r, v.GroupVersion)...)
+			of(v.GroupVersion).resources = append(of(v.GroupVersion).resources, resources(r, v.GroupVersion)...)
 		}
 	}
+	first := map[string]int{}
+	for _, e := range elsewhere {
+		*of(e.GroupVersion) = groupVersion{e.GroupVersion, slices.Clone(e.Resources), e.Stale, e.VersionPriority}
+		first[e.Group] = max(first[e.Group], int(e.GroupPriority))
+	}
 	byGroup := map[string][]groupVersion{}
-	for gv, list := range byVersion {
-		slices.SortFunc(list, func(a, b metav1.APIResource) int { return cmp.Compare(a.Name, b.Name) })
-		byGroup[gv.Group] = append(byGroup[gv.Group], groupVersion{gv, list})
+	for gv, v := range byVersion {
+		slices.SortFunc(v.resources, func(a, b metav1.APIResource) int { return cmp.Compare(a.Name, b.Name) })
+		byGroup[gv.Group] = append(byGroup[gv.Group], *v)
 	}
 	var groups []group
 	for name, versions := range byGroup {
 		slices.SortFunc(versions, func(a, b groupVersion) int {
-			return -version.CompareKubeAwareVersionStrings(a.Version, b.Version)
+			return cmp.Or(-cmp.Compare(a.priority, b.priority), -version.CompareKubeAwareVersionStrings(a.Version, b.Version))
 		})
 		groups = append(groups, group{name, versions})
+		if p, ok := Priorities[name]; ok {
+			first[name] = p
+		} else if first[name] == 0 {
+			first[name] = ofCustom
+		}
 	}
 	slices.SortFunc(groups, func(a, b group) int {
-		return cmp.Or(-cmp.Compare(priority(a.name), priority(b.name)), cmp.Compare(a.name, b.name))
+		return cmp.Or(-cmp.Compare(first[a.name], first[b.name]), cmp.Compare(a.name, b.name))
 	})
 	return groups
 }
 
-// priorities put the groups in upstream's order: a short name that two groups have means the kind of the earlier one.
-var priorities = map[string]int{
+// Priorities put the groups in upstream's order: a short name that two groups have means the kind of the earlier one.
+var Priorities = map[string]int{
 	"": 18000, "apps": 17800, "events.k8s.io": 17750, "authentication.k8s.io": 17700, "authorization.k8s.io": 17600,
 	"autoscaling": 17500, "batch": 17400, "certificates.k8s.io": 17300, "networking.k8s.io": 17200, "policy": 17100,
 	"rbac.authorization.k8s.io": 17000, "storage.k8s.io": 16800, "apiextensions.k8s.io": 16700, "admissionregistration.k8s.io": 16700,
@@ -121,13 +148,8 @@ var priorities = map[string]int{
 	"storagemigration.k8s.io": 15800, "apiregistration.k8s.io": 20000,
 }
 
-// priority of a group that is not upstream's is that of a CRD's.
-func priority(group string) int {
-	if p, ok := priorities[group]; ok {
-		return p
-	}
-	return 1000
-}
+// ofCustom is the priority of the groups of custom kinds.
+const ofCustom = 1000
 
 // older makes the documents of one group and version each.
 func older(core, named []group, address string) map[string]runtime.Object {
@@ -184,8 +206,12 @@ func aggregate(groups []group) *apidiscoveryv2.APIGroupDiscoveryList {
 	for _, g := range groups {
 		item := apidiscoveryv2.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: g.name}}
 		for _, v := range g.versions {
+			freshness := apidiscoveryv2.DiscoveryFreshnessCurrent
+			if v.stale {
+				freshness = apidiscoveryv2.DiscoveryFreshnessStale
+			}
 			item.Versions = append(item.Versions, apidiscoveryv2.APIVersionDiscovery{
-				Version: v.Version, Resources: v.aggregate(), Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent,
+				Version: v.Version, Resources: v.aggregate(), Freshness: freshness,
 			})
 		}
 		list.Items = append(list.Items, item)

@@ -29,6 +29,12 @@ func resources(r *resource.Row, gv schema.GroupVersion) []metav1.APIResource {
 	if r.Prefix != "" {
 		main.StorageVersionHash = storageHash(r.GVK())
 	}
+	if r.Custom != nil {
+		main.StorageVersionHash = storageHash(r.Custom.Stored.WithKind(r.Kind))
+		if r.Custom.Terminating() {
+			main.Verbs = metav1.Verbs{"delete", "deletecollection", "get", "list", "watch"}
+		}
+	}
 	list := []metav1.APIResource{main}
 	add := func(name string, gvk schema.GroupVersionKind, verbs ...string) {
 		sub := metav1.APIResource{Name: r.Resource + "/" + name, Namespaced: r.Namespaced, Kind: gvk.Kind, Verbs: verbs}
@@ -66,6 +72,9 @@ func (v groupVersion) aggregate() []apidiscoveryv2.APIResourceDiscovery {
 		if name, sub, ok := strings.Cut(r.Name, "/"); ok {
 			// The parent is before it, but not always right before: "-" sorts before "/".
 			i := slices.IndexFunc(list, func(p apidiscoveryv2.APIResourceDiscovery) bool { return p.Resource == name })
+			if i < 0 {
+				continue // another server may list what it likes
+			}
 			list[i].Subresources = append(list[i].Subresources,
 				apidiscoveryv2.APISubresourceDiscovery{Subresource: sub, ResponseKind: kind, Verbs: r.Verbs})
 			continue

@@ -40,26 +40,59 @@ import (
 
 // Service holds the documents of one table of kinds.
 type Service struct {
-	v2    *document
-	v3    map[string]*document // by the path below /openapi/v3: "apis/apps/v1"
-	index func() ([]byte, error)
+	v2   *document
+	v3   map[string]*document // by the path below /openapi/v3: "apis/apps/v1"
+	rows map[string][]*resource.Row
+	// others are the URLs of the v3 documents of other servers, which the index lists too.
+	others map[string]string
+	index  func() ([]byte, error)
 }
 
-// New returns the service for a table. It makes nothing yet.
-func New(table []*resource.Row) (*Service, error) {
-	s := &Service{v3: map[string]*document{}}
+// New returns the service for a table. It makes nothing yet. What before, which may be nil, has of the same rows is kept.
+// others are the URLs of the v3 documents of aggregated servers, by the path of what they describe.
+func New(table []*resource.Row, before *Service, others map[string]string) (*Service, error) {
+	s := &Service{v3: map[string]*document{}, rows: map[string][]*resource.Row{}, others: others}
+	versions := map[string]schema.GroupVersion{}
 	for _, row := range table {
 		for i := range row.Versions {
-			gv := row.Versions[i].GroupVersion
-			root := groupPath(gv)
-			if s.v3[root] == nil {
-				s.v3[root] = newDocument(api.DefinitionsV3, dialectV3{}, func() []path { return paths(table, gv) })
-			}
+			root := groupPath(row.Versions[i].GroupVersion)
+			versions[root] = row.Versions[i].GroupVersion
+			s.rows[root] = append(s.rows[root], row)
 		}
 	}
-	s.v2 = newDocument(api.DefinitionsV2, dialectV2{}, func() []path { return s.everyPath(table) })
+	for root, rows := range s.rows {
+		if before != nil && slices.Equal(before.rows[root], rows) {
+			s.v3[root] = before.v3[root]
+			continue
+		}
+		s.v3[root] = newDocument(api.DefinitionsV3, dialectV3{}, customModels(rows, modelsV3), func() []path { return paths(rows, versions[root]) })
+	}
+	s.v2 = newDocument(api.DefinitionsV2, dialectV2{}, customModels(table, modelsV2), func() []path { return s.everyPath(table) })
 	s.index = sync.OnceValues(s.makeIndex)
 	return s, nil
+}
+
+type models = map[string]json.RawMessage
+
+func modelsV2(m resource.CustomModels) (models, error) { return m.V2() }
+func modelsV3(m resource.CustomModels) (models, error) { return m.V3() }
+
+// customModels returns what makes the definitions of those of rows that package api does not have.
+func customModels(rows []*resource.Row, of func(resource.CustomModels) (models, error)) func() (models, error) {
+	return func() (models, error) {
+		all := models{}
+		for _, row := range rows {
+			if row.Custom == nil {
+				continue
+			}
+			some, err := of(row.Custom.Models)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(all, some)
+		}
+		return all, nil
+	}
 }
 
 // everyPath returns the paths of all versions.
@@ -92,6 +125,9 @@ func (s *Service) makeIndex() ([]byte, error) {
 		}
 		index.Paths[root] = entry{documentURL(root, hash)}
 	}
+	for root, at := range s.others {
+		index.Paths[root] = entry{at}
+	}
 	return json.Marshal(index)
 }
 
@@ -122,22 +158,32 @@ type document struct {
 	protobuf func() ([]byte, error) // gzipped
 }
 
-func newDocument(definitions []byte, d dialect, list func() []path) *document {
-	pathsJSON := func() ([]byte, error) { return json.Marshal(d.paths(list())) }
+func newDocument(definitions []byte, d dialect, custom func() (models, error), list func() []path) *document {
+	parts := func() (p documentParts, err error) {
+		if p.custom, err = custom(); err != nil {
+			return p, err
+		}
+		p.paths, err = json.Marshal(d.paths(list()))
+		return p, err
+	}
 	return &document{
 		hash: sync.OnceValues(func() (string, error) {
-			p, err := pathsJSON()
-			return fmt.Sprintf("%X", sha512.Sum512(slices.Concat(definitions, p))), err
+			p, err := parts()
+			if err != nil {
+				return "", err
+			}
+			more, err := json.Marshal(p.custom) // in the order of the names
+			return fmt.Sprintf("%X", sha512.Sum512(slices.Concat(definitions, more, p.paths))), err
 		}),
 		json: sync.OnceValues(func() ([]byte, error) {
-			p, err := pathsJSON()
+			p, err := parts()
 			if err != nil {
 				return nil, err
 			}
 			return zipped(assemble(definitions, d, p))
 		}),
 		protobuf: sync.OnceValues(func() ([]byte, error) {
-			p, err := pathsJSON()
+			p, err := parts()
 			if err != nil {
 				return nil, err
 			}
@@ -150,21 +196,28 @@ func newDocument(definitions []byte, d dialect, list func() []path) *document {
 	}
 }
 
+// documentParts are what a document has besides the definitions of package api.
+type documentParts struct {
+	paths  []byte
+	custom models
+}
+
 // assemble puts paths and the definitions that they need together.
-func assemble(definitions []byte, d dialect, paths []byte) ([]byte, error) {
+func assemble(definitions []byte, d dialect, p documentParts) ([]byte, error) {
 	text, err := unzip(definitions)
 	if err != nil {
 		return nil, fmt.Errorf("read OpenAPI definitions: %w", err)
 	}
-	var all map[string]json.RawMessage
+	var all models
 	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, fmt.Errorf("read OpenAPI definitions: %w", err)
 	}
-	needed := map[string]json.RawMessage{}
-	if err := need(paths, all, needed, d.reference()); err != nil {
+	maps.Copy(all, p.custom)
+	needed := models{}
+	if err := need(p.paths, all, needed, d.reference()); err != nil {
 		return nil, err
 	}
-	return d.document(paths, needed)
+	return d.document(p.paths, needed)
 }
 
 // need adds the definitions that text refers to, and those that they refer to, to needed.

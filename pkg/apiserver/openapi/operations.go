@@ -56,6 +56,9 @@ var (
 		string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType), string(types.ApplyYAMLPatchType),
 	}
 	anyType = []string{"*/*"}
+	// Objects of custom kinds are maps, which have neither a protobuf encoding nor strategies for their fields.
+	textTypes     = mediaTypes[:2:2]
+	mapPatchTypes = []string{string(types.JSONPatchType), string(types.MergePatchType), string(types.ApplyYAMLPatchType)}
 )
 
 // Models of meta/v1.
@@ -97,14 +100,19 @@ func newSpeaker(row *resource.Row, v *resource.Version) *speaker {
 		group = "core"
 	}
 	s := &speaker{
-		row: row, gvk: v.WithKind(row.Kind), object: model(v.New()),
+		row: row, gvk: v.WithKind(row.Kind),
 		base:        "/" + groupPath(v.GroupVersion),
 		idGroup:     camel(group) + camel(v.Version),
 		tag:         lowerFirst(camel(group)) + "_" + v.Version,
 		description: article(row.Kind) + row.Kind,
 	}
-	if v.NewList != nil { // reviews are answered one by one
-		s.list = model(v.NewList())
+	switch {
+	case row.Custom != nil:
+		s.object, s.list = row.Custom.Models.Object, row.Custom.Models.List
+	case v.NewList != nil:
+		s.object, s.list = model(v.New()), model(v.NewList())
+	default: // reviews are answered one by one
+		s.object = model(v.New())
 	}
 	if row.Namespaced {
 		s.scope = "Namespaced"
@@ -149,15 +157,22 @@ func (s *speaker) serves(action string) bool {
 
 // op fills in what all operations have.
 func (s *speaker) op(method, action, verb, rest, doc string, gvk schema.GroupVersionKind) operation {
-	return operation{
+	o := operation{
 		method: method, action: action, doc: doc, gvk: gvk, tag: s.tag,
 		id: verb + s.idGroup + s.scope + s.row.Kind + rest, produces: mediaTypes,
 	}
+	if s.row.Custom != nil {
+		o.produces = textTypes
+	}
+	return o
 }
 
 func (s *speaker) listOp() operation {
 	o := s.op("get", "list", "list", "", "list or watch objects of kind "+s.row.Kind, s.gvk)
-	o.params, o.produces = listParams, listTypes
+	o.params = listParams
+	if s.row.Custom == nil {
+		o.produces = listTypes
+	}
 	o.result, o.returns = s.list, ok
 	return o
 }
@@ -213,6 +228,9 @@ func (s *speaker) replace(sub string, gvk schema.GroupVersionKind, object string
 func (s *speaker) patch(sub string, gvk schema.GroupVersionKind, object string) operation {
 	o := s.op("patch", "patch", "patch", title(sub), "partially update "+of(sub)+"the specified "+s.row.Kind, gvk)
 	o.params, o.consumes = patchParams, patchTypes
+	if s.row.Custom != nil {
+		o.consumes = mapPatchTypes
+	}
 	o.body, o.bodyRequired, o.result = patchModel, true, object
 	o.returns = map[int]string{http.StatusOK: "OK", http.StatusCreated: "Created"}
 	return o

@@ -1,0 +1,108 @@
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+
+	"bonsai/pkg/resource"
+	"bonsai/pkg/store"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
+)
+
+// The objects of custom kinds have no Go type that would refuse what does not fit into it. So what a client sends is read as any
+// JSON, and then brought to the kind's schema: what that does not know is cut off, and told to the client as an unknown field is.
+
+var errTerminating = errors.New("create not allowed while custom resource definition is terminating")
+
+// unmarshalCustom is unmarshalJSON for the objects of custom kinds. strict are the duplicate fields.
+func unmarshalCustom(body []byte, u *unstructured.Unstructured, findStrict bool) (strict []error, got schema.GroupVersionKind, err error) {
+	u.Object = nil
+	if findStrict {
+		strict, err = kjson.UnmarshalStrict(body, &u.Object)
+	} else {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(body, &u.Object)
+	}
+	if err != nil || u.Object == nil {
+		var claimed metav1.TypeMeta
+		if bad := kjson.UnmarshalCaseSensitivePreserveInts(body, &claimed); bad != nil {
+			err = bad
+		}
+		return nil, got, fmt.Errorf("couldn't get version/kind; json parse error: %w", err)
+	}
+	if kind, ok := u.Object["kind"].(string); !ok || kind == "" {
+		//lint:ignore ST1005 clients see this text
+		return nil, got, fmt.Errorf("Object 'Kind' is missing in '%s'", body)
+	}
+	return strict, u.GroupVersionKind(), nil
+}
+
+// readCustom brings u, which was decoded from a body, to its schema, and refuses or warns of what a strict reader finds wrong.
+func readCustom(c *call, u *unstructured.Unstructured, strict []error, validation string) error {
+	got := u.GroupVersionKind()
+	strict, err := coerceCustom(c, u, strict, validation)
+	if err != nil {
+		return err
+	}
+	return judgeStrict(c, strict, validation, c.t.row.Kind, got)
+}
+
+// coerceCustom refuses another type than the URL's, and cuts off what the schema does not know; that is added to strict.
+func coerceCustom(c *call, u *unstructured.Unstructured, strict []error, validation string) ([]error, error) {
+	if err := checkCustomType(c.t, u); err != nil {
+		return nil, err
+	}
+	unknown, err := c.t.row.Custom.Coerce(u, validation != metav1.FieldValidationIgnore)
+	if err != nil {
+		return nil, undecodable(err, c.t.row.Kind, c.t.gvk(), nil)
+	}
+	for _, path := range unknown {
+		strict = append(strict, fmt.Errorf(`unknown field "%s"`, path))
+	}
+	return strict, nil
+}
+
+// checkCustomType is checkType for custom kinds. Upstream finds out that the kind is another when it validates, so that is a 422.
+func checkCustomType(t *target, u *unstructured.Unstructured) error {
+	want, got := t.typeMeta(), u.GetAPIVersion()
+	if got != "" && got != want.APIVersion {
+		return apierrors.NewBadRequest(fmt.Sprintf(
+			"the API version in the data (%s) does not match the expected API version (%s)", got, want.APIVersion))
+	}
+	var errs field.ErrorList
+	if u.GetKind() != want.Kind {
+		errs = append(errs, field.Invalid(field.NewPath("kind"), u.GetKind(), "must be "+want.Kind))
+	}
+	if got != want.APIVersion {
+		errs = append(errs, field.Invalid(field.NewPath("apiVersion"), got, "must be "+want.APIVersion))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(t.gvk().GroupKind(), u.GetName(), errs)
+}
+
+// customFieldsOf returns what reads the fields that a definition makes selectable, if sel asks for any of them. The store does not
+// keep them: they are those of a version, and change with the definition. What cannot be read matches nothing.
+func customFieldsOf(row *resource.Row, sel fields.Selector) func(*store.Object) fields.Fields {
+	asked := false
+	for _, r := range sel.Requirements() {
+		asked = asked || r.Field != "metadata.name" && r.Field != "metadata.namespace"
+	}
+	return func(o *store.Object) fields.Fields {
+		if !asked {
+			return o.Attrs.Fields
+		}
+		obj, err := row.DecodeStorage(o.Value, o.Rev)
+		if err != nil {
+			return fields.Set{}
+		}
+		return fields.Set(row.FieldSet(obj))
+	}
+}
