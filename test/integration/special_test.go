@@ -13,6 +13,7 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 )
 
@@ -147,6 +148,16 @@ func TestDevices(t *testing.T) {
 	}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	require.Equal(t, int64(1), claim.Spec.Devices.Requests[0].Exactly.Count)
+	admin, yes := &resourcev1.ResourceClaim{ObjectMeta: metav1.ObjectMeta{Name: "admin"}, Spec: *claim.Spec.DeepCopy()}, true
+	admin.Spec.Devices.Requests[0].Exactly.AdminAccess = &yes
+	_, err = api.ResourceClaims("default").Create(ctx, admin, metav1.CreateOptions{})
+	require.True(t, apierrors.IsInvalid(err), "%v", err)
+	require.ErrorContains(t, err, "spec.devices.requests[0].adminAccess: Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` label")
+	_, err = s.client.CoreV1().Namespaces().Patch(ctx, "default", types.MergePatchType,
+		[]byte(`{"metadata":{"labels":{"resource.kubernetes.io/admin-access":"true"}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	_, err = api.ResourceClaims("default").Create(ctx, admin, metav1.CreateOptions{})
+	require.NoError(t, err)
 	claim.Status.ReservedFor = []resourcev1.ResourceClaimConsumerReference{{Resource: "pods", Name: "p", UID: "u"}}
 	_, err = api.ResourceClaims("default").UpdateStatus(ctx, claim, metav1.UpdateOptions{})
 	require.True(t, apierrors.IsInvalid(err), "%v", err)
