@@ -59,34 +59,47 @@ func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions)
 	if err := matchNamespace(t, obj); err != nil {
 		return outcome{}, err
 	}
-	if obj.GetName() != "" || obj.GetGenerateName() == "" {
-		return s.insertNamed(c, t, obj, o)
-	}
-	var out outcome
-	var err error
-	for range generateTries {
-		attempt := obj.DeepCopyObject().(resource.Object)
-		attempt.SetName(generateName(obj.GetGenerateName()))
-		if out, err = s.insertNamed(c, t, attempt, o); !apierrors.IsAlreadyExists(err) {
-			break
-		}
-	}
-	return out, err
-}
-
-// insertNamed is insert with the name decided.
-func (s *Server) insertNamed(c *call, t *target, obj resource.Object, o writeOptions) (outcome, error) {
 	if !o.applied {
 		s.fields.created(t, obj, o.manager)
 	}
 	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
-	a.Name = obj.GetName()
+	nameAttributes(a, obj)
 	if t.row.Custom != nil && t.row.Custom.Terminating() {
 		return outcome{}, apierrors.NewForbidden(t.gr(), obj.GetName(), errTerminating)
 	}
 	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
 		return outcome{}, err
 	}
+	if err := matchNamespace(t, obj); err != nil {
+		return outcome{}, err // a webhook may change what it likes, but not whose it is
+	}
+	if obj.GetName() != "" || obj.GetGenerateName() == "" {
+		return s.insertNamed(c, t, obj, a)
+	}
+	var out outcome
+	var err error
+	for range generateTries {
+		attempt := obj.DeepCopyObject().(resource.Object)
+		attempt.SetName(generateName(obj.GetGenerateName()))
+		a.Object = attempt
+		if out, err = s.insertNamed(c, t, attempt, a); !apierrors.IsAlreadyExists(err) {
+			break
+		}
+	}
+	return out, err
+}
+
+// nameAttributes tells admission the object's name, which may have been generated meanwhile.
+func nameAttributes(a *admission.Attributes, obj resource.Object) {
+	a.Name = obj.GetName()
+	if a.Row.Resource == "namespaces" && a.Row.Group() == "" {
+		a.Namespace = a.Name
+	}
+}
+
+// insertNamed is insert with admission's changes made and the name decided.
+func (s *Server) insertNamed(c *call, t *target, obj resource.Object, a *admission.Attributes) (outcome, error) {
+	nameAttributes(a, obj)
 	s.beginLife(obj)
 	if t.row.PrepareCreate != nil {
 		t.row.PrepareCreate(obj)

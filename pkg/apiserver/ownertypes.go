@@ -6,6 +6,7 @@ import (
 	"bonsai/api"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -20,9 +21,20 @@ type ownerTypes struct {
 	other func() (managedfields.TypeConverter, error)
 }
 
+// builtinTypes is parsed once for all who ask.
+var builtinTypes = sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) })
+
+// TypesOf returns the schemas for a built-in kind; nil if there are none.
+func TypesOf(gvk schema.GroupVersionKind) managedfields.TypeConverter {
+	if scheme.Scheme.Recognizes(gvk) {
+		return builtinTypes()
+	}
+	return nil
+}
+
 func newOwnerTypes() *ownerTypes {
 	return &ownerTypes{
-		known: sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) }),
+		known: builtinTypes,
 		other: sync.OnceValues(otherTypes),
 	}
 }

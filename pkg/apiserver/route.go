@@ -6,11 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"bonsai/pkg/apiserver/admission"
-	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/resource"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // route is the last handler of the chain: it picks the verb's file.
@@ -151,25 +147,6 @@ func (s *Server) specialSubresources() map[string]map[string]handler {
 		"services/proxy":        any,
 		"nodes/proxy":           any,
 	}
-}
-
-// connect hands the request to whoever dials the kubelet or the service.
-func (s *Server) connect(c *call) error {
-	if c.t.verb == "get" && slices.Contains([]string{"exec", "attach", "portforward"}, c.t.sub) {
-		// A WebSocket begins with GET whatever it is for; who may only read must not run commands by it.
-		if err := s.require(c, "create"); err != nil {
-			return err
-		}
-	}
-	a := s.attributes(c, c.t, admission.Connect, c.t.sub, nil, nil, writeOptions{})
-	if err := s.admit(c, a); err != nil {
-		return err
-	}
-	if s.cfg.Connect == nil {
-		return apierrors.NewServiceUnavailable("this server has no way to reach nodes")
-	}
-	return s.cfg.Connect.Connect(c.w, c.r, node.Connection{
-		Resource: c.t.resource, Subresource: c.t.sub, Namespace: c.t.namespace, Name: c.t.name, Path: c.t.rest})
 }
 
 // serveOther serves the paths that are no resources.

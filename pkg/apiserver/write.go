@@ -288,13 +288,5 @@ func load(row *resource.Row, o *store.Object) (resource.Object, error) {
 	return obj, nil
 }
 
-// attributes describe a write to admission.
-func (s *Server) attributes(c *call, t *target, op admission.Operation, sub string, next, old runtime.Object, o writeOptions) *admission.Attributes {
-	return &admission.Attributes{
-		Operation: op, Row: t.row, Subresource: sub, Namespace: t.namespace, Name: t.name,
-		Object: next, Old: old, Options: o.options, User: c.user, DryRun: o.dryRun, To: listener{c},
-	}
-}
-
 // seconds is now as objects hold it.
 func (s *Server) seconds() metav1.Time { return metav1.NewTime(s.now().Truncate(time.Second)) }

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 
 	"golang.org/x/sync/errgroup"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 
+	"bonsai/pkg/controller/admissionpolicystatus"
 	"bonsai/pkg/controller/clusterroleaggregation"
 	"bonsai/pkg/controller/deployment"
 	"bonsai/pkg/controller/endpoints"
@@ -83,6 +85,7 @@ var watched = []schema.GroupVersionResource{
 	storagev1.SchemeGroupVersion.WithResource("volumeattributesclasses"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
+	admissionv1.SchemeGroupVersion.WithResource("validatingadmissionpolicies"),
 	rbacv1.SchemeGroupVersion.WithResource("clusterroles"),
 }
 
@@ -133,6 +136,9 @@ var controllers = []struct {
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})
+	}},
+	{"admissionpolicystatus", func(ctx context.Context, c Config) error {
+		return admissionpolicystatus.Run(ctx, admissionpolicystatus.Config{Env: c.env()})
 	}},
 	{"garbagecollector", func(ctx context.Context, c Config) error {
 		return garbagecollector.Run(ctx, garbagecollector.Config{Env: c.env(), Metadata: c.Metadata, Watched: watched})

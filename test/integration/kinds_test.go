@@ -5,19 +5,23 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/yaml"
 
 	"bonsai/pkg/resource"
@@ -92,7 +96,14 @@ var least = map[string]string{
 	"storage.k8s.io/v1 VolumeAttachment":                 `spec: {attacher: example.com, nodeName: node-1, source: {persistentVolumeName: pv}}`,
 	"storage.k8s.io/v1 VolumeAttributesClass":            `{driverName: example.com, parameters: {iops: "100"}}`,
 	"storagemigration.k8s.io/v1 StorageVersionMigration": `spec: {resource: {resource: secrets}}`,
+	"apiregistration.k8s.io/v1 APIService": `{metadata: {name: v1.example.com}, spec: {group: example.com, version: v1, ` +
+		`groupPriorityMinimum: 1000, versionPriority: 15}}`,
+	"flowcontrol.apiserver.k8s.io/v1 FlowSchema":                 `spec: {priorityLevelConfiguration: {name: system}}`,
+	"flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration": `spec: {type: Limited, limited: {limitResponse: {type: Reject}}}`,
 }
+
+// saidOf are the kinds whose objects the server says something about, once, when they are made.
+var saidOf = map[string]bool{"FlowSchema": true}
 
 // kind is one version of a row of the table, and the client for its objects.
 type kind struct {
@@ -111,6 +122,9 @@ func TestEveryKind(t *testing.T) {
 	s := startServer(t)
 	s.serviceAccount("default")
 	for _, row := range resource.Table() {
+		if row.Kind == "CustomResourceDefinition" {
+			continue // the server goes on writing to it after each of these steps; customresource_test.go is about it
+		}
 		for _, ver := range row.Versions {
 			name := ver.String() + " " + row.Kind
 			t.Run(name, func(t *testing.T) {
@@ -184,6 +198,9 @@ func (k *kind) make() {
 	require.NotEmpty(k, made.GetUID())
 	require.NotZero(k, made.GetCreationTimestamp())
 	k.sees(watch.Added, made)
+	if saidOf[k.row.Kind] {
+		k.sees(watch.Modified, nil)
+	}
 	_, err = k.client.Create(k.Context(), k.first, metav1.CreateOptions{})
 	require.True(k, apierrors.IsAlreadyExists(err), "%v", err)
 }
@@ -217,11 +234,23 @@ func (k *kind) sameInBoth(path string) {
 		require.Equal(k, http.StatusOK, a.code)
 		require.Equal(k, accept, a.header.Get("Content-Type"))
 		var err error
-		got[i], _, err = scheme.Codecs.UniversalDeserializer().Decode(a.body, nil, nil)
+		got[i], _, err = decoder().Decode(a.body, nil, nil)
 		require.NoError(k, err)
 	}
 	require.Empty(k, cmp.Diff(got[0], got[1]), "JSON (-) and protobuf (+) differ")
 }
+
+// decoder knows the kinds of client-go, and those that it does not know. They are not added to client-go's scheme, because the server in
+// this process has one of the same name.
+var decoder = sync.OnceValue(func() runtime.Decoder {
+	known := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiregistrationv1.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(known); err != nil {
+			panic(err)
+		}
+	}
+	return serializer.NewCodecFactory(known).UniversalDeserializer()
+})
 
 // change updates the object, and tries to from a state that is no more.
 func (k *kind) change() {

@@ -29,19 +29,27 @@ const (
 
 // Attributes are all that a plugin knows of a request.
 type Attributes struct {
-	Operation       Operation
-	Row             *resource.Row
+	Operation Operation
+	Row       *resource.Row
+	// Version is the one that the client speaks; nil means the storage version. Object and Old are at the storage version,
+	// Show and Take tell how to go between the two.
+	Version         *resource.Version
 	Subresource     string
 	Namespace, Name string
 	// Object is what will be stored, and may be changed by Admit; nil on delete. It is a resource.Object for all but
 	// some subresources (Binding, Eviction, TokenRequest). Old is the present state, nil on create.
-	Object  runtime.Object
-	Old     runtime.Object
+	Object runtime.Object
+	Old    runtime.Object
+	// Lens, if not nil, is how clients of the subresource see the object.
+	Lens *Lens
+	// Options are those of the request, with their kind: CreateOptions, UpdateOptions (also of patches) or DeleteOptions.
 	Options runtime.Object
 	User    auth.User
 	DryRun  bool
 	// To hears what a plugin has to say besides yes and no; nil if nobody listens.
 	To Listener
+
+	reinvocation reinvocation
 	// Charge is set by Validate if something has to be written together with the object, which is then written by it: it calls
 	// commit with what that is, and again with something newer if meanwhile that has changed. Commit returns the revision it made.
 	Charge func(ctx context.Context, commit func(with *store.Txn) (rev int64, err error)) error
@@ -84,8 +92,18 @@ type Plugin interface {
 // Chain is the plugins in their order.
 type Chain []Plugin
 
-// Admit runs the changing half of every plugin, in order.
+// Admit runs the changing half of every plugin, in order; and once more, if what users have configured has changed the object:
+// the plugins before may have to say something about that.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
+	err := c.admit(ctx, a)
+	if err != nil || !a.reinvocation.wanted {
+		return err
+	}
+	a.reinvocation.second = true
+	return c.admit(ctx, a)
+}
+
+func (c Chain) admit(ctx context.Context, a *Attributes) error {
 	for _, p := range c {
 		if err := p.Admit(ctx, a); err != nil {
 			return err

@@ -40,6 +40,9 @@ func (a *Attributes) forbidden(format string, args ...any) *apierrors.StatusErro
 	return apierrors.NewForbidden(a.resource(), a.displayName(), fmt.Errorf(format, args...))
 }
 
+// Forbid refuses a for a reason in words.
+func (a *Attributes) Forbid(reason string) *apierrors.StatusError { return a.forbidden("%s", reason) }
+
 // displayName is the object's; before its random end is made, what it begins with.
 func (a *Attributes) displayName() string {
 	if a.Name != "" {

@@ -167,14 +167,15 @@ func Derive[V any](compute func() V, from ...Versioned) func() V {
 		seen  []uint64
 	)
 	return func() V {
-		now := make([]uint64, len(from))
-		for i, f := range from {
-			now[i] = f.Version()
+		var few [4]uint64 // which needs no heap
+		now := few[:0]
+		for _, f := range from {
+			now = append(now, f.Version())
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		if seen == nil || older(seen, now) {
-			value, seen = compute(), now
+			value, seen = compute(), slices.Clone(now)
 		}
 		return value
 	}

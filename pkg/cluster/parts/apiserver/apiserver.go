@@ -18,6 +18,8 @@ import (
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
+	admissionpolicy "bonsai/pkg/apiserver/admission/policy"
+	"bonsai/pkg/apiserver/admission/webhook"
 	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/audit"
@@ -132,7 +134,8 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
-	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table)},
+	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
+		Dynamic: dynamicAdmission(kinds, get, authz)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -159,4 +162,12 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		HealthChecks:  healthChecks(encrypt),
 		Logger:        o.Logger,
 	})
+}
+
+// dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
+func dynamicAdmission(source live.Source, get admission.Getter, authz auth.Authorizer) admission.Chain {
+	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
+	mutating, validating := admissionpolicy.New(admissionpolicy.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger,
+		Kinds: source.Table.ByKind, Types: apiserver.TypesOf})
+	return admission.Chain{mutating, changing, validating, refusing}
 }
