@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/fairness"
 )
@@ -28,6 +29,8 @@ type call struct {
 	warnings             warnings
 	// pass is the request's place among those that are worked on; nil for those that take none.
 	pass *fairness.Pass
+	// record is what the audit log will say of the request; nil if it says nothing.
+	record *audit.Record
 }
 
 // ctx is the request's context: it ends with the client, the deadline or the server.
@@ -41,9 +44,12 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	size   int64
+	// started is told when the answer begins; nil if nobody wants to know.
+	started func(code int)
 }
 
 func (w *recorder) WriteHeader(code int) {
+	w.start(code)
 	if w.status == 0 && code >= 200 {
 		w.status = code
 	}
@@ -52,6 +58,7 @@ func (w *recorder) WriteHeader(code int) {
 
 func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
+		w.start(http.StatusOK)
 		w.status = http.StatusOK
 	}
 	n, err := w.ResponseWriter.Write(b)
@@ -68,6 +75,7 @@ func (w *recorder) Flush() {
 
 // Hijack hands over the connection, which is how exec and attach become streams. HTTP/2 has no such thing, and says so.
 func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.start(http.StatusSwitchingProtocols)
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 

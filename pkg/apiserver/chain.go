@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"bonsai/pkg/apiserver/auth"
@@ -22,15 +23,17 @@ type handler func(c *call) error
 
 // steps is the chain. Every request passes it in this order.
 func (s *Server) steps() []step {
-	return []step{
+	steps := []step{
 		s.measure,      // so that refusals count too
 		s.recoverPanic, // one bad request must not take the server down
 		s.deadline,     // whatever is read or written below ends in time
 		s.authenticate, // 401
+		s.audit(),      // from here on, what happens is written down, if anybody wants to know
 		s.impersonate,  // 403 for who may not; from here on, the user is the other one
 		s.limit,        // 429, after we know who, before we do work
 		s.authorize,    // 403
 	}
+	return slices.DeleteFunc(steps, func(s step) bool { return s == nil })
 }
 
 // maxTraceparent is more than any version of the header has; what is longer is none, and would be kept with the cause.
@@ -121,7 +124,9 @@ func (s *Server) authenticate(c *call, next handler) error {
 		if err != nil {
 			s.log.Info("credentials refused", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
 		}
-		return apierrors.NewUnauthorized("Unauthorized")
+		err = apierrors.NewUnauthorized("Unauthorized")
+		s.auditRefusal(c, err)
+		return err
 	}
 	// What was a secret up to here must not reach a proxied pod or a log.
 	c.r.Header.Del("Authorization")
@@ -132,7 +137,9 @@ func (s *Server) authenticate(c *call, next handler) error {
 
 // authorize asks whether that user may do this.
 func (s *Server) authorize(c *call, next handler) error {
-	if err := s.require(c, c.t.verb); err != nil {
+	reason, err := s.decide(c, c.t.verb)
+	c.recordDecision(reason, err)
+	if err != nil {
 		return err
 	}
 	return next(c)
@@ -141,16 +148,22 @@ func (s *Server) authorize(c *call, next handler) error {
 // require asks whether the user may also do verb here: some requests come to more than their own verb says,
 // as an apply that creates.
 func (s *Server) require(c *call, verb string) error {
+	_, err := s.decide(c, verb)
+	return err
+}
+
+// decide asks the authorizers; the reason is theirs.
+func (s *Server) decide(c *call, verb string) (reason string, err error) {
 	a := c.t.attributes(c.user)
 	a.Verb = verb
 	decision, reason, err := s.cfg.Authorizer.Authorize(c.ctx(), a)
-	if decision == auth.Allow {
-		return nil
+	switch {
+	case decision == auth.Allow:
+		return reason, nil
+	case err != nil: // nobody said no: somebody who might have said yes could not be asked
+		return "internal error", &internalError{uri: c.r.URL.RequestURI(), err: err}
 	}
-	if err != nil {
-		s.log.Warn("authorizer failed", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
-	}
-	return auth.Forbidden(a, reason)
+	return reason, auth.Forbidden(a, reason)
 }
 
 var schemaNone = schema.GroupResource{}

@@ -1,20 +1,21 @@
 package apiserver
 
 import (
+	"strings"
+
 	"bonsai/pkg/apiserver/admission"
-	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 )
 
 // commitCharged is commit, together with what admission charges for the object. a is nil for a write that has passed it as something
 // else.
-func (s *Server) commitCharged(c *call, row *resource.Row, a *admission.Attributes, d draft, cond store.Condition, extra *store.Txn) (made *store.Object, err error) {
+func (s *Server) commitCharged(c *call, a *admission.Attributes, d draft, cond store.Condition, extra *store.Txn) (made *store.Object, err error) {
 	if a == nil || a.Charge == nil {
-		return s.commit(c, row, d, cond, extra)
+		return s.commit(c, d, cond, extra)
 	}
 	err = a.Charge(c.ctx(), func(with *store.Txn) (int64, error) {
 		addTo(with, extra)
-		made, err = s.commit(c, row, d, cond, with)
+		made, err = s.commit(c, d, cond, with)
 		if err != nil {
 			return 0, err
 		}
@@ -29,5 +30,9 @@ type listener struct{ c *call }
 // Warn sends a Warning header.
 func (l listener) Warn(text string) { l.c.warn(text) }
 
-// Annotate does nothing: nobody writes an audit log.
-func (listener) Annotate(string, string) {}
+// Annotate notes something in the audit log, if there is one; what was changed only where the object itself is.
+func (l listener) Annotate(key, value string) {
+	if l.c.record.WantsRequest() || !strings.HasPrefix(key, admission.PatchAnnotation) {
+		l.c.record.Annotate(key, value)
+	}
+}

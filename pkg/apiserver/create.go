@@ -134,7 +134,7 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 	if err != nil {
 		return outcome{}, err
 	}
-	made, err := s.commitCharged(c, t.row, a, d, store.Condition{Key: d.put.Key}, extra)
+	made, err := s.commitCharged(c, a, d, store.Condition{Key: d.put.Key}, extra)
 	var conflict *store.ConflictError
 	if errors.As(err, &conflict) && conflict.Key == d.put.Key {
 		return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())

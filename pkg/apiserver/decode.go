@@ -87,7 +87,13 @@ func (s *Server) decode(c *call, validation string) (resource.Object, error) {
 	if err := s.decodeInto(c, obj, c.t.gvk(), validation); err != nil {
 		return nil, err
 	}
-	return toStorage(c.t, obj)
+	obj, err := toStorage(c.t, obj)
+	if err == nil && c.record.WantsRequest() { // with its defaults, as upstream records it
+		if sent, err := fromStorage(c.t, obj.DeepCopyObject().(resource.Object)); err == nil {
+			c.recordRequest(c.t.gvk(), sent)
+		}
+	}
+	return obj, err
 }
 
 // toStorage fills in obj's defaults and converts it to the storage version.
@@ -129,7 +135,11 @@ func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersio
 		return err
 	}
 	obj.GetObjectKind().SetGroupVersionKind(want)
-	return judgeStrict(c, strict, validation, want.Kind, got)
+	if err := judgeStrict(c, strict, validation, want.Kind, got); err != nil {
+		return err
+	}
+	c.recordRequest(want, obj)
+	return nil
 }
 
 // judgeStrict refuses or warns of what a strict reader finds wrong.
@@ -217,6 +227,9 @@ func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind
 	m, ok := obj.(interface{ Unmarshal([]byte) error })
 	if !ok {
 		return got, fmt.Errorf("%T has no protobuf encoding", obj)
+	}
+	if err := resource.CheckDepth(obj, raw); err != nil {
+		return got, err
 	}
 	return got, m.Unmarshal(raw)
 }

@@ -113,7 +113,7 @@ func (s *Server) replaceMarked(c *call, t *target, next resource.Object, cur *st
 	if bytes.Equal(d.put.Value, cur.Value) {
 		return outcome{stored: cur}, nil
 	}
-	made, err := s.commit(c, t.row, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, nil)
+	made, err := s.commit(c, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, nil)
 	return outcome{stored: made}, err
 }
 

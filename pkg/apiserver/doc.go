@@ -9,11 +9,13 @@
 // # The flow
 //
 // A request passes the chain (chain.go), the same ordered list of steps for all: measured, guarded from panics, given a
-// deadline, authenticated, limited, authorized. Its path says which row of the table of kinds it is about
-// (target.go); then its verb's file does the work (create.go, get.go, list.go, …), the same for all kinds:
+// deadline, authenticated, written down if there is an audit policy, limited, authorized. Its path says which row of the table of
+// kinds it is about (target.go); then its verb's file does the work (create.go, get.go, list.go, …), the same for all kinds:
 //
 //	write   decode → default → note who owns which field → mutate (admission) → prepare → allocate → validate → encode once → commit
 //	read    kept bytes → answer
+//
+// Which kinds there are may change between two requests (kinds.go): users define some (package customresource).
 //
 // What is special about a kind is in its row. The few subresources that are neither a part of their object nor a Scale
 // (binding, eviction, token, log, exec, …) are listed in route.go.

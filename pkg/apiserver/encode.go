@@ -9,6 +9,7 @@ import (
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
@@ -17,7 +18,7 @@ import (
 // jsonEncoder returns what makes the JSON of row's objects where none is kept.
 func jsonEncoder(row *resource.Row) func(*store.Object) ([]byte, error) {
 	return func(o *store.Object) ([]byte, error) {
-		obj, err := row.DecodeStorage(o.Value, o.Rev)
+		obj, err := decodeStored(row, o)
 		if err != nil {
 			return nil, err
 		}
@@ -26,7 +27,20 @@ func jsonEncoder(row *resource.Row) func(*store.Object) ([]byte, error) {
 }
 
 // protobufEncoder makes the protobuf of an object, in its envelope, where none is kept.
-func protobufEncoder(o *store.Object) ([]byte, error) { return resource.SpliceProtobuf(o.Value, o.Rev) }
+func protobufEncoder(o *store.Object) ([]byte, error) {
+	if err := o.Err(); err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return resource.SpliceProtobuf(o.Value, o.Rev)
+}
+
+// decodeStored decodes o. What was encrypted by a key that this server does not have cannot be.
+func decodeStored(row *resource.Row, o *store.Object) (resource.Object, error) {
+	if err := o.Err(); err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return row.DecodeStorage(o.Value, o.Rev)
+}
 
 // keepJSON keeps the JSON that a write has made of an object before its revision was known, so that nobody who reads
 // or watches it has to decode it.
@@ -64,7 +78,7 @@ func makerOf(row *resource.Row) uint64 {
 
 // decodeFor returns o as an object of the version that t asks for.
 func decodeFor(t *target, o *store.Object) (resource.Object, error) {
-	obj, err := t.row.DecodeStorage(o.Value, o.Rev)
+	obj, err := decodeStored(t.row, o)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +134,7 @@ func (s *Server) answer(c *call, code int, o *store.Object) error {
 		if err != nil {
 			return err
 		}
+		c.recordResponse(func() ([]byte, error) { return reader(c.t, format{media: mediaJSON})(o) })
 		s.send(c, code, c.f.contentType(), b)
 		return nil
 	}
@@ -149,6 +164,7 @@ func (s *Server) answerObject(c *call, code int, obj resource.Object) error {
 	if err != nil {
 		return err
 	}
+	c.recordObject(gvk, shaped)
 	s.send(c, code, c.f.contentType(), b)
 	return nil
 }
@@ -159,6 +175,7 @@ func (s *Server) answerOther(c *call, code int, gvk schema.GroupVersionKind, obj
 	if err != nil {
 		return err
 	}
+	c.recordObject(gvk, obj)
 	s.send(c, code, c.f.contentType(), b)
 	return nil
 }

@@ -59,7 +59,7 @@ func start(t testing.TB, change ...func(*Config)) *cluster {
 	cfg := Config{
 		Store: st, Table: table, Authenticator: byHeader{}, Authorizer: notMice{}, Allocator: alloc,
 		Admission: admission.Default(admission.Deps{Get: get})[:1],
-		Tokens:    tokens, Reviews: auth.Reviews(tokens, notMice{}, notMice{}),
+		Tokens:    tokens, Reviews: auth.Reviews(&auth.Bearer{Audiences: tokens.Audiences(), Recognisers: []auth.Recogniser{tokens}}, notMice{}, notMice{}),
 		ServiceIP: "10.96.0.1", AdvertiseIP: "192.0.2.1", AdvertisePort: 6443,
 	}
 	if testing.Verbose() {

@@ -34,6 +34,9 @@ func (s *Server) healthEndpoints() []health {
 	}
 	// The image is filled before the server answers at all; that it follows etcd is what the check of etcd waits for.
 	ready := []check{{"etcd-readiness", s.checkStore}, {"informer-sync", fine}}
+	for _, c := range s.cfg.HealthChecks {
+		always = append(always, check{c.Name, c.Ask})
+	}
 	return []health{
 		{"healthz", slices.Concat(always, started)},
 		{"livez", slices.Concat(always, started)},

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,7 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// impersonate lets a user act as another (kubectl --as), if the authorizers let it impersonate every part of that identity.
+// impersonate lets a user act as another (kubectl --as), if the authorizers let it by one of the modes.
 func (s *Server) impersonate(c *call, next handler) error {
 	as, wanted, err := impersonated(c.r.Header)
 	if err != nil {
@@ -21,24 +22,16 @@ func (s *Server) impersonate(c *call, next handler) error {
 	if !wanted {
 		return next(c)
 	}
-	for _, ask := range impersonationRequests(c.user, as) {
-		if d, reason, err := s.cfg.Authorizer.Authorize(c.ctx(), ask); d != auth.Allow {
-			if err != nil {
-				s.log.Warn("authorizer failed", "auditID", c.auditID, "error", err)
-			}
-			return auth.Forbidden(ask, reason)
-		}
+	if as, err = s.mayBe(c, as); err != nil {
+		return err
 	}
 	s.log.Info("impersonation", "auditID", c.auditID, "user", c.user.Name, "as", as.Name)
-	if len(as.Groups) == 0 {
-		as.Groups = impliedGroups(as.Name)
-	}
-	as.Groups = withCommonGroup(as)
 	for name := range c.r.Header {
 		if strings.HasPrefix(name, "Impersonate-") {
 			c.r.Header.Del(name)
 		}
 	}
+	c.record.Impersonated(as)
 	c.user = as
 	c.r = c.r.WithContext(auth.WithUser(c.ctx(), as))
 	return next(c)
@@ -47,51 +40,30 @@ func (s *Server) impersonate(c *call, next handler) error {
 // impersonated reads who a request wants to be.
 func impersonated(h http.Header) (as auth.User, wanted bool, err error) {
 	as = auth.User{Name: h.Get(authenticationv1.ImpersonateUserHeader), UID: h.Get(authenticationv1.ImpersonateUIDHeader),
-		Groups: append([]string{}, h.Values(authenticationv1.ImpersonateGroupHeader)...)}
+		Groups: slices.Clone(h.Values(authenticationv1.ImpersonateGroupHeader))}
 	for name, values := range h {
 		key, ok := strings.CutPrefix(strings.ToLower(name), strings.ToLower(authenticationv1.ImpersonateUserExtraHeaderPrefix))
 		if !ok {
 			continue
 		}
-		if key, err = url.PathUnescape(key); err != nil {
-			return as, false, apierrors.NewBadRequest("invalid impersonation header " + name + ": " + err.Error())
+		if plain, err := url.PathUnescape(key); err == nil {
+			key = plain
 		}
 		if as.Extra == nil {
 			as.Extra = map[string][]string{}
 		}
-		as.Extra[key] = values
+		as.Extra[key] = append(as.Extra[key], values...)
 	}
-	if as.Name == "" && (as.UID != "" || len(as.Groups) > 0 || len(as.Extra) > 0) {
-		return as, false, apierrors.NewBadRequest("requested impersonation without a user to impersonate")
+	if as.Name == "" && !isOnlyName(as) {
+		// The words are upstream's, its type's name included.
+		return as, false, apierrors.NewBadRequest(fmt.Sprintf(
+			"requested &user.DefaultInfo{Name:%q, UID:%q, Groups:%#v, Extra:%#v} without impersonating a user name", as.Name, as.UID, as.Groups, as.Extra))
 	}
 	return as, as.Name != "", nil
 }
 
-// impersonationRequests are what the authorizers are asked: one question for each part of the identity.
-func impersonationRequests(user, as auth.User) []auth.Request {
-	ask := func(group, resource, sub, namespace, name string) auth.Request {
-		return auth.Request{User: user, Verb: "impersonate", IsResource: true, Group: group, Version: "v1",
-			Resource: resource, Subresource: sub, Namespace: namespace, Name: name}
-	}
-	var out []auth.Request
-	if namespace, name, ok := serviceAccountOf(as.Name); ok {
-		out = append(out, ask("", "serviceaccounts", "", namespace, name))
-	} else {
-		out = append(out, ask("", "users", "", "", as.Name))
-	}
-	for _, g := range as.Groups {
-		out = append(out, ask("", "groups", "", "", g))
-	}
-	if as.UID != "" {
-		out = append(out, ask(authenticationv1.GroupName, "uids", "", "", as.UID))
-	}
-	for key, values := range as.Extra {
-		for _, v := range values {
-			out = append(out, ask(authenticationv1.GroupName, "userextras", key, "", v))
-		}
-	}
-	return out
-}
+// isOnlyName tells whether an identity has nothing besides a name: node and account names imply the rest.
+func isOnlyName(u auth.User) bool { return u.UID == "" && len(u.Groups) == 0 && len(u.Extra) == 0 }
 
 // withCommonGroup adds the group of all who are authenticated or, for the anonymous user, of those who are not. Who asked to be one
 // of the latter is not made one of the former.
@@ -103,15 +75,11 @@ func withCommonGroup(as auth.User) []string {
 	if slices.Contains(as.Groups, common) || slices.Contains(as.Groups, auth.Unauthenticated) {
 		return as.Groups
 	}
-	return append(as.Groups, common)
+	return append(slices.Clone(as.Groups), common)
 }
 
-// impliedGroups are those of a service account, which follow from its name.
-func impliedGroups(name string) []string {
-	namespace, _, ok := serviceAccountOf(name)
-	if !ok {
-		return nil
-	}
+// accountGroups are those of the service accounts of a namespace.
+func accountGroups(namespace string) []string {
 	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}
 }
 

@@ -29,6 +29,12 @@ func (s *Server) list(c *call) error {
 
 // answerList sends a page in the form that the client asks for.
 func (s *Server) answerList(c *call, page *store.Page, meta metav1.ListMeta) error {
+	if c.f.shape == whole {
+		c.recordResponse(func() ([]byte, error) {
+			pieces, err := listPieces(c.t, format{media: mediaJSON}, page, meta)
+			return bytes.Join(pieces, nil), err
+		})
+	}
 	if !c.f.plain() {
 		return s.answerShaped(c, page, meta)
 	}
@@ -207,6 +213,7 @@ func (s *Server) answerShaped(c *call, page *store.Page, meta metav1.ListMeta) e
 	if err != nil {
 		return err
 	}
+	c.recordObject(gvk, shaped)
 	s.send(c, http.StatusOK, c.f.contentType(), b)
 	return nil
 }

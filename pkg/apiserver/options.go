@@ -100,6 +100,7 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 		return apierrors.NewBadRequest("decoded object cannot be converted to DeleteOptions")
 	}
 	o.Kind = "DeleteOptions"
+	c.recordRequest(deleteOptionsGVK(got), o)
 	return nil
 }
 

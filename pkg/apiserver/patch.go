@@ -46,7 +46,9 @@ func readPatch(c *call) (kind types.PatchType, o *metav1.PatchOptions, body []by
 	if o, err = patchOptions(c, kind); err != nil {
 		return kind, nil, nil, err
 	}
-	body, err = readBody(c)
+	if body, err = readBody(c); err == nil && c.record.WantsRequest() {
+		c.recordPatch(kind, body)
+	}
 	return kind, o, body, err
 }
 

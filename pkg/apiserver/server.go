@@ -13,6 +13,7 @@ import (
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/fairness"
 	"bonsai/pkg/apiserver/node"
@@ -31,8 +32,10 @@ type Config struct {
 	Table *resource.Registry
 
 	Authenticator auth.Authenticator
-	Authorizer    auth.Authorizer
-	Admission     admission.Chain
+	// Audit writes down who did what; nil if nobody wants to know.
+	Audit      *audit.Auditor
+	Authorizer auth.Authorizer
+	Admission  admission.Chain
 	// Reviews are the kinds that are answered and not stored.
 	Reviews []auth.Review
 	// Policy returns the roles and bindings that every cluster has; nil if it has none.
@@ -67,6 +70,9 @@ type Config struct {
 	// RequestTimeout bounds those that are not long-running. Default: a minute.
 	RequestTimeout time.Duration
 
+	// HealthChecks are asked by /healthz, /livez and /readyz, besides the server's own.
+	HealthChecks []HealthCheck
+
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -76,6 +82,12 @@ type Tokens interface {
 	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error
 	ServeOpenIDConfig(w http.ResponseWriter, r *http.Request)
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
+}
+
+// HealthCheck is a named question about the health of something that the server cannot do without.
+type HealthCheck struct {
+	Name string
+	Ask  func(context.Context) error
 }
 
 // Connector serves the subresources that lead out of the API server: log, exec, attach, portforward, proxy. An error is for

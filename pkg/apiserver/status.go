@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/store"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,11 @@ var statusGVK = metav1.Unversioned.WithKind("Status")
 
 // fail answers with the Status that err is. It is the only place where errors become answers.
 func (s *Server) fail(c *call, err error) {
+	if internal := (*internalError)(nil); errors.As(err, &internal) && c.w.status == 0 {
+		s.log.Error("request failed", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
+		http.Error(c.w, internal.Error(), http.StatusInternalServerError)
+		return
+	}
 	status := statusOf(err)
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		c.w.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
@@ -67,6 +73,16 @@ func statusOf(err error) *metav1.Status {
 		Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
 		Reason: metav1.StatusReasonUnknown, Message: err.Error(),
 	}
+}
+
+// internalError is what went wrong on our side before a request came to be about anything; upstream's answer to it is no Status.
+type internalError struct {
+	uri string
+	err error
+}
+
+func (e *internalError) Error() string {
+	return auth.Sanitize(fmt.Sprintf("Internal Server Error: %q: %v", e.uri, e.err))
 }
 
 func timedOut(err error) error {

@@ -153,8 +153,11 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 	case e.part == nil && t.row.PrepareUpdate != nil:
 		t.row.PrepareUpdate(next, old)
 	}
-	if e.part != nil && e.part.Sign != nil {
+	switch {
+	case e.part != nil && e.part.Sign != nil:
 		e.part.Sign(next, old, s.signature(c))
+	case e.part == nil && t.row.SignUpdate != nil:
+		t.row.SignUpdate(next, old, s.signature(c))
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ func (s *Server) answerOutcome(c *call, code int, out outcome) error {
 // draft is an object encoded and ready to be committed. The JSON is made from the object at hand when the client wants
 // JSON back; otherwise whoever wants it first makes it from the stored bytes.
 type draft struct {
+	row  *resource.Row
 	put  store.Put
 	json *resource.JSON
 }
@@ -73,7 +74,7 @@ func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (dr
 
 // newDraft is obj, which value encodes, ready to be stored.
 func newDraft(t *target, obj resource.Object, value []byte) draft {
-	d := draft{put: store.Put{
+	d := draft{row: t.row, put: store.Put{
 		Key: t.row.Key(obj.GetNamespace(), obj.GetName()), Value: value,
 		Attrs: attrsOf(t.row, obj),
 	}}
@@ -84,7 +85,7 @@ func newDraft(t *target, obj resource.Object, value []byte) draft {
 }
 
 // commit writes d if the condition holds. extra are writes that must happen together with it.
-func (s *Server) commit(c *call, row *resource.Row, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
+func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
 	txn := store.Txn{If: []store.Condition{cond}, Put: []store.Put{d.put}}
 	addTo(&txn, extra)
 	operation, began := "update", s.now()
@@ -97,7 +98,7 @@ func (s *Server) commit(c *call, row *resource.Row, d draft, cond store.Conditio
 		return nil, err
 	}
 	if d.json != nil {
-		if err := keepJSON(row, made[0], d.json); err != nil {
+		if err := keepJSON(d.row, made[0], d.json); err != nil {
 			return nil, err
 		}
 	}
@@ -226,7 +227,7 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 // replace writes next over cur, which old is: not at all if nothing changes, and by removing it if it only waited for its
 // last finalizer to go.
 func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
-	if extra == nil && sameButTimes(t, next, old, cur) {
+	if extra == nil && !cur.Stale() && sameButTimes(t, next, old, cur) {
 		return outcome{stored: cur}, nil
 	}
 	d, err := s.encode(c, t, next, nil)
@@ -236,7 +237,7 @@ func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old 
 	if removable(t.row, next) {
 		return s.eraseFinal(c, t, d, next, cur)
 	}
-	made, err := s.commitCharged(c, t.row, a, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
+	made, err := s.commitCharged(c, a, d, store.Condition{Key: cur.Key, Rev: cur.Rev}, extra)
 	return outcome{stored: made}, err
 }
 
@@ -279,7 +280,7 @@ func removable(row *resource.Row, obj resource.Object) bool {
 
 // load decodes o and names its type.
 func load(row *resource.Row, o *store.Object) (resource.Object, error) {
-	obj, err := row.DecodeStorage(o.Value, o.Rev)
+	obj, err := decodeStored(row, o)
 	if err != nil {
 		return nil, err
 	}

@@ -128,6 +128,9 @@ func (o *upOptions) detachedArgs() []string {
 	for _, s := range o.etcdServers {
 		args = append(args, "--etcd-servers="+s)
 	}
+	for _, s := range o.apiServer {
+		args = append(args, "--apiserver-arg="+s)
+	}
 	return args
 }
 

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"bonsai/pkg/cli/component"
+	"bonsai/pkg/cli/component/apiserver"
 	"bonsai/pkg/cluster"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/machine"
@@ -30,6 +31,7 @@ type upOptions struct {
 	dataDir     string
 	nodeName    string
 	etcdServers []string
+	apiServer   []string
 	detach      bool
 	separate    bool
 	noMerge     bool
@@ -63,6 +65,7 @@ does. Objects are kept, and the next 'bonsai up' runs their pods again.`,
 	cmd.PreRun = func(*cobra.Command, []string) { o.dataDir = *dir }
 	f.StringVar(&o.nodeName, "node-name", "", "name of this machine's node (default the host's name)")
 	f.StringSliceVar(&o.etcdServers, "etcd-servers", nil, "use the etcd at these URLs instead of one inside")
+	f.StringArrayVar(&o.apiServer, "apiserver-arg", nil, "setting of the API server, as in oidc-issuer-url=https://…; may be repeated ('bonsai apiserver --help' lists them)")
 	f.BoolVarP(&o.detach, "detach", "d", false, "return when the cluster is Ready, and leave it running")
 	f.BoolVar(&o.separate, "separate", false, "run apiserver, scheduler, controller-manager, kubelet and proxy as five processes")
 	f.BoolVar(&o.noMerge, "no-merge-kubeconfig", false, "leave the user's own kubeconfig alone")
@@ -77,6 +80,10 @@ func (o *upOptions) run(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once, whatever the first is waiting for
+	settings, flags, err := apiserver.ParseSettings(o.apiServer)
+	if err != nil {
+		return err
+	}
 	dir, err := openDir(o.dataDir)
 	if err != nil {
 		return err
@@ -97,7 +104,7 @@ func (o *upOptions) run(ctx context.Context) error {
 		}
 	}
 	err = cluster.Run(ctx, cluster.Config{
-		Dir: dir, NodeName: name, EtcdServers: o.etcdServers, Separate: o.separate,
+		Dir: dir, NodeName: name, EtcdServers: o.etcdServers, Separate: o.separate, APIServer: settings, APIServerFlags: flags,
 		Program: program, Steps: steps, Logger: logger,
 		Ready: func() { rep.ready(time.Since(start), o.mergeKubeconfig(dir)) },
 	})

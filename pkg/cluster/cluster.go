@@ -30,6 +30,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"bonsai/pkg/cluster/parts/apiserver"
 	"bonsai/pkg/machine"
 )
 
@@ -40,6 +41,9 @@ type Config struct {
 	NodeName string
 	// EtcdServers are the URLs of an etcd elsewhere; empty runs one inside.
 	EtcdServers []string
+	// APIServer is what is wanted of the API server, and APIServerFlags the same as the flags of its command.
+	APIServer      apiserver.Settings
+	APIServerFlags []string
 	// Separate runs each component in a process of its own.
 	Separate bool
 	// Program is how this binary is called again, for containerd and separate components.

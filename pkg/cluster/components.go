@@ -49,10 +49,11 @@ func (c *components) apiServer() component {
 	for _, s := range c.EtcdServers {
 		args = append(args, "--etcd-servers="+s)
 	}
+	args = append(args, c.APIServerFlags...)
 	return component{name: "apiserver", args: args, run: func(ctx context.Context) error {
 		return apiserver.Run(ctx, apiserver.Options{
 			DataDir: string(c.Dir), EtcdServers: c.EtcdServers, BindAddress: "", Port: parts.APIPort,
-			AdvertiseIP: ip, PKI: c.pki, Logger: c.Logger,
+			AdvertiseIP: ip, PKI: c.pki, Settings: c.APIServer, Logger: c.Logger,
 		})
 	}}
 }

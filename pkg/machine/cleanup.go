@@ -292,7 +292,7 @@ func findNetns(id string) string {
 }
 
 // contents is everything that a cluster keeps in its data directory.
-var contents = []string{"etcd", "etcd.sock", "pki", "kubeconfig", "kubeconfigs", "bin", "containerd", "cni", "kubelet", "logs", "ledger", "lock"}
+var contents = []string{"etcd", "etcd.sock", "pki", "encryption.yaml", "kubeconfig", "kubeconfigs", "bin", "containerd", "cni", "kubelet", "logs", "ledger", "lock"}
 
 // Purge removes what a cluster keeps in its data directory, and the directory if nothing else is in it: people
 // name directories that hold other things too, down to their home. It refuses while anything is mounted below.

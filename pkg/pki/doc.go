@@ -22,6 +22,7 @@
 //     authority, names another subject or other addresses, or expires within 30 days. Otherwise it is left alone.
 //   - A renewed authority keeps its key and name, so that certificates and kubeconfigs issued under the old one stay
 //     good.
+//   - The key by which secrets are encrypted on the disk is made once, in the file that configures that, and never replaced.
 //   - Files are written aside and renamed, mode 0600, the key before its certificate: a crash at any point leaves
 //     something that the next Ensure recognises as unfinished.
 //   - Certificates are valid from one hour ago, for machines whose clocks differ a little.

@@ -40,6 +40,8 @@ type PKI struct {
 	ProxyClient tls.Certificate
 	// ServiceAccountKey signs service account tokens.
 	ServiceAccountKey *ecdsa.PrivateKey
+	// EncryptionConfig is the path of the configuration by which secrets are encrypted on the disk.
+	EncryptionConfig string
 	// Kubeconfig is the path of the admin's kubeconfig; Component gives those of the others.
 	Kubeconfig string
 	// Done says what this Ensure did, one line for each file, and why. Empty if all was well.
@@ -65,7 +67,7 @@ func (p *PKI) Component(name string) string {
 	return filepath.Join(p.dir, "kubeconfigs", name+".kubeconfig")
 }
 
-// Ensure makes or mends everything below the data directory dir: dir/pki, dir/kubeconfig and dir/kubeconfigs.
+// Ensure makes or mends everything below the data directory dir: dir/pki, dir/encryption.yaml, dir/kubeconfig and dir/kubeconfigs.
 func Ensure(dir string, o Options) (*PKI, error) {
 	if u, err := url.Parse(o.Server); err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("make certificates: %q is not the URL of an API server, such as https://192.0.2.7:6443", o.Server)
@@ -82,6 +84,9 @@ func Ensure(dir string, o Options) (*PKI, error) {
 		return nil, err
 	}
 	if p.ServiceAccountKey, err = p.signingKey(certs); err != nil {
+		return nil, err
+	}
+	if err := p.encryptionConfig(dir); err != nil {
 		return nil, err
 	}
 	return p, p.kubeconfigs(have, o)

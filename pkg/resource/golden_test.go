@@ -133,8 +133,11 @@ func take(t *testing.T, row *Row, version *Version, verb string, next, old Objec
 	if prepare != nil {
 		prepare(next, old)
 	}
-	if part != nil && part.Sign != nil {
+	switch {
+	case part != nil && part.Sign != nil:
 		part.Sign(next, old, signature)
+	case part == nil && row.SignUpdate != nil:
+		row.SignUpdate(next, old, signature)
 	}
 	errs := validate(next, old)
 	if part != nil && part.ValidateSigned != nil {

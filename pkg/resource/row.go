@@ -35,8 +35,10 @@ type Row struct {
 	// with an update of the main resource (status again) and raises the generation.
 	PrepareCreate func(obj Object)
 	PrepareUpdate func(next, old Object)
-	// Sign, if not nil, notes after PrepareCreate who makes the object and when; that of a Status does the same.
-	Sign func(obj Object, by Signature)
+	// Sign, if not nil, notes after PrepareCreate who makes the object and when; SignUpdate, after PrepareUpdate, who
+	// changes it, and that of a Status, who changes that.
+	Sign       func(obj Object, by Signature)
+	SignUpdate func(next, old Object, by Signature)
 	// Validate is for create and covers everything, metadata included; ValidateUpdate covers everything for
 	// an update, what may not change included.
 	Validate       func(obj Object) field.ErrorList
@@ -170,6 +172,7 @@ type Rules[T Object] struct {
 	PrepareCreate  func(T)
 	PrepareUpdate  func(next, old T)
 	Sign           func(T, Signature)
+	SignUpdate     func(next, old T, by Signature)
 	Validate       func(T) field.ErrorList
 	ValidateUpdate func(next, old T) field.ErrorList
 	Alike          func(T) bool
@@ -222,6 +225,7 @@ func rules[T Object](t Rules[T]) func(*Row) {
 		if t.Sign != nil {
 			r.Sign = func(o Object, by Signature) { t.Sign(o.(T), by) }
 		}
+		r.SignUpdate = twoSigned(t.SignUpdate)
 		if t.PrepareStatus != nil {
 			r.Status = &Status{Prepare: two(t.PrepareStatus), Sign: twoSigned(t.SignStatus), Validate: twoErrs(t.ValidateStatus)}
 		}

@@ -72,6 +72,10 @@ func TestConversionsLoseNothing(t *testing.T) {
 				got, err := v.FromStorage(stored)
 				require.NoError(t, err)
 				got.GetObjectKind().SetGroupVersionKind(want.GetObjectKind().GroupVersionKind())
+				if r.Kind == "HorizontalPodAutoscaler" { // says its status twice, in fields and annotations
+					got.SetAnnotations(withoutCarried(got.GetAnnotations()))
+					want.SetAnnotations(withoutCarried(want.GetAnnotations()))
+				}
 				require.Equal(t, want, got)
 			}
 		}

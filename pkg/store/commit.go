@@ -22,8 +22,13 @@ func (s *Store) Commit(ctx context.Context, t Txn) ([]*Object, error) {
 	ctx, cancel := s.until(ctx)
 	defer cancel()
 
+	stored, err := s.toStorage(ctx, t.Put)
+	if err != nil {
+		return nil, err
+	}
 	drafts := s.draft(t.Put)
-	s.drafts.add(drafts)
+	s.drafts.add(drafts, stored)
+	t.Put = stored
 	resp, err := s.send(ctx, t)
 	if err != nil {
 		s.drafts.drop(drafts)

@@ -24,6 +24,8 @@ type Config struct {
 	// Extract reads the Attrs from a stored value. It is called for what other processes wrote, at Open for
 	// everything, and concurrently. nil: no Attrs.
 	Extract func(key string, value []byte) (Attrs, error)
+	// Transform is what values pass on their way to and from etcd. nil: etcd holds them as they are.
+	Transform Transformer
 	// Indexed names the fields that a Term looks up instead of trying one object after the other.
 	Indexed []string
 

@@ -15,17 +15,23 @@ import (
 // A draft has Rev 0 until one of the two knows it. Rev is written under mu only, and never again once published.
 type drafts struct {
 	mu    sync.Mutex
-	byKey map[string][]*Object
+	byKey map[string][]draft
 }
 
-func (d *drafts) add(objects []*Object) {
+// draft is an object and what etcd is to hold for it, by which the watch recognises it.
+type draft struct {
+	*Object
+	stored []byte
+}
+
+func (d *drafts) add(objects []*Object, stored []Put) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.byKey == nil {
-		d.byKey = map[string][]*Object{}
+		d.byKey = map[string][]draft{}
 	}
-	for _, o := range objects {
-		d.byKey[o.Key] = append(d.byKey[o.Key], o)
+	for i, o := range objects {
+		d.byKey[o.Key] = append(d.byKey[o.Key], draft{o, stored[i].Value})
 	}
 }
 
@@ -39,7 +45,7 @@ func (d *drafts) drop(objects []*Object) {
 }
 
 func (d *drafts) without(key string, is func(*Object) bool) {
-	left := slices.DeleteFunc(d.byKey[key], is)
+	left := slices.DeleteFunc(d.byKey[key], func(x draft) bool { return is(x.Object) })
 	if len(left) == 0 {
 		delete(d.byKey, key)
 		return
@@ -57,8 +63,8 @@ func (d *drafts) publish(kv *mvccpb.KeyValue) *Object {
 	}
 	var found *Object
 	for _, o := range list {
-		if o.Rev == kv.ModRevision || found == nil && o.Rev == 0 && bytes.Equal(o.Value, kv.Value) {
-			found = o
+		if o.Rev == kv.ModRevision || found == nil && o.Rev == 0 && bytes.Equal(o.stored, kv.Value) {
+			found = o.Object
 		}
 	}
 	if found != nil && found.Rev == 0 { // otherwise its Commit may have returned, and it is read by others

@@ -73,6 +73,16 @@ func (s *Store) readAll(ctx context.Context) (pages [][]*Object, rev int64, err 
 // object makes an Object of what etcd holds. One that Extract refuses is kept without Attrs.
 func (s *Store) object(kv *mvccpb.KeyValue) *Object {
 	o := &Object{Key: string(kv.Key), Rev: kv.ModRevision, Value: kv.Value, cache: s.forms}
+	value, stale, err := s.fromStorage(o.Key, kv.Value)
+	if err != nil {
+		s.cfg.Logger.Error("a stored value cannot be transformed; it is kept as it is, without labels and fields",
+			"key", o.Key, "revision", o.Rev, "err", err)
+		o.flaw = &flaw{err: fmt.Errorf("unable to transform key %q: %w", o.Key, err)}
+		return o
+	}
+	if o.Value = value; stale {
+		o.flaw = isStale
+	}
 	a, err := s.cfg.Extract(o.Key, o.Value)
 	if err != nil {
 		s.cfg.Logger.Error("a stored value cannot be read; it is served without labels and fields, delete or replace it",

@@ -38,7 +38,8 @@
 //     or (ErrUnknownOutcome only) that this is unknown.
 //   - The image moves from revision to revision atomically: no read sees half a transaction.
 //   - A watcher sees each matching change after its start once, in order, or its watch ends with an error.
-//   - An *Object is immutable once handed out. Its Value is exactly what etcd holds.
+//   - An *Object is immutable once handed out. Its Value is exactly what etcd holds or, with Config.Transform (encryption at
+//     rest), what was transformed into that: at the border to etcd and nowhere else, so that no read of the image pays for it.
 //   - A value that Extract refuses is kept, listed and watched like any other, without Attrs, and logged: hiding it
 //     would make it impossible to find and delete.
 //
@@ -63,11 +64,12 @@ type Object struct {
 	// Rev is the revision of the transaction that wrote this version; for the object of a Deleted event,
 	// that of the delete. It is what clients see as resourceVersion.
 	Rev int64
-	// Value is exactly what etcd holds.
+	// Value is exactly what etcd holds, but for what Config.Transform makes of it there.
 	Value []byte
 	// Attrs is what selectors and indexes read.
 	Attrs Attrs
 
+	flaw  *flaw
 	cache *formCache
 	forms [numForms]atomic.Pointer[form]
 }

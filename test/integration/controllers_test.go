@@ -48,6 +48,7 @@ func startControllers(t *testing.T) *controlled {
 		done <- controller.Run(ctx, controller.Config{Client: own, Metadata: meta, Informers: parts.Informers(own), RootCA: []byte("CA"), History: c.history})
 	}()
 	t.Cleanup(func() {
+		require.NotContains(t, c.story(), `User "system:kube-controller-manager" cannot`, "a controller lacks rights: name its role in policy.running")
 		stop()
 		require.NoError(t, <-done)
 	})

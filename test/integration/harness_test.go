@@ -45,7 +45,8 @@ type server struct {
 	done   chan error
 }
 
-func startServer(t *testing.T) *server {
+// startServer starts a server with its options changed.
+func startServer(t *testing.T, change ...func(*apiserver.Options)) *server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "api") // short, as the path of a socket has to be
 	require.NoError(t, err)
@@ -58,6 +59,9 @@ func startServer(t *testing.T) *server {
 	})
 	require.NoError(t, err)
 	s.options = apiserver.Options{DataDir: dir, BindAddress: "127.0.0.1", Port: port, AdvertiseIP: net.IPv4(192, 0, 2, 1), PKI: certs}
+	for _, f := range change {
+		f(&s.options)
+	}
 	s.config = s.as(certs.Kubeconfig)
 	s.client, s.dynamic, s.http = clientOf(t, s.config), dynamic.NewForConfigOrDie(s.config), httpOf(t, s.config)
 	s.start()

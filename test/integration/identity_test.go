@@ -83,7 +83,6 @@ func TestToken(t *testing.T) {
 		require.True(t, apierrors.IsUnauthorized(err), "%s: %v", what, err)
 		require.EqualError(t, err, "Unauthorized")
 	}
-	refused("no token", "")
 	refused("no token at all", "x")
 	parts := strings.Split(token, ".")
 	refused("another's claims", parts[0]+"."+strings.ToUpper(parts[1])+"."+parts[2])
@@ -128,27 +127,58 @@ func otherPKI(t *testing.T) *pki.PKI {
 	return p
 }
 
-// Who shows nothing, or a certificate of another authority, gets in nowhere but where the door says whether it is one.
+// Who shows nothing is let in at the doors that say whether it is one, and may nothing else; who shows a certificate of another
+// authority is not let in.
 func TestStrangers(t *testing.T) {
 	s := startServer(t)
 	stranger := s.as(otherPKI(t).Kubeconfig)
 	stranger.Host, stranger.CAData = s.config.Host, s.config.CAData
-	for name, c := range map[string]*rest.Config{"anonymous": s.bearer(""), "other authority": stranger} {
-		t.Run(name, func(t *testing.T) {
-			client := httpOf(t, c)
-			for _, path := range []string{"/api", "/apis", "/openapi/v2", "/openapi/v3", "/metrics", "/api/v1/namespaces", "/debug/pprof/", "/nonsense"} {
-				got := s.sendBy(client, "GET "+path, nil)
-				require.Equal(t, 401, got.code, path)
-				require.JSONEq(t, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`,
-					string(got.body))
-			}
-			// Upstream refuses a bad certificate before it looks at the path, and lets in at these who shows none.
-			for _, path := range []string{"/healthz", "/livez", "/readyz", "/version"} {
-				want := map[string]int{"anonymous": 200, "other authority": 401}[name]
-				require.Equal(t, want, s.sendBy(client, "GET "+path, nil).code, path)
-			}
-		})
+	anonymous, other := httpOf(t, s.bearer("")), httpOf(t, stranger)
+	for _, path := range []string{"/api", "/apis", "/openapi/v2", "/openapi/v3", "/metrics", "/debug/pprof/", "/nonsense"} {
+		got := s.sendBy(anonymous, "GET "+path, nil)
+		require.Equal(t, 403, got.code, path)
+		require.JSONEq(t, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","reason":"Forbidden","details":{},"code":403,
+			"message":"forbidden: User \"system:anonymous\" cannot get path \"`+path+`\""}`, string(got.body))
+		got = s.sendBy(other, "GET "+path, nil)
+		require.Equal(t, 401, got.code, path)
+		require.JSONEq(t, `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`,
+			string(got.body))
 	}
+	_, err := clientOf(t, s.bearer("")).CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{})
+	require.EqualError(t, err, `secrets is forbidden: User "system:anonymous" cannot list resource "secrets" in API group "" in the namespace "default"`)
+	for _, path := range []string{"/healthz", "/livez", "/readyz", "/version"} {
+		require.Equal(t, 200, s.sendBy(anonymous, "GET "+path, nil).code, path)
+		require.Equal(t, 401, s.sendBy(other, "GET "+path, nil).code, path)
+	}
+}
+
+// A machine that knows a bootstrap token is let in by it for as long as the token's secret says so.
+func TestBootstrapToken(t *testing.T) {
+	s := startServer(t)
+	ctx, secrets := t.Context(), s.client.CoreV1().Secrets("kube-system")
+	secret, err := secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "bootstrap-token-abcdef"}, Type: corev1.SecretTypeBootstrapToken,
+		StringData: map[string]string{"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true",
+			"auth-extra-groups": "system:bootstrappers:workers"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	whoAmI := func() (*authenticationv1.SelfSubjectReview, error) {
+		return clientOf(t, s.bearer("abcdef.0123456789abcdef")).AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	}
+	who, err := whoAmI()
+	require.NoError(t, err)
+	require.Equal(t, authenticationv1.UserInfo{Username: "system:bootstrap:abcdef",
+		Groups: []string{"system:bootstrappers", "system:bootstrappers:workers", "system:authenticated"}}, who.Status.UserInfo)
+
+	review, err := s.client.AuthenticationV1().TokenReviews().Create(ctx, &authenticationv1.TokenReview{
+		Spec: authenticationv1.TokenReviewSpec{Token: "abcdef.0123456789abcdef"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.True(t, review.Status.Authenticated)
+	require.Equal(t, "system:bootstrap:abcdef", review.Status.User.Username)
+
+	secret.StringData = map[string]string{"expiration": time.Now().Add(-time.Second).Format(time.RFC3339)}
+	_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	_, err = whoAmI()
+	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
 }
 
 // The administrator can be anyone; others only if they may.
@@ -169,7 +199,8 @@ func TestImpersonation(t *testing.T) {
 	require.ElementsMatch(t, []string{"system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"}, got.Status.UserInfo.Groups)
 
 	_, err = acting(s.as(s.options.PKI.Component(pki.Scheduler)), rest.ImpersonationConfig{UserName: "jane"})
-	require.EqualError(t, err, `users "jane" is forbidden: User "system:kube-scheduler" cannot impersonate resource "users" in API group "" at the cluster scope`)
+	require.EqualError(t, err, `selfsubjectreviews.authentication.k8s.io is forbidden: User "system:kube-scheduler" cannot impersonate-on:user-info:create `+
+		`resource "selfsubjectreviews" in API group "authentication.k8s.io" at the cluster scope`)
 	require.True(t, apierrors.IsForbidden(err))
 
 	jane := rest.CopyConfig(s.config)

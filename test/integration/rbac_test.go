@@ -122,7 +122,8 @@ func TestNobodyGivesWhatHeLacks(t *testing.T) {
 	require.EqualError(t, err, `clusterroles.rbac.authorization.k8s.io is forbidden: User "jane" cannot create resource "clusterroles" in API group "rbac.authorization.k8s.io" at the cluster scope`)
 }
 
-// A service account has what it is bound to. Nobody who shows no credentials has, whatever is bound to him.
+// A service account has what it is bound to. So has who shows no credentials: what every cluster binds to him is to see whether it
+// is one.
 func TestRightsOfAccountsAndStrangers(t *testing.T) {
 	s := startServer(t)
 	ctx, accounts := t.Context(), s.client.CoreV1().ServiceAccounts("default")
@@ -131,8 +132,7 @@ func TestRightsOfAccountsAndStrangers(t *testing.T) {
 	issued, err := accounts.CreateToken(ctx, "robot", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	_, err = s.client.RbacV1().RoleBindings("default").Create(ctx, bound("all", "ClusterRole", "cluster-admin",
-		rbacv1.Subject{Kind: "ServiceAccount", Name: "robot"}, rbacv1.Subject{Kind: "User", Name: "system:anonymous"},
-		rbacv1.Subject{Kind: "Group", Name: "system:unauthenticated"}), metav1.CreateOptions{})
+		rbacv1.Subject{Kind: "ServiceAccount", Name: "robot"}), metav1.CreateOptions{})
 	require.NoError(t, err)
 	robot, nobody := clientOf(t, s.bearer(issued.Status.Token)), clientOf(t, s.bearer(""))
 	s.until("the robot may list secrets", func() bool {
@@ -142,11 +142,16 @@ func TestRightsOfAccountsAndStrangers(t *testing.T) {
 	_, err = robot.CoreV1().Secrets("").List(ctx, metav1.ListOptions{})
 	require.True(t, apierrors.IsForbidden(err), "%v", err)
 	_, err = nobody.CoreV1().Secrets("default").List(ctx, metav1.ListOptions{})
-	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
+	require.EqualError(t, err, `secrets is forbidden: User "system:anonymous" cannot list resource "secrets" in API group "" in the namespace "default"`)
 	_, err = nobody.Discovery().ServerVersion()
 	require.NoError(t, err)
-	_, err = s.by("system:anonymous").CoreV1().Secrets("default").List(ctx, metav1.ListOptions{})
-	require.NoError(t, err, "who acts as nobody is somebody")
+	_, err = s.client.RbacV1().RoleBindings("default").Create(ctx, bound("nobody", "ClusterRole", "system:node-proxier",
+		rbacv1.Subject{Kind: "Group", Name: "system:unauthenticated"}), metav1.CreateOptions{})
+	require.NoError(t, err)
+	s.until("nobody may list services", func() bool {
+		_, err := nobody.CoreV1().Services("default").List(ctx, metav1.ListOptions{})
+		return err == nil
+	})
 }
 
 // The roles of components are enough for what they do, and not for more.
@@ -184,6 +189,69 @@ func TestRightsOfComponents(t *testing.T) {
 			require.Equal(t, want, got.Status.Allowed, "%s: %s", component, what.String())
 		}
 	}
+}
+
+// Who may act as another may do so fully, by the old verb, or only for what he is let do while being him.
+func TestRightsToActAsOthers(t *testing.T) {
+	s := startServer(t)
+	ctx, access := t.Context(), s.client.RbacV1()
+	grant := func(name string, rules ...rbacv1.PolicyRule) (token string) {
+		t.Helper()
+		_, err := access.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		_, err = access.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
+			RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: name}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "default", Name: name}}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		accounts := s.client.CoreV1().ServiceAccounts("default")
+		_, err = accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		issued, err := accounts.CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		s.until(name+" has its rights", func() bool {
+			got, err := s.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: "system:serviceaccount:default:" + name, ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Verb: rules[0].Verbs[0], Group: rules[0].APIGroups[0], Resource: rules[0].Resources[0]}}}, metav1.CreateOptions{})
+			require.NoError(t, err)
+			return got.Status.Allowed
+		})
+		return issued.Status.Token
+	}
+	as := func(token string, who rest.ImpersonationConfig) kubernetes.Interface {
+		c := rest.CopyConfig(s.bearer(token))
+		c.Impersonate = who
+		return clientOf(t, c)
+	}
+	agent := grant("agent", rule([]string{"impersonate:arbitrary-node"}, "authentication.k8s.io", "nodes"),
+		rule([]string{"impersonate-on:arbitrary-node:list"}, "", "services"))
+	node := as(agent, rest.ImpersonationConfig{UserName: "system:node:n1"})
+	_, err := node.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	_, err = node.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
+	require.EqualError(t, err, `services "kubernetes" is forbidden: User "system:serviceaccount:default:agent" cannot impersonate-on:arbitrary-node:get resource "services" in API group "" in the namespace "default"`)
+	_, err = as(agent, rest.ImpersonationConfig{UserName: "system:node:n1", Groups: []string{"system:nodes"}}).CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	require.EqualError(t, err, `users "system:node:n1" is forbidden: User "system:serviceaccount:default:agent" cannot impersonate resource "users" in API group "" at the cluster scope`)
+
+	helper := grant("helper", rule([]string{"impersonate:user-info"}, "authentication.k8s.io", "users", "groups"),
+		rule([]string{"impersonate-on:user-info:create"}, "authentication.k8s.io", "selfsubjectreviews"))
+	who := func(client kubernetes.Interface) (*authenticationv1.SelfSubjectReview, error) {
+		return client.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	}
+	got, err := who(as(helper, rest.ImpersonationConfig{UserName: "jane", Groups: []string{"a", "b", "c", "d"}}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b", "c", "d", "system:authenticated"}, got.Status.UserInfo.Groups)
+	_, err = who(as(helper, rest.ImpersonationConfig{UserName: "jane", Groups: []string{"system:masters"}}))
+	require.EqualError(t, err, `groups.authentication.k8s.io "system:masters" is forbidden: User "system:serviceaccount:default:helper" cannot impersonate:user-info resource "groups" in API group "authentication.k8s.io" at the cluster scope: impersonating the system:masters group is not allowed`)
+	_, err = who(as(helper, rest.ImpersonationConfig{UserName: "jane", UID: "7"}))
+	require.EqualError(t, err, `uids.authentication.k8s.io "7" is forbidden: User "system:serviceaccount:default:helper" cannot impersonate:user-info resource "uids" in API group "authentication.k8s.io" at the cluster scope`)
+
+	old := grant("old", rule([]string{"impersonate"}, "", "users", "groups"))
+	got, err = who(as(old, rest.ImpersonationConfig{UserName: "jane", Groups: []string{"system:masters"}}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"system:masters", "system:authenticated"}, got.Status.UserInfo.Groups)
+
+	refused := s.send("GET /api", nil, "Impersonate-Group: devs")
+	require.Equal(t, 400, refused.code)
+	require.Contains(t, string(refused.body), `requested \u0026user.DefaultInfo{Name:\"\", UID:\"\", Groups:[]string{\"devs\"}, Extra:map[string][]string(nil)} without impersonating a user name`)
 }
 
 // The controllers fill admin, edit and view, also with what is added later.

@@ -62,7 +62,7 @@ func TestPodSecurity(t *testing.T) {
 		warnings []string
 		notes    map[string]string
 	}{
-		"nothing said":      {nil, request(Create, "pods", privileged(), nil), "", nil, nil},
+		"nothing said":      {nil, request(Create, "pods", privileged(), nil), "", nil, map[string]string{"pod-security.kubernetes.io/enforce-policy": "privileged:latest"}},
 		"enforced":          {[]string{"enforce", "baseline"}, request(Create, "pods", privileged(), nil), `pods "web" is forbidden: violates ` + violation, nil, nil},
 		"fits":              {[]string{"enforce", "baseline"}, request(Create, "pods", pod(nil), nil), "", nil, nil},
 		"restricted":        {[]string{"enforce", "restricted"}, request(Create, "pods", pod(nil), nil), `pods "web" is forbidden: violates ` + strict, nil, nil},

@@ -50,6 +50,7 @@ func (ResourceQuota) Admit(context.Context, *Attributes) error { return nil }
 
 // Validate refuses what has no room, and has what has room charged when it is written.
 func (p ResourceQuota) Validate(ctx context.Context, a *Attributes) error {
+	a.Charge = nil // a create that is tried again is validated again
 	if a.Namespace == "" || a.Operation != Create && a.Operation != Update || a.is("namespaces") {
 		return nil
 	}

@@ -3,10 +3,11 @@
 // # Who are you
 //
 // A client proves itself by a certificate of the cluster's authority (NewX509: the common name is the user, the
-// organizations are its groups) or by a service account token (Tokens: a JWT that this server signed, still bound to
-// objects that exist). NewAuthenticator asks them in turn. Credentials that are there but bad are an error, and so a
-// 401, never a quiet fall back to less; who brings none at all is system:anonymous on the health and version paths,
-// and a 401 elsewhere.
+// organizations are its groups) or by a token (Bearer), which several recognisers are shown in turn: service account tokens (Tokens: a
+// JWT that this server signed, still bound to objects that exist), bootstrap tokens (NewBootstrapTokens), those of other issuers
+// (OIDC), those that somebody else has to be asked about (webhook), those of a file. NewAuthenticator asks all ways in turn. Credentials
+// that are there but bad are an error, and so a 401, never a quiet fall back to less; who brings none at all is
+// system:anonymous, who may as little as the authorizers let it.
 //
 // # May you
 //

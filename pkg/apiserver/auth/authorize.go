@@ -53,6 +53,9 @@ func (Masters) Authorize(_ context.Context, r Request) (Decision, string, error)
 // sanitizer keeps a client's own words from becoming HTML in somebody's browser.
 var sanitizer = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
+// Sanitize takes what would be HTML out of a message with a client's words in it.
+func Sanitize(message string) string { return sanitizer.Replace(message) }
+
 // Forbidden is the 403 for a request that was not allowed.
 func Forbidden(r Request, reason string) *apierrors.StatusError {
 	msg := sanitizer.Replace(r.sentence())

@@ -49,6 +49,9 @@ func (n Node) Authorize(ctx context.Context, r Request) (Decision, string, error
 		return NoOpinion, "No Object name found", nil
 	}
 	ok, err := related(ctx, node, r)
+	if apierrors.IsNotFound(err) { // no object, no relationship
+		err = nil
+	}
 	if err != nil || !ok {
 		return NoOpinion, fmt.Sprintf("no relationship found between node '%s' and this object", node), err
 	}

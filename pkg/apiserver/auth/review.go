@@ -25,14 +25,14 @@ type RuleLister interface {
 	RulesFor(u User, namespace string) ([]rbacv1.PolicyRule, error)
 }
 
-// Reviews returns all kinds of review. authz is the whole of the server's authorizers, and rules what of them can be
-// listed.
-func Reviews(t *Tokens, authz Authorizer, rules RuleLister) []Review {
-	a := accessReviewer{authz}
+// Reviews returns all kinds of review. tokens recognises all that the server lets in by token, authz is the whole of the server's
+// authorizers, and rules what of them can be listed.
+func Reviews(tokens *Bearer, authz Authorizer, rules RuleLister) []Review {
+	a, who := accessReviewer{authz}, identityReviewer{tokens}
 	authn, access := authenticationv1.SchemeGroupVersion, authorizationv1.SchemeGroupVersion
 	return []Review{
-		review[authenticationv1.SelfSubjectReview](authn, "SelfSubjectReview", false, t.reviewSelf),
-		review[authenticationv1.TokenReview](authn, "TokenReview", false, t.reviewToken),
+		review[authenticationv1.SelfSubjectReview](authn, "SelfSubjectReview", false, who.self),
+		review[authenticationv1.TokenReview](authn, "TokenReview", false, who.token),
 		review[authorizationv1.LocalSubjectAccessReview](access, "LocalSubjectAccessReview", true, a.local),
 		review[authorizationv1.SelfSubjectAccessReview](access, "SelfSubjectAccessReview", false, a.self),
 		review[authorizationv1.SelfSubjectRulesReview](access, "SelfSubjectRulesReview", false, ruleReviewer{rules}.self),

@@ -8,25 +8,29 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// reviewSelf says who is asking.
-func (t *Tokens) reviewSelf(_ context.Context, u User, o *authenticationv1.SelfSubjectReview) error {
-	o.CreationTimestamp = metav1.NewTime(t.now())
+// identityReviewer says who somebody is.
+type identityReviewer struct{ tokens *Bearer }
+
+// self says who is asking.
+func (identityReviewer) self(_ context.Context, u User, o *authenticationv1.SelfSubjectReview) error {
+	o.CreationTimestamp = metav1.Now()
 	o.Status.UserInfo = userInfo(u)
 	return nil
 }
 
-// reviewToken says whose a token is. That it is a bad one is an answer, not an error.
-func (t *Tokens) reviewToken(ctx context.Context, _ User, o *authenticationv1.TokenReview) error {
+// token says whose a token is. That it is a bad one is an answer, not an error.
+func (i identityReviewer) token(ctx context.Context, _ User, o *authenticationv1.TokenReview) error {
 	if o.Spec.Token == "" {
 		return apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
-	u, audiences, err := t.Recognise(ctx, o.Spec.Token, o.Spec.Audiences)
+	id, err := i.tokens.Recognise(ctx, o.Spec.Token, o.Spec.Audiences)
 	if err != nil {
 		o.Status = authenticationv1.TokenReviewStatus{Error: err.Error()}
 		return nil
 	}
-	u.Groups = append(u.Groups, Authenticated)
-	o.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: userInfo(u), Audiences: audiences}
+	u := id.User
+	u.Groups = withAuthenticated(u)
+	o.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: userInfo(u), Audiences: id.Audiences}
 	return nil
 }
 

@@ -17,7 +17,7 @@ import (
 // answer sends obj to the review of its kind, which is found by the type that the row makes.
 func answer(t *testing.T, d *desk, u User, kind string, obj resource.Object) error {
 	t.Helper()
-	for _, r := range Reviews(d.Tokens, Default(d.objects, everybody{}), everybody{}) {
+	for _, r := range Reviews(d.bearer(), Default(d.objects, everybody{}), everybody{}) {
 		if r.Row.Kind == kind {
 			require.IsType(t, r.Row.StorageVersion().New(), obj)
 			return r.Answer(context.Background(), u, obj)

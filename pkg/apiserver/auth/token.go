@@ -10,8 +10,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +35,11 @@ type Tokens struct {
 	public    jose.JSONWebKey
 	get       Getter
 	now       func() time.Time
+	verified  *cache[signed]
 }
+
+// Audiences are those that a token for the API server has.
+func (t *Tokens) Audiences() []string { return t.audiences }
 
 // NewTokens returns the tokens signed by key, which is an ECDSA key on P-256 or an RSA key.
 func NewTokens(key crypto.Signer, issuer string, g Getter, now func() time.Time) (*Tokens, error) {
@@ -61,7 +63,8 @@ func NewTokens(key crypto.Signer, issuer string, g Getter, now func() time.Time)
 	}
 	return &Tokens{
 		issuer: issuer, audiences: []string{issuer}, signer: signer, get: g, now: now,
-		public: jose.JSONWebKey{Key: key.Public(), KeyID: id, Algorithm: string(alg), Use: "sig"},
+		verified: newCache[signed](tokenCacheLimit, now),
+		public:   jose.JSONWebKey{Key: key.Public(), KeyID: id, Algorithm: string(alg), Use: "sig"},
 	}, nil
 }
 
@@ -93,41 +96,61 @@ type ref struct {
 	UID  string `json:"uid,omitempty"`
 }
 
-// Authenticate reads the token of an Authorization header. A bearer token that nobody recognises is a bad one.
-func (t *Tokens) Authenticate(r *http.Request) (User, bool, error) {
-	scheme, token, _ := strings.Cut(strings.TrimSpace(r.Header.Get("Authorization")), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return User{}, false, nil
+// verifiedFor bounds how long a signature that was found good is not looked at again. What a token depends on always is.
+const verifiedFor = 10 * time.Minute
+
+// Recognise implements Recogniser: of tokens that this server signed.
+func (t *Tokens) Recognise(ctx context.Context, token string, audiences []string) (*Identity, error) {
+	v := t.verify(token)
+	switch {
+	case v.legacy != nil:
+		return t.recogniseLegacy(ctx, token, v.legacy, audiences)
+	case v.claims == nil:
+		return nil, nil
 	}
-	u, _, err := t.Recognise(r.Context(), token, nil)
-	if err != nil {
-		return User{}, false, err
+	good := common(audiences, v.claims.Audience)
+	if len(good) == 0 {
+		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", []string(v.claims.Audience), audiences)
 	}
-	return u, true, nil
+	if err := t.current(ctx, v.claims); err != nil {
+		return nil, err
+	}
+	return &Identity{v.claims.user(), good}, nil
 }
 
-// Recognise says whose a token is, and for which of the given audiences it is good; none means those of the API server.
-func (t *Tokens) Recognise(ctx context.Context, token string, audiences []string) (User, []string, error) {
+// signed is what a token says whose signature is ours; neither for one that is not.
+type signed struct {
+	claims *claims
+	legacy *legacyClaims
+}
+
+// verify checks a token's signature. That takes an elliptic curve operation, more than all other work on a small read, and a
+// token comes with thousands of requests.
+func (t *Tokens) verify(token string) signed {
+	if strings.Count(token, ".") != 2 {
+		return signed{}
+	}
+	key := fingerprintOf(token)
+	if v, ok := t.verified.get(key); ok {
+		return v
+	}
 	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.public.Algorithm)})
 	if err != nil {
-		return User{}, nil, errors.New("invalid bearer token")
+		return signed{}
 	}
-	var c claims
-	if err := parsed.Claims(t.public.Key, &c); err != nil || c.Issuer != t.issuer {
-		return User{}, nil, errors.New("invalid bearer token")
+	c, legacy := &claims{}, &legacyClaims{}
+	if parsed.Claims(t.public.Key, c, legacy) != nil {
+		return signed{}
 	}
-	if len(audiences) == 0 {
-		audiences = t.audiences
+	v := signed{}
+	switch c.Issuer {
+	case t.issuer:
+		v.claims = c
+	case legacyIssuer:
+		v.legacy = legacy
 	}
-	good := slices.DeleteFunc(slices.Clone(audiences), func(a string) bool { return !slices.Contains(c.Audience, a) })
-	if len(good) == 0 {
-		return User{}, nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", []string(c.Audience), audiences)
-	}
-	if err := t.current(ctx, &c); err != nil {
-		return User{}, nil, err
-	}
-	return c.user(), good, nil
+	t.verified.put(key, v, verifiedFor)
+	return v
 }
 
 // current says whether a token with a good signature still counts.
@@ -145,12 +168,8 @@ func (t *Tokens) current(ctx context.Context, c *claims) error {
 // user is the service account of a token.
 func (c *claims) user() User {
 	k := &c.Kubernetes
-	u := User{
-		Name:   accountPrefix + k.Namespace + ":" + k.ServiceAccount.Name,
-		UID:    k.ServiceAccount.UID,
-		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + k.Namespace},
-		Extra:  map[string][]string{},
-	}
+	u := accountUser(k.Namespace, k.ServiceAccount.Name, k.ServiceAccount.UID)
+	u.Extra = map[string][]string{}
 	put := func(key, value string) {
 		if value != "" {
 			u.Extra["authentication.kubernetes.io/"+key] = []string{value}
@@ -168,4 +187,10 @@ func (c *claims) user() User {
 		put("credential-id", "JTI="+c.ID)
 	}
 	return u
+}
+
+// accountUser is a service account as a user.
+func accountUser(namespace, name, uid string) User {
+	return User{Name: accountPrefix + namespace + ":" + name, UID: uid,
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}}
 }

@@ -45,6 +45,10 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
+func (d *desk) bearer() *Bearer {
+	return &Bearer{Audiences: d.Audiences(), Recognisers: []Recogniser{d.Tokens}}
+}
+
 func (d *desk) account(name string) *corev1.ServiceAccount {
 	return d.objects["serviceaccounts/shop/"+name].(*corev1.ServiceAccount)
 }
@@ -75,7 +79,7 @@ func TestTokenSaysWhoAndWhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, "/api", nil)
 			r.Header.Set("Authorization", "Bearer "+d.issue(t, tc.kind, tc.object))
-			u, ok, err := NewAuthenticator(d.Tokens).Authenticate(r)
+			u, ok, err := NewAuthenticator(Strangers{}, d.bearer()).Authenticate(r)
 			require.NoError(t, err)
 			require.True(t, ok)
 			require.Equal(t, "system:serviceaccount:shop:web-sa", u.Name)
@@ -125,7 +129,7 @@ func TestTokenIsInvalidated(t *testing.T) {
 			d := newDesk(t)
 			token := d.issue(t, tc.kind, tc.object)
 			tc.change(d)
-			_, _, err := d.Recognise(context.Background(), token, nil)
+			_, err := d.bearer().Recognise(context.Background(), token, nil)
 			if tc.want == "" {
 				require.NoError(t, err)
 			} else {
@@ -197,7 +201,7 @@ func TestForgedTokens(t *testing.T) {
 		"without kubernetes' claims":  {forge(t, jose.ES256, d.key, func(c *claims) { c.Kubernetes = bound{} }), "service account token has been invalidated"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := d.Recognise(context.Background(), tc.token, nil)
+			_, err := d.bearer().Recognise(context.Background(), tc.token, nil)
 			if tc.want == "" {
 				require.NoError(t, err)
 			} else {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// credentialID is the key in a user's extra that names the certificate or token.
-const credentialID = "authentication.kubernetes.io/credential-id"
+// CredentialID is the key in a user's extra that names the certificate or token.
+const CredentialID = "authentication.kubernetes.io/credential-id"
 
 // uidAttribute is Kubernetes' own attribute type for a user's UID in a certificate's subject.
 var uidAttribute = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57683, 2}
@@ -85,7 +85,7 @@ func (c *certificates) verify(leaf *x509.Certificate, rest []*x509.Certificate, 
 	if err != nil {
 		return verified{}, err
 	}
-	u.Extra = map[string][]string{credentialID: {"X509SHA256=" + hex.EncodeToString(sum[:])}}
+	u.Extra = map[string][]string{CredentialID: {"X509SHA256=" + hex.EncodeToString(sum[:])}}
 	v := verified{user: u, from: leaf.NotBefore, till: leaf.NotAfter}
 	for _, link := range chains[0][1:] {
 		if link.NotAfter.Before(v.till) {

@@ -81,7 +81,7 @@ func TestClientCertificates(t *testing.T) {
 		})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := NewAuthenticator(NewX509(roots, func() time.Time { return start }))
+			a := NewAuthenticator(Strangers{}, NewX509(roots, func() time.Time { return start }))
 			for range 2 { // the second time from memory
 				u, ok, err := a.Authenticate(withCert("/api/v1/pods", tc.cert))
 				if tc.err != "" {
@@ -123,7 +123,8 @@ func TestRememberedCertificateExpires(t *testing.T) {
 
 func TestAnonymous(t *testing.T) {
 	ca := newAuthority(t)
-	a := NewAuthenticator(NewX509(x509.NewCertPool(), func() time.Time { return start }), newDesk(t).Tokens)
+	a := NewAuthenticator(Strangers{Paths: []string{"/healthz", "/livez", "/readyz", "/version"}},
+		NewX509(x509.NewCertPool(), func() time.Time { return start }), newDesk(t).bearer())
 	for path, want := range map[string]bool{
 		"/healthz": true, "/livez": true, "/readyz": true, "/version": true,
 		"/": false, "/api": false, "/apis": false, "/api/v1/pods": false, "/metrics": false, "/healthz/etcd": false, "/openapi/v2": false,
@@ -135,8 +136,11 @@ func TestAnonymous(t *testing.T) {
 			require.Equal(t, User{Name: "system:anonymous", Groups: []string{"system:unauthenticated"}}, u)
 		}
 	}
+	_, ok, err := NewAuthenticator(Strangers{Anywhere: true}).Authenticate(httptest.NewRequest(http.MethodGet, "/api/v1/pods", nil))
+	require.NoError(t, err)
+	require.True(t, ok)
 	// Bad credentials do not become anonymous.
-	_, ok, err := a.Authenticate(withCert("/healthz", ca.client(t, func(*x509.Certificate) {})))
+	_, ok, err = a.Authenticate(withCert("/healthz", ca.client(t, func(*x509.Certificate) {})))
 	require.Error(t, err)
 	require.False(t, ok)
 	r := httptest.NewRequest(http.MethodGet, "/healthz", nil)

@@ -27,8 +27,7 @@ func Command() *cobra.Command {
 	f.StringVar(&o.BindAddress, "bind-address", "", "address to listen on (default all)")
 	f.IntVar(&o.Port, "secure-port", parts.APIPort, "port to listen on")
 	f.IPVar(&o.AdvertiseIP, "advertise-address", nil, "address by which pods reach the server (default that of the interface with the default route)")
-	f.StringSliceVar(&o.EnableAdmissionPlugins, "enable-admission-plugins", nil, "admission plugins to run besides those that are on by default")
-	f.StringSliceVar(&o.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plugins not to run though they are on by default")
+	settingFlags(f, &o.Settings)
 	f.StringVar(&nodeName, "hostname-override", "", "name of this machine's node (default the host's name)")
 	return cmd
 }

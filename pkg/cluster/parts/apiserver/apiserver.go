@@ -20,10 +20,12 @@ import (
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/allocator"
+	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/auth/policy"
 	"bonsai/pkg/apiserver/auth/rbac"
 	"bonsai/pkg/apiserver/customresource"
+	"bonsai/pkg/apiserver/encryption"
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
@@ -42,9 +44,7 @@ type Options struct {
 	Port        int
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
-	// EnableAdmissionPlugins and DisableAdmissionPlugins change the default set, by upstream's names.
-	EnableAdmissionPlugins, DisableAdmissionPlugins []string
-
+	Settings
 	Logger *slog.Logger
 }
 
@@ -54,11 +54,22 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	st, err := store.Open(ctx, apiserver.StoreConfig(table, o.storeConfig()))
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	encrypt, err := o.encryption(ctx, table)
+	if err != nil {
+		return err
+	}
+	cfg := apiserver.StoreConfig(table, o.storeConfig())
+	cfg.Transform = encrypt
+	st, err := store.Open(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
-	err = o.serve(ctx, table, st)
+	err = o.serve(ctx, table, st, encrypt)
 	return errors.Join(err, st.Close())
 }
 
@@ -73,13 +84,18 @@ func (o *Options) storeConfig() store.Config {
 	}
 }
 
-func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store.Store) error {
+func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer) error {
 	address := net.JoinHostPort(o.BindAddress, strconv.Itoa(o.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w; `ss -ltnp sport = :%d` shows which program has the port: end that one", err, o.Port)
 	}
-	server, err := o.assemble(ctx, table, st)
+	auditor, stop, err := o.audit(ctx)
+	defer stop()
+	var server *apiserver.Server
+	if err == nil {
+		server, err = o.assemble(ctx, table, st, encrypt, auditor)
+	}
 	if err != nil {
 		listener.Close()
 		return err
@@ -91,7 +107,8 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	}, listener)
 }
 
-func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store) (*apiserver.Server, error) {
+func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer,
+	auditor *audit.Auditor) (*apiserver.Server, error) {
 	get := apiserver.NewGetter(st, table)
 	kinds := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
@@ -106,8 +123,15 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		return nil, err
 	}
 	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
+	who, err := o.identity(ctx, tokens, get)
+	if err != nil {
+		return nil, err
+	}
 	rights := rbac.New(kinds)
-	authz := auth.Default(get, rights)
+	authz, err := o.authorizers(auth.Default(get, rights))
+	if err != nil {
+		return nil, err
+	}
 	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
@@ -116,21 +140,23 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	return apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
-		Authenticator: auth.NewAuthenticator(auth.NewX509(o.PKI.Pool, time.Now), tokens),
+		Authenticator: who.authenticator,
+		Audit:         auditor,
 		Authorizer:    authz,
 		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
-		Reviews:       auth.Reviews(tokens, authz, rights),
+		Reviews:       auth.Reviews(who.bearer, authz, rights),
 		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       nodes,
+		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
 		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
 			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
-		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
 		AdvertisePort: int32(o.Port),
+		HealthChecks:  healthChecks(encrypt),
 		Logger:        o.Logger,
 	})
 }

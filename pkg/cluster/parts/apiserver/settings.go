@@ -1,0 +1,53 @@
+package apiserver
+
+import (
+	"time"
+
+	"bonsai/pkg/apiserver/audit"
+	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/oidc"
+)
+
+// Settings are what people may want of an API server besides what makes it a part of its cluster. Each is a flag of upstream's; the
+// zero value is what a cluster has that nobody has told anything, but for the caches of webhooks and the names of
+// headers, whose defaults are the flags'.
+type Settings struct {
+	// EncryptionConfig is an EncryptionConfiguration; empty takes the one that was made with the certificates, which encrypts secrets.
+	EncryptionConfig string
+
+	// NoAnonymousAuth turns away who brings no credentials; NoBootstrapTokens who brings a bootstrap token.
+	NoAnonymousAuth, NoBootstrapTokens bool
+	// ClientCA signs for further clients, besides the cluster's own authority.
+	ClientCA string
+	// TokenFile holds lines "token,user,uid,groups".
+	TokenFile string
+	// OIDC is one issuer of tokens; AuthenticationConfig, an AuthenticationConfiguration, describes any number of them instead.
+	OIDC                 oidc.Flags
+	AuthenticationConfig string
+	// TokenWebhook and AccessWebhook are asked who has a token, and who may do what.
+	TokenWebhook  TokenWebhook
+	AccessWebhook AccessWebhook
+	// RequestHeaderCA signs for the proxies that are believed who asks.
+	RequestHeaderCA string
+	RequestHeader   auth.HeaderNames
+
+	// EnableAdmissionPlugins and DisableAdmissionPlugins change the default set, by upstream's names.
+	EnableAdmissionPlugins, DisableAdmissionPlugins []string
+
+	// AuditPolicy says what is written down, AuditLog and AuditWebhook (a kubeconfig) where to.
+	AuditPolicy  string
+	AuditLog     audit.LogFile
+	AuditWebhook string
+}
+
+// TokenWebhook is a service that Kubeconfig names; without one there is none.
+type TokenWebhook struct {
+	Kubeconfig, Version string
+	CacheTTL            time.Duration
+}
+
+// AccessWebhook is a service that Kubeconfig names; without one there is none.
+type AccessWebhook struct {
+	Kubeconfig, Version      string
+	AllowedTTL, ForbiddenTTL time.Duration
+}
