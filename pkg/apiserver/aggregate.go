@@ -132,6 +132,7 @@ func (s *Server) keepLocal(ctx context.Context) error {
 		all.Go(func() error {
 			switch {
 			case a.Create != nil:
+				a.Create.ManagedFields = aggregation.Owners(a.Create, autoregister, s.seconds())
 				return s.ownCreate(ctx, a.Create, autoregister)
 			case a.Update != nil:
 				return s.ownUpdate(ctx, a.Update, "", autoregister)

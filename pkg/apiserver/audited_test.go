@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/audit"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,15 +41,16 @@ func (l *eventLog) Write(e *auditv1.Event) {
 	}
 }
 
-func audited(t *testing.T, policy string) (*cluster, *eventLog) {
+func audited(t *testing.T, policy string, change ...func(*Config)) (*cluster, *eventLog) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\n"+policy), 0o600))
 	p, err := audit.LoadPolicy(path)
 	require.NoError(t, err)
 	l := &eventLog{lines: map[string][]string{}, done: make(chan string, 100)}
-	return start(t, func(c *Config) {
+	change = append(change, func(c *Config) {
 		c.Audit = &audit.Auditor{Policy: p, Sinks: []audit.Sink{l}, Now: time.Now, Logger: c.Logger}
-	}), l
+	})
+	return start(t, change...), l
 }
 
 var changing = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"|"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}"|"resourceVersion":"\d+"`)
@@ -112,5 +115,41 @@ rules:
 	require.NoError(t, err)
 	if diff := cmp.Diff(string(want), out.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// remarks is an admission plugin that has something to say about config maps.
+type remarks struct{}
+
+func (remarks) Name() string { return "Remarks" }
+
+func (remarks) Admit(_ context.Context, a *admission.Attributes) error {
+	if a.Row.Kind == "ConfigMap" {
+		a.Annotate("example.com/seen", "yes")
+		a.Annotate(admission.PatchAnnotation+"round_0_index_0", "what was changed")
+	}
+	return nil
+}
+
+func (remarks) Validate(context.Context, *admission.Attributes) error { return nil }
+
+// What admission has to say is in the log, and what it has changed where the object itself is.
+func TestAdmissionInAuditLog(t *testing.T) {
+	c, l := audited(t, `
+rules:
+- {level: Metadata, verbs: [create]}
+- {level: Request, verbs: [update]}
+- {level: None}
+`, func(c *Config) { c.Admission = append(c.Admission, remarks{}) })
+	const m = `{"metadata":{"name":"m"}}`
+	c.do("POST /api/v1/namespaces/default/configmaps", m, "Audit-ID: made")
+	c.do("PUT /api/v1/namespaces/default/configmaps/m", m, "Audit-ID: changed")
+	for _, id := range []string{"made", "changed"} {
+		require.Equal(t, id, <-l.done)
+		l.mu.Lock()
+		last := l.lines[id][len(l.lines[id])-1]
+		l.mu.Unlock()
+		require.Contains(t, last, `"example.com/seen":"yes"`)
+		require.Equal(t, id == "changed", strings.Contains(last, "what was changed"))
 	}
 }

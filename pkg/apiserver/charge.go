@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"strings"
+
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/store"
 )
@@ -28,5 +30,9 @@ type listener struct{ c *call }
 // Warn sends a Warning header.
 func (l listener) Warn(text string) { l.c.warn(text) }
 
-// Annotate adds to what the audit log will say of the request.
-func (l listener) Annotate(key, value string) { l.c.record.Annotate(key, value) }
+// Annotate notes something in the audit log, if there is one; what was changed only where the object itself is.
+func (l listener) Annotate(key, value string) {
+	if l.c.record.WantsRequest() || !strings.HasPrefix(key, admission.PatchAnnotation) {
+		l.c.record.Annotate(key, value)
+	}
+}

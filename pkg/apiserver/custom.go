@@ -37,7 +37,8 @@ func unmarshalCustom(body []byte, u *unstructured.Unstructured, findStrict bool)
 		return nil, got, fmt.Errorf("couldn't get version/kind; json parse error: %w", err)
 	}
 	if kind, ok := u.Object["kind"].(string); !ok || kind == "" {
-		return nil, got, fmt.Errorf("Object 'Kind' is missing in '%s'", body) //nolint:staticcheck // the words are apimachinery's
+		//lint:ignore ST1005 clients see this text
+		return nil, got, fmt.Errorf("Object 'Kind' is missing in '%s'", body)
 	}
 	return strict, u.GroupVersionKind(), nil
 }

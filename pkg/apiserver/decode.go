@@ -228,6 +228,9 @@ func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind
 	if !ok {
 		return got, fmt.Errorf("%T has no protobuf encoding", obj)
 	}
+	if err := resource.CheckDepth(obj, raw); err != nil {
+		return got, err
+	}
 	return got, m.Unmarshal(raw)
 }
 

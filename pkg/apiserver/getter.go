@@ -177,5 +177,5 @@ func Encoder(table *resource.Registry) func(key string, obj resource.Object) (st
 
 // attrsOf is what selectors see of obj.
 func attrsOf(row *resource.Row, obj resource.Object) store.Attrs {
-	return store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(row.FieldSet(obj))}
+	return store.Attrs{Labels: store.NewSet(obj.GetLabels()), Fields: store.NewSet(row.KeptFields(obj))}
 }

@@ -15,13 +15,13 @@ import (
 // Some objects the server keeps itself: flow schemas and their state, API services, the certificates that others know it by. It writes
 // them as a client of its own code, so that admission, validation and the owners of fields hold for it too.
 
-// ownCreate makes obj; that it exists already is no error.
+// ownCreate makes obj; that it exists already is no error. If obj has owners of fields, these stand, else manager owns them all.
 func (s *Server) ownCreate(ctx context.Context, obj resource.Object, manager string) error {
 	c, err := s.ownCall(ctx, obj)
 	if c == nil {
 		return err
 	}
-	_, err = s.insert(c, c.t, obj, writeOptions{options: &metav1.CreateOptions{}, manager: manager})
+	_, err = s.insert(c, c.t, obj, writeOptions{options: &metav1.CreateOptions{}, manager: manager, applied: len(obj.GetManagedFields()) > 0})
 	if apierrors.IsAlreadyExists(err) {
 		return nil
 	}

@@ -156,11 +156,11 @@ func (s *Server) newKinds(custom []*resource.Row) (*kinds, error) {
 
 // whileServed returns a context that ends with ctx, or when row is withdrawn.
 func (k *kinds) whileServed(ctx context.Context, row *resource.Row) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
 	l, may := k.lives[row]
 	if !may {
-		return ctx, cancel
+		return ctx, func() {}
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(l, cancel)
 	return ctx, func() { stop(); cancel() }
 }

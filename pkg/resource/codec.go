@@ -94,9 +94,6 @@ func (r *Registry) Extract(key string, value []byte) (labels, fields map[string]
 // FieldSet returns all selectable fields of obj: the row's, metadata.name and, of kinds in namespaces,
 // metadata.namespace.
 func (r *Row) FieldSet(obj Object) map[string]string {
-	if r.Custom != nil && r.Fields == nil {
-		return customFields(obj.GetName(), obj.GetNamespace())
-	}
 	set := map[string]string{}
 	if r.Fields != nil {
 		set = r.Fields(obj)

@@ -133,6 +133,14 @@ func extractCustom(key string, value []byte) (labels, fields map[string]string, 
 	return o.Metadata.Labels, customFields(o.Metadata.Name, o.Metadata.Namespace), nil
 }
 
+// KeptFields are those of the FieldSet that the store keeps with the object.
+func (r *Row) KeptFields(obj Object) map[string]string {
+	if r.Custom != nil {
+		return customFields(obj.GetName(), obj.GetNamespace())
+	}
+	return r.FieldSet(obj)
+}
+
 func customFields(name, namespace string) map[string]string {
 	set := map[string]string{"metadata.name": name}
 	if namespace != metav1.NamespaceNone {

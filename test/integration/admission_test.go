@@ -1,6 +1,12 @@
 package integration
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"strings"
 	"sync"
@@ -9,11 +15,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -152,6 +163,28 @@ func TestQuotaOfOtherThings(t *testing.T) {
 	require.EqualError(t, err, `configmaps "n" is forbidden: exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=2, limited: count/configmaps=2`)
 }
 
+// Objects of kinds that users define are counted like others.
+func TestQuotaOfCustomResources(t *testing.T) {
+	c := startControllers(t)
+	c.limited("shop", quantities("pods", "1"))
+	c.define(definition(t, "crontab"))
+	_, err := c.client.CoreV1().ResourceQuotas("shop").Patch(t.Context(), "q", types.MergePatchType,
+		[]byte(`{"spec":{"hard":{"count/crontabs.stable.example.com":"1"}}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	c.until("crontabs are counted", func() bool { return c.used("shop")["count/crontabs.stable.example.com"] == "0" })
+	tab := func(name string) *unstructured.Unstructured {
+		return object(t, `{apiVersion: stable.example.com/v1, kind: CronTab, metadata: {name: `+name+`}, spec: {cronSpec: "* * * * *", image: i}}`)
+	}
+	tabs := c.dynamic.Resource(crontabs).Namespace("shop")
+	_, err = tabs.Create(t.Context(), tab("a"), metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = tabs.Create(t.Context(), tab("b"), metav1.CreateOptions{})
+	require.EqualError(t, err, `crontabs.stable.example.com "b" is forbidden: exceeded quota: q, requested: count/crontabs.stable.example.com=1, `+
+		`used: count/crontabs.stable.example.com=1, limited: count/crontabs.stable.example.com=1`)
+	require.NoError(t, tabs.Delete(t.Context(), "a", metav1.DeleteOptions{}))
+	c.until("the crontab is given back", func() bool { return c.used("shop")["count/crontabs.stable.example.com"] == "0" })
+}
+
 // warnings takes down what the server warns of.
 type warnings []string
 
@@ -252,4 +285,78 @@ func TestStorageProtection(t *testing.T) {
 		return apierrors.IsNotFound(err)
 	})
 	c.until("its storage is given back", func() bool { return c.used("shop")["gold.storageclass.storage.k8s.io/requests.storage"] == "0" })
+}
+
+// What a pod's runtime class and an Ingress without a class are given.
+func TestClasses(t *testing.T) {
+	s := startServer(t)
+	s.serviceAccount("default")
+	_, err := s.client.NodeV1().RuntimeClasses().Create(t.Context(), &nodev1.RuntimeClass{ObjectMeta: metav1.ObjectMeta{Name: "vm"}, Handler: "vm",
+		Overhead:   &nodev1.Overhead{PodFixed: quantities("cpu", "100m")},
+		Scheduling: &nodev1.Scheduling{NodeSelector: map[string]string{"vm": "yes"}}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	in := func(name, class string) *corev1.Pod {
+		p := tiny(name)
+		p.Spec.RuntimeClassName = &class
+		return p
+	}
+	p, err := s.client.CoreV1().Pods("default").Create(t.Context(), in("a", "vm"), metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "100m", p.Spec.Overhead.Cpu().String())
+	require.Equal(t, map[string]string{"vm": "yes"}, p.Spec.NodeSelector)
+	_, err = s.client.CoreV1().Pods("default").Create(t.Context(), in("b", "ghost"), metav1.CreateOptions{})
+	require.EqualError(t, err, `pods "b" is forbidden: pod rejected: RuntimeClass "ghost" not found`)
+
+	_, err = s.client.NetworkingV1().IngressClasses().Create(t.Context(), &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "nginx",
+		Annotations: map[string]string{"ingressclass.kubernetes.io/is-default-class": "true"}}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/nginx"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	i, err := s.client.NetworkingV1().Ingresses("default").Create(t.Context(), &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: "i"},
+		Spec: networkingv1.IngressSpec{DefaultBackend: &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
+			Name: "s", Port: networkingv1.ServiceBackendPort{Number: 80}}}}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "nginx", *i.Spec.IngressClassName)
+}
+
+// Who may do everything with requests for certificates still needs the right to their signer.
+func TestCertificateRights(t *testing.T) {
+	s := startServer(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	request := func(name, signer string, groups ...string) *certificatesv1.CertificateSigningRequest {
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "x", Organization: groups}}, key)
+		require.NoError(t, err)
+		return &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: certificatesv1.CertificateSigningRequestSpec{
+			SignerName: signer, Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}),
+			Usages: []certificatesv1.KeyUsage{certificatesv1.UsageClientAuth}}}
+	}
+	csrs := s.client.CertificatesV1().CertificateSigningRequests()
+	_, err = csrs.Create(t.Context(), request("m", "kubernetes.io/kube-apiserver-client", "system:masters"), metav1.CreateOptions{})
+	require.EqualError(t, err, `certificatesigningrequests.certificates.k8s.io "m" is forbidden: use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed`)
+	made, err := csrs.Create(t.Context(), request("c", "example.com/clients"), metav1.CreateOptions{})
+	require.NoError(t, err)
+	made.Status.Conditions = []certificatesv1.CertificateSigningRequestCondition{{Type: certificatesv1.CertificateApproved, Status: corev1.ConditionTrue, Reason: "Test"}}
+
+	s.may("clerk", rbacv1.PolicyRule{Verbs: []string{"*"}, APIGroups: []string{"certificates.k8s.io"}, Resources: []string{"certificatesigningrequests", "certificatesigningrequests/approval"}})
+	clerk := s.impersonating("clerk").CertificatesV1().CertificateSigningRequests()
+	_, err = clerk.UpdateApproval(t.Context(), "c", made, metav1.UpdateOptions{})
+	require.EqualError(t, err, `certificatesigningrequests.certificates.k8s.io "c" is forbidden: user not permitted to approve requests with signerName "example.com/clients"`)
+	s.may("clerk", rbacv1.PolicyRule{Verbs: []string{"approve"}, APIGroups: []string{"certificates.k8s.io"}, Resources: []string{"signers"}, ResourceNames: []string{"example.com/*"}})
+	_, err = clerk.UpdateApproval(t.Context(), "c", made, metav1.UpdateOptions{})
+	require.NoError(t, err)
+}
+
+// may gives a user a right in the whole cluster.
+func (s *server) may(user string, rule rbacv1.PolicyRule) {
+	s.Helper()
+	role, err := s.client.RbacV1().ClusterRoles().Create(s.Context(), &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{GenerateName: user + "-"}, Rules: []rbacv1.PolicyRule{rule}}, metav1.CreateOptions{})
+	require.NoError(s, err)
+	_, err = s.client.RbacV1().ClusterRoleBindings().Create(s.Context(), &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		Subjects: []rbacv1.Subject{{Kind: "User", Name: user}}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name}}, metav1.CreateOptions{})
+	require.NoError(s, err)
+}
+
+func (s *server) impersonating(user string) kubernetes.Interface {
+	config := rest.CopyConfig(s.config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	return clientOf(s.T, config)
 }

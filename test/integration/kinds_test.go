@@ -5,19 +5,23 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/yaml"
 
 	"bonsai/pkg/resource"
@@ -29,44 +33,77 @@ const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: 
 
 const barePodTemplate = `{metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}`
 
+// A certificate request, a certificate and a stub of a request, all of the same key.
+const (
+	certificateRequest = `LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHZE1GRUNBUUF3SGpFTU1Bb0dBMVVFQ2hNRFpHVjJNUTR3REFZRFZRUURFd1ZoYkdsalpUQXFNQVVHQXl0bApjQU1oQUlSRzZqQ2lDd0JZZnZ3MEZzcG90eCtxWWx3TUJEVlQvZldSakV6MDM5dmVvQUF3QlFZREsyVndBMEVBCmNYYW9hQnJrUWQ3ZGNKOUl0bTcrTHJyU1UwQytyaE4vbUw0U282a29kSDBRdWxpR3hlNnZzV1Vnb1c0ZmI3MTkKZEN6bTlNMWtuNVF5d0RJZHBoNGZBUT09Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=`
+	certificate        = `"-----BEGIN CERTIFICATE-----\nMIH6MIGtoAMCAQICAQEwBQYDK2VwMA0xCzAJBgNVBAMTAmNhMB4XDTAxMDkwOTAx\nNDY0MFoXDTAxMDkxOTAxNDY0MFowDTELMAkGA1UEAxMCY2EwKjAFBgMrZXADIQCE\nRuowogsAWH78NBbKaLcfqmJcDAQ1U/31kYxM9N/b3qMyMDAwDwYDVR0TAQH/BAUw\nAwEB/zAdBgNVHQ4EFgQUXWB0br/P+repxvCf6gUv68qkvJUwBQYDK2VwA0EAeAjI\nJSceGsfA6Z6NcaOtMIx3Lg/eN7X6YjLTqFKZgseb6k5q/So/gTC5yU2p8w/c8B9t\no33pocCfheIcmOLOAg==\n-----END CERTIFICATE-----\n"`
+	stubRequest        = `MH8wMwIBADAAMCowBQYDK2VwAyEAhEbqMKILAFh+/DQWymi3H6piXAwENVP99ZGMTPTf296gADAFBgMrZXADQQCOFkbfv4h9yNN+4FLlh+zmNGWesCEIQ4wkI6/eP4VWSBoqYSnI3iuCN6V4Dqnm1+rql3DgWGx5xbsiiuWiw7wK`
+)
+
 // least is what an object of each kind needs besides a name; for events, at each version.
 var least = map[string]string{
-	"v1 ConfigMap":                                    `data: {k: v}`,
-	"v1 Endpoints":                                    `subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 80}]}]`,
-	"v1 Event":                                        `involvedObject: {kind: Pod, namespace: default, name: p}`,
-	"events.k8s.io/v1 Event":                          `{eventTime: "2026-01-02T03:04:05.000006Z", reportingController: c/c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: default}}`,
-	"v1 Namespace":                                    `{}`,
-	"v1 Node":                                         `{}`,
-	"v1 PodTemplate":                                  `template: ` + barePodTemplate,
-	"v1 ReplicationController":                        `spec: {template: ` + barePodTemplate + `}`,
-	"v1 Pod":                                          `spec: {containers: [{name: c, image: i}]}`,
-	"v1 Secret":                                       `data: {k: dg==}`,
-	"v1 ServiceAccount":                               `{}`,
-	"v1 Service":                                      `spec: {ports: [{port: 80}]}`,
-	"apps/v1 ControllerRevision":                      `data: {spec: {}}`,
-	"apps/v1 DaemonSet":                               `spec: ` + podTemplate,
-	"apps/v1 Deployment":                              `spec: ` + podTemplate,
-	"apps/v1 ReplicaSet":                              `spec: ` + podTemplate,
-	"apps/v1 StatefulSet":                             `spec: ` + podTemplate,
-	"autoscaling/v1 HorizontalPodAutoscaler":          `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
-	"autoscaling/v2 HorizontalPodAutoscaler":          `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
-	"batch/v1 CronJob":                                `spec: {schedule: "@daily", jobTemplate: {spec: ` + jobTemplate + `}}`,
-	"batch/v1 Job":                                    `spec: ` + jobTemplate,
-	"coordination.k8s.io/v1 Lease":                    `{}`,
-	"discovery.k8s.io/v1 EndpointSlice":               `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
-	"networking.k8s.io/v1 Ingress":                    `spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`,
-	"networking.k8s.io/v1 IngressClass":               `spec: {controller: example.com/ingress}`,
-	"networking.k8s.io/v1 NetworkPolicy":              `spec: {podSelector: {}}`,
-	"node.k8s.io/v1 RuntimeClass":                     `handler: runc`,
-	"networking.k8s.io/v1 IPAddress":                  `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
-	"networking.k8s.io/v1 ServiceCIDR":                `spec: {cidrs: [10.97.0.0/24]}`,
-	"policy/v1 PodDisruptionBudget":                   `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
-	"scheduling.k8s.io/v1 PriorityClass":              `value: 7`,
-	"rbac.authorization.k8s.io/v1 Role":               `rules: [{verbs: [get], apiGroups: [""], resources: [pods]}]`,
-	"rbac.authorization.k8s.io/v1 ClusterRole":        `rules: [{verbs: [get], nonResourceURLs: [/metrics]}]`,
-	"rbac.authorization.k8s.io/v1 RoleBinding":        `roleRef: {kind: Role, name: r}`,
-	"rbac.authorization.k8s.io/v1 ClusterRoleBinding": `{roleRef: {kind: ClusterRole, name: r}, subjects: [{kind: User, name: u}]}`,
+	"v1 ConfigMap":                                       `data: {k: v}`,
+	"v1 Endpoints":                                       `subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 80}]}]`,
+	"v1 Event":                                           `involvedObject: {kind: Pod, namespace: default, name: p}`,
+	"events.k8s.io/v1 Event":                             `{eventTime: "2026-01-02T03:04:05.000006Z", reportingController: c/c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: default}}`,
+	"v1 Namespace":                                       `{}`,
+	"v1 Node":                                            `{}`,
+	"v1 PodTemplate":                                     `template: ` + barePodTemplate,
+	"v1 ReplicationController":                           `spec: {template: ` + barePodTemplate + `}`,
+	"v1 Pod":                                             `spec: {containers: [{name: c, image: i}]}`,
+	"v1 Secret":                                          `data: {k: dg==}`,
+	"v1 ServiceAccount":                                  `{}`,
+	"v1 Service":                                         `spec: {ports: [{port: 80}]}`,
+	"apps/v1 ControllerRevision":                         `data: {spec: {}}`,
+	"apps/v1 DaemonSet":                                  `spec: ` + podTemplate,
+	"apps/v1 Deployment":                                 `spec: ` + podTemplate,
+	"apps/v1 ReplicaSet":                                 `spec: ` + podTemplate,
+	"apps/v1 StatefulSet":                                `spec: ` + podTemplate,
+	"autoscaling/v1 HorizontalPodAutoscaler":             `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
+	"autoscaling/v2 HorizontalPodAutoscaler":             `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
+	"batch/v1 CronJob":                                   `spec: {schedule: "@daily", jobTemplate: {spec: ` + jobTemplate + `}}`,
+	"batch/v1 Job":                                       `spec: ` + jobTemplate,
+	"coordination.k8s.io/v1 Lease":                       `{}`,
+	"discovery.k8s.io/v1 EndpointSlice":                  `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
+	"networking.k8s.io/v1 Ingress":                       `spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`,
+	"networking.k8s.io/v1 IngressClass":                  `spec: {controller: example.com/ingress}`,
+	"networking.k8s.io/v1 NetworkPolicy":                 `spec: {podSelector: {}}`,
+	"node.k8s.io/v1 RuntimeClass":                        `handler: runc`,
+	"networking.k8s.io/v1 IPAddress":                     `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
+	"networking.k8s.io/v1 ServiceCIDR":                   `spec: {cidrs: [10.97.0.0/24]}`,
+	"policy/v1 PodDisruptionBudget":                      `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
+	"scheduling.k8s.io/v1 PriorityClass":                 `value: 7`,
+	"rbac.authorization.k8s.io/v1 Role":                  `rules: [{verbs: [get], apiGroups: [""], resources: [pods]}]`,
+	"rbac.authorization.k8s.io/v1 ClusterRole":           `rules: [{verbs: [get], nonResourceURLs: [/metrics]}]`,
+	"rbac.authorization.k8s.io/v1 RoleBinding":           `roleRef: {kind: Role, name: r}`,
+	"rbac.authorization.k8s.io/v1 ClusterRoleBinding":    `{roleRef: {kind: ClusterRole, name: r}, subjects: [{kind: User, name: u}]}`,
+	"v1 LimitRange":                                      `spec: {limits: [{type: Container, default: {cpu: 100m}}]}`,
+	"v1 PersistentVolume":                                `spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}`,
+	"v1 PersistentVolumeClaim":                           `spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}`,
+	"v1 ResourceQuota":                                   `spec: {hard: {"count/leases.coordination.k8s.io": 100}}`,
+	"certificates.k8s.io/v1 CertificateSigningRequest":   `spec: {signerName: kubernetes.io/kube-apiserver-client, usages: [client auth], request: ` + certificateRequest + `}`,
+	"certificates.k8s.io/v1 ClusterTrustBundle":          `spec: {trustBundle: ` + certificate + `}`,
+	"certificates.k8s.io/v1 PodCertificateRequest":       `spec: {signerName: example.com/signer, podName: p, podUID: u, serviceAccountName: s, serviceAccountUID: u, nodeName: node-1, nodeUID: u, stubPKCS10Request: ` + stubRequest + `}`,
+	"resource.k8s.io/v1 DeviceClass":                     `spec: {selectors: [{cel: {expression: device.driver == "gpu.example.com"}}]}`,
+	"resource.k8s.io/v1 DeviceTaintRule":                 `spec: {taint: {key: example.com/sick, effect: NoSchedule}}`,
+	"resource.k8s.io/v1 ResourceClaim":                   `spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: gpu.example.com}}]}}`,
+	"resource.k8s.io/v1 ResourceClaimTemplate":           `spec: {spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: gpu.example.com}}]}}}`,
+	"resource.k8s.io/v1 ResourceSlice":                   `spec: {driver: gpu.example.com, nodeName: node-1, pool: {name: node-1, resourceSliceCount: 1}, devices: [{name: gpu-0}]}`,
+	"storage.k8s.io/v1 CSIDriver":                        `spec: {}`,
+	"storage.k8s.io/v1 CSINode":                          `spec: {drivers: [{name: example.com, nodeID: node-1, topologyKeys: [example.com/rack]}]}`,
+	"storage.k8s.io/v1 CSIStorageCapacity":               `{storageClassName: fast, capacity: 1Gi}`,
+	"storage.k8s.io/v1 StorageClass":                     `provisioner: example.com/disks`,
+	"storage.k8s.io/v1 VolumeAttachment":                 `spec: {attacher: example.com, nodeName: node-1, source: {persistentVolumeName: pv}}`,
+	"storage.k8s.io/v1 VolumeAttributesClass":            `{driverName: example.com, parameters: {iops: "100"}}`,
+	"storagemigration.k8s.io/v1 StorageVersionMigration": `spec: {resource: {resource: secrets}}`,
+	"apiregistration.k8s.io/v1 APIService": `{metadata: {name: v1.example.com}, spec: {group: example.com, version: v1, ` +
+		`groupPriorityMinimum: 1000, versionPriority: 15}}`,
+	"flowcontrol.apiserver.k8s.io/v1 FlowSchema":                 `spec: {priorityLevelConfiguration: {name: system}}`,
+	"flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration": `spec: {type: Limited, limited: {limitResponse: {type: Reject}}}`,
 }
+
+// saidOf are the kinds whose objects the server says something about, once, when they are made.
+var saidOf = map[string]bool{"FlowSchema": true}
 
 // kind is one version of a row of the table, and the client for its objects.
 type kind struct {
@@ -85,6 +122,9 @@ func TestEveryKind(t *testing.T) {
 	s := startServer(t)
 	s.serviceAccount("default")
 	for _, row := range resource.Table() {
+		if row.Kind == "CustomResourceDefinition" {
+			continue // the server goes on writing to it after each of these steps; customresource_test.go is about it
+		}
 		for _, ver := range row.Versions {
 			name := ver.String() + " " + row.Kind
 			t.Run(name, func(t *testing.T) {
@@ -158,6 +198,9 @@ func (k *kind) make() {
 	require.NotEmpty(k, made.GetUID())
 	require.NotZero(k, made.GetCreationTimestamp())
 	k.sees(watch.Added, made)
+	if saidOf[k.row.Kind] {
+		k.sees(watch.Modified, nil)
+	}
 	_, err = k.client.Create(k.Context(), k.first, metav1.CreateOptions{})
 	require.True(k, apierrors.IsAlreadyExists(err), "%v", err)
 }
@@ -191,11 +234,23 @@ func (k *kind) sameInBoth(path string) {
 		require.Equal(k, http.StatusOK, a.code)
 		require.Equal(k, accept, a.header.Get("Content-Type"))
 		var err error
-		got[i], _, err = scheme.Codecs.UniversalDeserializer().Decode(a.body, nil, nil)
+		got[i], _, err = decoder().Decode(a.body, nil, nil)
 		require.NoError(k, err)
 	}
 	require.Empty(k, cmp.Diff(got[0], got[1]), "JSON (-) and protobuf (+) differ")
 }
+
+// decoder knows the kinds of client-go, and those that it does not know. They are not added to client-go's scheme, because the server in
+// this process has one of the same name.
+var decoder = sync.OnceValue(func() runtime.Decoder {
+	known := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{scheme.AddToScheme, apiregistrationv1.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(known); err != nil {
+			panic(err)
+		}
+	}
+	return serializer.NewCodecFactory(known).UniversalDeserializer()
+})
 
 // change updates the object, and tries to from a state that is no more.
 func (k *kind) change() {
@@ -288,8 +343,13 @@ func (k *kind) delete() {
 	require.True(k, apierrors.IsNotFound(k.client.Delete(k.Context(), name, metav1.DeleteOptions{})))
 }
 
-// release lets go of a namespace, which stays until a controller has emptied it.
+// release lets go of what stays until a controller says that nobody uses it, such as a namespace, until it is empty.
 func (k *kind) release(name string) {
+	if left, err := k.client.Get(k.Context(), name, metav1.GetOptions{}); err == nil && len(left.GetFinalizers()) > 0 {
+		k.sees(watch.Modified, nil)
+		_, err := k.client.Patch(k.Context(), name, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+		require.NoError(k, err)
+	}
 	if k.row.Kind != "Namespace" {
 		return
 	}

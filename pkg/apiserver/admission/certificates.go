@@ -12,7 +12,6 @@ import (
 	"bonsai/pkg/resource"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
-	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	"k8s.io/apimachinery/pkg/api/equality"
 )
 
@@ -135,7 +134,7 @@ func (p ClusterTrustBundleAttest) Validate(ctx context.Context, a *Attributes) e
 	if !a.writes("clustertrustbundles.certificates.k8s.io") {
 		return nil
 	}
-	bundle, ok := a.Object.(*certificatesv1beta1.ClusterTrustBundle)
+	bundle, ok := a.Object.(*certificatesv1.ClusterTrustBundle)
 	if !ok {
 		return a.wrongType(p.Name())
 	}

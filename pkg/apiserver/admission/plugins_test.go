@@ -17,7 +17,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	certificatesv1 "k8s.io/api/certificates/v1"
-	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -183,8 +182,8 @@ func TestCertificates(t *testing.T) {
 	same.Subresource = "status"
 	require.NoError(t, validate(t, CertificateSigning{may{}}, same))
 
-	bundle := func(pem string, finalizers ...string) *certificatesv1beta1.ClusterTrustBundle {
-		b := &certificatesv1beta1.ClusterTrustBundle{ObjectMeta: named("", "b"), Spec: certificatesv1beta1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: pem}}
+	bundle := func(pem string, finalizers ...string) *certificatesv1.ClusterTrustBundle {
+		b := &certificatesv1.ClusterTrustBundle{ObjectMeta: named("", "b"), Spec: certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: pem}}
 		b.Finalizers = finalizers
 		return b
 	}

@@ -108,6 +108,19 @@ func local(s Served) *apiregistrationv1.APIService {
 	return a
 }
 
+// Owners are the managed fields of a local APIService as one that manager has made: they are always the same, and to find them out takes
+// the schema of the kind, which otherwise nobody needs.
+func Owners(a *apiregistrationv1.APIService, manager string, now metav1.Time) []metav1.ManagedFieldsEntry {
+	group := `"f:group":{},`
+	if a.Spec.Group == "" {
+		group = ""
+	}
+	fields := `{"f:metadata":{"f:labels":{".":{},"f:` + managedLabel + `":{}}},"f:spec":{` + group +
+		`"f:groupPriorityMinimum":{},"f:version":{},"f:versionPriority":{}}}`
+	return []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, Time: &now,
+		APIVersion: apiregistrationv1.SchemeGroupVersion.String(), FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}}
+}
+
 // versionPriority prefers stable versions to betas, and these to alphas.
 func versionPriority(gv schema.GroupVersion) int32 {
 	if p, ok := versionPriorities[gv]; ok {

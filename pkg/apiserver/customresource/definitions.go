@@ -129,9 +129,7 @@ func (d *Definitions) compile(e *entry, crd *apiextensionsv1.CustomResourceDefin
 		return err
 	}
 	k.terminating = e.terminating.Load
-	if k.convert, err = d.converter(crd.Spec.Conversion); err != nil {
-		return err
-	}
+	k.convert = d.converter(crd.Spec.Conversion)
 	stored := k.versions[k.stored.Version]
 	if stored == nil {
 		return fmt.Errorf("no version is the stored one")
@@ -140,13 +138,13 @@ func (d *Definitions) compile(e *entry, crd *apiextensionsv1.CustomResourceDefin
 	return nil
 }
 
-func (d *Definitions) converter(c *apiextensionsv1.CustomResourceConversion) (Converter, error) {
+func (d *Definitions) converter(c *apiextensionsv1.CustomResourceConversion) Converter {
 	if c == nil || c.Strategy != apiextensionsv1.WebhookConverter {
-		return rename{}, nil
+		return rename{}
 	}
 	w, err := newWebhook(c.Webhook, d.services)
 	if err != nil {
-		return nil, err // not w: that would be a Converter that is not nil
+		return broken{err}
 	}
-	return w, nil
+	return w
 }
