@@ -119,6 +119,31 @@ func (g *Getter) list(ctx context.Context, r schema.GroupResource, namespace str
 	return objs, nil
 }
 
+// GetCustom is Get for a kind that a definition defines. What one version of it makes of stored bytes is not what another does, so
+// nothing is kept.
+func (g *Getter) GetCustom(ctx context.Context, row *resource.Row, namespace, name string) (resource.Object, error) {
+	o, err := g.store.Get(ctx, row.Key(namespace, name), store.ReadAt{Kind: store.Newest})
+	if err != nil {
+		return nil, apiError(err, &target{group: row.Group(), resource: row.Resource}, name)
+	}
+	return load(row, o)
+}
+
+// ListCustom is List for a kind that a definition defines.
+func (g *Getter) ListCustom(ctx context.Context, row *resource.Row, namespace string) ([]resource.Object, error) {
+	page, err := g.store.List(ctx, row.KeyPrefix(namespace), store.ReadAt{Kind: store.Any}, store.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", row.Resource, err)
+	}
+	objs := make([]resource.Object, len(page.Objects))
+	for i, o := range page.Objects {
+		if objs[i], err = load(row, o); err != nil {
+			return nil, err
+		}
+	}
+	return objs, nil
+}
+
 // StoreConfig returns c with what the store has to know of the kinds: how to read labels and fields from a stored value, and
 // which fields to look objects up by.
 func StoreConfig(table *resource.Registry, c store.Config) store.Config {

@@ -68,7 +68,7 @@ func (s *Server) whenever(ctx context.Context, every time.Duration, do func(cont
 	changed := make(chan struct{}, 1)
 	for _, kind := range kinds {
 		if row, ok := s.rowOf(kind); ok {
-			go s.tell(ctx, row.KeyPrefix(""), changed)
+			s.tasks.Go(func() { s.tell(ctx, row.KeyPrefix(""), changed) })
 		}
 	}
 	timer := time.NewTimer(every)

@@ -35,6 +35,7 @@ func (s *Server) Serve(ctx context.Context, t *tls.Config, listeners ...net.List
 		return err
 	}
 	running, end := context.WithCancel(ctx)
+	defer s.tasks.Wait()
 	defer end()
 	s.background(running)
 	select {

@@ -131,6 +131,7 @@ type Server struct {
 	ready    atomic.Bool
 	stopping context.Context
 	stop     context.CancelFunc
+	tasks    sync.WaitGroup
 }
 
 // New returns a server for c. It does nothing until its Handler is asked.

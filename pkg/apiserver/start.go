@@ -30,14 +30,16 @@ func (s *Server) startHooks() []*hook {
 	}
 }
 
-// background is what goes on for as long as the server runs.
+// background is what goes on for as long as the server runs; it ends with ctx, and tasks waits for it.
 func (s *Server) background(ctx context.Context) {
-	go s.guard(ctx)
+	s.tasks.Go(func() { s.guard(ctx) })
 	if s.flow != nil {
-		go s.whenever(ctx, time.Minute, s.keepFlowControl, flowSchemasGR, priorityLevelsGR)
+		s.tasks.Go(func() { s.whenever(ctx, time.Minute, s.keepFlowControl, flowSchemasGR, priorityLevelsGR) })
 	}
 	if s.aggregate.services != nil {
-		go s.whenever(ctx, lookEvery, s.keepAPIServices, apiServicesGR, servicesGR, endpointSlicesGR, definitionsGR)
+		s.tasks.Go(func() {
+			s.whenever(ctx, lookEvery, s.keepAPIServices, apiServicesGR, servicesGR, endpointSlicesGR, definitionsGR)
+		})
 	}
 }
 

@@ -95,6 +95,7 @@ func (s *Server) chained(last handler) http.Handler {
 	plain, timed := link(steps, last, nil), link(steps, last, s.timings)
 	var count atomic.Uint64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		deepen()
 		c, h := s.newCall(w, r), plain
 		if count.Add(1)%timedEvery == 0 {
 			h = timed

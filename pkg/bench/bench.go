@@ -27,9 +27,14 @@ type row struct {
 func rows() []row {
 	return []row{
 		{name: "create", what: "durable creates of pods, by one writer and by 64", measure: creates},
-		{name: "list", what: "lists of 5,000 pods, in JSON and in protobuf", measure: lists},
+		{name: "get", what: "gets of a pod by 64 readers, consistent and from the image", measure: gets},
+		{name: "update", what: "updates of leases by 64 writers, each of its own", measure: updates},
+		{name: "patch", what: "patches of the status of pods by 64 writers", measure: patches},
+		{name: "apply", what: "server-side applies of Deployments by 64 writers", measure: applies},
+		{name: "delete", what: "deletes of pods by 64 writers", measure: deletes},
+		{name: "list", what: "lists of 5,000 pods: whole, by label, in pages, and as the start of a watch", measure: lists},
 		{name: "watch", what: "changes of pods fanned out to 100 watchers", measure: fanOut},
-		{name: "memory", what: "memory for each of 20,000 running pods", measure: memory},
+		{name: "memory", what: "memory for each of 50,000 running pods, etcd apart", measure: memory},
 		{name: "node", what: "a whole node: its start, its memory, a pod, a Deployment", measure: wholeNode, missing: missingForNode},
 	}
 }

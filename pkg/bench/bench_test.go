@@ -34,6 +34,8 @@ func sampleReport() *Report {
 			aiming(Aim{AtLeast: 1.0 / 3}).detailed("p50 %s ms", digits(48.27)),
 		Result{Row: "create ×64", Figure: Quantity{1234.4, "/s"}}.against(Quantity{2000000, "/s"}, "fdatasync", 0),
 		Result{Row: "list 5,000 JSON", Figure: Quantity{31.44, "ms"}}.against(Quantity{20, "ms"}, "static", 0).aiming(Aim{AtMost: 2}),
+		Result{Row: "watch ×100", Figure: Quantity{210_000, "events/s"}}.against(Quantity{420_000, "events/s"}, "written", 0).
+			aiming(Aim{AtLeast: 0.7, OrFigure: 200_000}),
 		Result{Row: "cold start", Figure: Quantity{4.999, "s"}}.against(Quantity{0.25, "s"}, "empty server", 0).aiming(Aim{OfFigure: true, AtMost: 5}),
 		{Row: "idle CPU", Figure: Quantity{0.4, "% of a core"}, Detail: "over 10s"},
 		{Row: "node", Skipped: "a node needs root: run it with sudo"},
@@ -72,6 +74,9 @@ func TestAims(t *testing.T) {
 		{Aim{AtMost: 2}, 201, 100, false},
 		{Aim{OfFigure: true, AtMost: 250}, 251, 1, false},
 		{Aim{OfFigure: true, AtMost: 250}, 250, 1, true},
+		{Aim{AtLeast: 0.7, OrFigure: 200}, 200, 400, true},
+		{Aim{AtLeast: 0.7, OrFigure: 200}, 199, 400, false},
+		{Aim{AtLeast: 0.7, OrFigure: 200}, 70, 100, true},
 	} {
 		r := Result{Figure: Quantity{c.figure, "x"}}.against(Quantity{c.limit, "x"}, "", 0).aiming(c.aim)
 		require.Equal(t, c.met, *r.Met, "%+v", c)
@@ -157,7 +162,7 @@ func TestChoose(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"create", "watch"}, []string{some[0].name, some[1].name}, "in the order of the list")
 	_, err = choose([]string{"speed"})
-	require.EqualError(t, err, `there is no row "speed" to measure; there are: create, list, watch, memory, node`)
+	require.EqualError(t, err, `there is no row "speed" to measure; there are: create, get, update, patch, apply, delete, list, watch, memory, node`)
 }
 
 func TestDataLiesBesideTheDataDirectory(t *testing.T) {
@@ -204,9 +209,11 @@ func TestListRevision(t *testing.T) {
 }
 
 func TestEventsAreCountedByLine(t *testing.T) {
-	line, err := firstLine(strings.NewReader("{one}\n{two}\n"))
+	lines, err := firstLines(strings.NewReader("{one}\n{two}\n{three}\n"), 2)
 	require.NoError(t, err)
-	require.Equal(t, "{one}\n", string(line))
+	require.Equal(t, "{one}\n{two}\n", string(lines))
+	_, err = firstLines(strings.NewReader("{one}\n{two"), 2)
+	require.ErrorContains(t, err, "within event 2 of 2")
 	require.NoError(t, countLines(strings.NewReader("a\nb\nc\n"), 3))
 	require.ErrorContains(t, countLines(strings.NewReader("a\nb\n"), 3), "1 events before its end")
 }
@@ -222,7 +229,9 @@ func TestReportOfAStart(t *testing.T) {
 func TestThePodsAreValidJSON(t *testing.T) {
 	require.True(t, json.Valid(pod("p", 7)))
 	require.True(t, json.Valid(plainPod("p", 7)))
-	require.True(t, json.Valid([]byte(runningText)))
+	require.True(t, json.Valid(runningPod("p", 7)))
 	require.Contains(t, string(pod("p", 7)), `"name":"p-000007"`)
+	require.Contains(t, string(paymentsPod("p", 7)), `"team":"payments"`, "what a list by label selects")
+	require.NotContains(t, string(pod("p", 7)), "payments")
 	require.Greater(t, len(pod("p", 7)), 2000, "a realistic size")
 }

@@ -121,27 +121,55 @@ func (b *bench) startLimit(ctx context.Context, name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, in, err := os.Pipe()
+	c, address, err := b.launchSaying(name, "bench-limit", "--data-dir="+dir)
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
-	c, err := b.launch(name, nil, func(cmd *exec.Cmd) { cmd.Stdout = in }, "bench-limit", "--data-dir="+dir)
-	in.Close()
-	if err != nil {
-		return nil, err
-	}
-	line := make([]byte, 64)
-	n, err := out.Read(line)
-	if err != nil {
-		<-c.ended
-		return nil, c.died()
-	}
-	return c.serving(ctx, certs.Kubeconfig, string(bytes.TrimSpace(line[:n])))
+	return c.serving(ctx, certs.Kubeconfig, address)
 }
 
-// startAPIServer starts an API server with an etcd and a data directory of its own.
-func (b *bench) startAPIServer(ctx context.Context, name string) (*server, error) {
+// startEtcd starts an etcd in a process of its own, and returns where it serves.
+func (b *bench) startEtcd(name string) (*child, string, error) {
+	return b.launchSaying(name, "bench-etcd", "--data-dir="+filepath.Join(b.dir, name))
+}
+
+// launchSaying starts a child that says in one line where it serves, once it does.
+func (b *bench) launchSaying(name string, args ...string) (*child, string, error) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		return nil, "", err
+	}
+	defer out.Close()
+	c, err := b.launch(name, nil, func(cmd *exec.Cmd) { cmd.Stdout = in }, args...)
+	in.Close()
+	if err != nil {
+		return nil, "", err
+	}
+	line, err := firstLines(out, 1)
+	if err != nil {
+		<-c.ended
+		return nil, "", c.died()
+	}
+	return c, string(bytes.TrimSpace(line)), nil
+}
+
+// besideLimit measures with an API server and the limits' server, which it starts and stops.
+func (b *bench) besideLimit(ctx context.Context, name string, measure func(api, limit *server) ([]Result, error)) (results []Result, err error) {
+	api, err := b.startAPIServer(ctx, name+"-api")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, api.stop()) }()
+	limit, err := b.startLimit(ctx, name+"-limit")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, limit.stop()) }()
+	return measure(api, limit)
+}
+
+// startAPIServer starts an API server with a data directory of its own, and an etcd inside unless args name another.
+func (b *bench) startAPIServer(ctx context.Context, name string, args ...string) (*server, error) {
 	dir := filepath.Join(b.dir, name)
 	certs, err := pki.Ensure(dir, certificates())
 	if err != nil {
@@ -151,8 +179,9 @@ func (b *bench) startAPIServer(ctx context.Context, name string) (*server, error
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.launch(name, nil, nil, "apiserver", "--data-dir="+dir, "--bind-address=127.0.0.1",
-		"--secure-port="+strconv.Itoa(port), "--advertise-address="+advertised.String(), "--hostname-override=bench")
+	args = append([]string{"apiserver", "--data-dir=" + dir, "--bind-address=127.0.0.1", "--secure-port=" + strconv.Itoa(port),
+		"--advertise-address=" + advertised.String(), "--hostname-override=bench"}, args...)
+	c, err := b.launch(name, nil, nil, args...)
 	if err != nil {
 		return nil, err
 	}

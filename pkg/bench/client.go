@@ -78,7 +78,8 @@ func (c *client) send(ctx context.Context, h *http.Client, method, path, content
 
 // accepted is what a client that sends one type wants back: the same, but a patched object whole.
 func accepted(contentType string) string {
-	if contentType == patchType {
+	switch contentType {
+	case strategicType, applyType:
 		return jsonType
 	}
 	return contentType
@@ -95,7 +96,12 @@ func (c *client) size(ctx context.Context, method, path, contentType string, bod
 }
 
 func (c *client) get(ctx context.Context, path, accept string) ([]byte, error) {
-	resp, err := c.send(ctx, c.http, http.MethodGet, path, accept, nil)
+	return c.ask(ctx, http.MethodGet, path, accept, nil)
+}
+
+// ask makes a request and returns the body of the answer.
+func (c *client) ask(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
+	resp, err := c.send(ctx, c.http, method, path, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +111,18 @@ func (c *client) get(ctx context.Context, path, accept string) ([]byte, error) {
 
 // Media types.
 const (
-	jsonType     = "application/json"
-	protobufType = "application/vnd.kubernetes.protobuf"
-	patchType    = "application/merge-patch+json"
+	jsonType      = "application/json"
+	protobufType  = "application/vnd.kubernetes.protobuf"
+	strategicType = "application/strategic-merge-patch+json"
+	applyType     = "application/apply-patch+yaml"
 )
 
 const (
 	namespace = "bench"
 	podsPath  = "/api/v1/namespaces/" + namespace + "/pods"
+
+	leasesPath      = "/apis/coordination.k8s.io/v1/namespaces/" + namespace + "/leases"
+	deploymentsPath = "/apis/apps/v1/namespaces/" + namespace + "/deployments"
 )
 
 // prepare makes what pods need: their namespace, and the account that admission gives them.

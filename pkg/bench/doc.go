@@ -4,8 +4,8 @@
 //
 // "900 creates a second" says nothing by itself: not on which machine, not how busy that was, not how much better it could
 // be. So every row measures, besides its figure, a limit: the same work with Kubernetes left out, by the same client, over the
-// same TLS, in the same layout of processes. A create is held against a server that reads the same body and answers as
-// many bytes; a list against sending those bytes from memory; a pod that becomes Ready against the container runtime alone.
+// same TLS, in the same layout of processes. A request of any verb is held against a server that reads as many bytes and
+// answers as many; a list against sending those bytes from memory; a pod that becomes Ready against the container runtime alone.
 // The ratio of the two is what may be compared between machines and between days.
 //
 // # The flow
@@ -14,7 +14,7 @@
 //	              figure, limit, figure, limit, … in turns (compare)
 //	           ─► []Result ─► table or JSON
 //
-// The rows are siblings, one file each, listed in Rows. Turns matter: whatever else the machine does at the moment meets both,
+// The rows are siblings, one file each, listed in rows. Turns matter: whatever else the machine does at the moment meets both,
 // and the ratio is the median over the turns.
 //
 // # The guarantees

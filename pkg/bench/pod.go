@@ -34,20 +34,30 @@ const plainText = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"NAME","ge
 "ports":[{"name":"http","containerPort":8080}],"resources":{"requests":{"cpu":"100m","memory":"64Mi"}}}]}}`
 
 // runningText is the status that a kubelet gives that pod.
-const runningText = `{"status":{"phase":"Running","hostIP":"10.0.3.17","hostIPs":[{"ip":"10.0.3.17"}],"podIP":"10.244.17.42","podIPs":[{"ip":"10.244.17.42"}],
+const runningText = `"status":{"phase":"Running","hostIP":"10.0.3.17","hostIPs":[{"ip":"10.0.3.17"}],"podIP":"10.244.17.42","podIPs":[{"ip":"10.244.17.42"}],
 "startTime":"2026-11-22T10:00:00Z","conditions":[
 {"type":"PodReadyToStartContainers","status":"True","lastTransitionTime":"2026-11-22T10:00:02Z"},
 {"type":"Initialized","status":"True","lastTransitionTime":"2026-11-22T10:00:00Z"},{"type":"Ready","status":"True","lastTransitionTime":"2026-11-22T10:00:12Z"},
 {"type":"ContainersReady","status":"True","lastTransitionTime":"2026-11-22T10:00:12Z"},{"type":"PodScheduled","status":"True","lastTransitionTime":"2026-11-22T10:00:00Z"}],
 "containerStatuses":[{"name":"web","ready":true,"started":true,"restartCount":0,"image":"registry.example.com/shop/storefront:2.14.3",
 "imageID":"registry.example.com/shop/storefront@sha256:3b1f0c7c2a4de98a6a2b7f3e6d1c0b9a8f7e6d5c4b3a29181716151413121110",
-"containerID":"containerd://9f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332211ffeeddccbbaa00","state":{"running":{"startedAt":"2026-11-22T10:00:03Z"}}}]}}`
+"containerID":"containerd://9f8e7d6c5b4a39281706f5e4d3c2b1a0998877665544332211ffeeddccbbaa00","state":{"running":{"startedAt":"2026-11-22T10:00:03Z"}}}]}`
 
 // pod is the i-th pod of a series, in JSON.
 func pod(series string, i int) []byte { return named(podText, series, i) }
 
+// paymentsPod is the same of the team "payments".
+func paymentsPod(series string, i int) []byte {
+	return named(strings.Replace(podText, `"team":"checkout"`, `"team":"payments"`, 1), series, i)
+}
+
 // plainPod is the same of the plain kind.
 func plainPod(series string, i int) []byte { return named(plainText, series, i) }
+
+// runningPod is a plain pod that runs.
+func runningPod(series string, i int) []byte {
+	return named(strings.TrimSuffix(plainText, "}")+","+runningText+"}", series, i)
+}
 
 func named(text, series string, i int) []byte {
 	return []byte(strings.Replace(text, "NAME", podName(series, i), 1))

@@ -103,15 +103,23 @@ func tree(pid int) []int {
 	return out
 }
 
-// usageOfAll sums what processes take.
-func usageOfAll(pids []int) (usage, error) {
-	var sum usage
+// usagesOf is what each of some processes takes.
+func usagesOf(pids ...int) (each []usage, err error) {
 	for _, pid := range pids {
 		u, err := usageOf(pid)
 		if err != nil {
-			return usage{}, err
+			return nil, err
 		}
+		each = append(each, u)
+	}
+	return each, nil
+}
+
+// usageOfAll sums what processes take.
+func usageOfAll(pids []int) (sum usage, err error) {
+	each, err := usagesOf(pids...)
+	for _, u := range each {
 		sum = sum.plus(u)
 	}
-	return sum, nil
+	return sum, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -43,5 +44,6 @@ func (b *bench) keepProfile(ctx context.Context, api *server, name, what string)
 	if err := os.MkdirAll(b.ProfileDir, 0o755); err != nil {
 		return err
 	}
+	name = strings.NewReplacer(" ", "-", ",", "").Replace(name)
 	return os.WriteFile(filepath.Join(b.ProfileDir, name+".pprof"), text, 0o644)
 }

@@ -40,6 +40,16 @@ type Aim struct {
 	OfFigure bool    `json:"ofFigure,omitempty"`
 	AtLeast  float64 `json:"atLeast,omitempty"`
 	AtMost   float64 `json:"atMost,omitempty"`
+	// OrFigure is a figure that will do as well, however high the limit may be.
+	OrFigure float64 `json:"orFigure,omitempty"`
+}
+
+func (a Aim) met(r Result) bool {
+	v := r.Ratio
+	if a.OfFigure {
+		v = r.Figure.Value
+	}
+	return (a.AtLeast == 0 || v >= a.AtLeast) && (a.AtMost == 0 || v <= a.AtMost) || a.OrFigure != 0 && r.Figure.Value >= a.OrFigure
 }
 
 // Result is one line of the table.
@@ -69,11 +79,7 @@ func (r Result) against(limit Quantity, is string, ratio float64) Result {
 
 // aiming sets the aim, once figure and ratio are known.
 func (r Result) aiming(a Aim) Result {
-	v := r.Ratio
-	if a.OfFigure {
-		v = r.Figure.Value
-	}
-	met := (a.AtLeast == 0 || v >= a.AtLeast) && (a.AtMost == 0 || v <= a.AtMost)
+	met := a.met(r)
 	r.Aim, r.Met = &a, &met
 	return r
 }

@@ -60,14 +60,18 @@ func (r Result) cells() []string {
 func ratioText(v float64) string { return digits(v) + "×" }
 
 func (r Result) aimText() string {
+	figure := func(v float64) string { return Quantity{v, r.Figure.Unit}.String() }
 	text := ratioText
 	if r.Aim.OfFigure {
-		text = func(v float64) string { return Quantity{v, r.Figure.Unit}.String() }
+		text = figure
 	}
-	if r.Aim.AtLeast != 0 {
-		return "≥ " + text(r.Aim.AtLeast)
+	if r.Aim.AtLeast == 0 {
+		return "≤ " + text(r.Aim.AtMost)
 	}
-	return "≤ " + text(r.Aim.AtMost)
+	if r.Aim.OrFigure != 0 {
+		return "≥ " + text(r.Aim.AtLeast) + " or " + figure(r.Aim.OrFigure)
+	}
+	return "≥ " + text(r.Aim.AtLeast)
 }
 
 // trimmed drops the spaces that a table leaves behind its last cell.

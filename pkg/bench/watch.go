@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -20,34 +21,31 @@ const (
 
 // fanOut measures how many events reach 100 watchers in a second, each on a TLS connection of its own, while pods are created; against
 // writing as many events of the same size to as many connections. The figure includes the creates, which is how events arise.
-func fanOut(ctx context.Context, b *bench) (results []Result, err error) {
-	api, err := b.startAPIServer(ctx, "watch-api")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, api.stop()) }()
-	limit, err := b.startLimit(ctx, "watch-limit")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, limit.stop()) }()
-	w := &watching{bench: b, api: api, limit: limit, events: b.scaled(500, 100)}
+func fanOut(ctx context.Context, b *bench) ([]Result, error) {
+	return b.besideLimit(ctx, "watch", func(api, limit *server) ([]Result, error) {
+		w := &watching{bench: b, api: api, limit: limit, events: b.scaled(500, 100)}
+		return w.measure(ctx)
+	})
+}
+
+func (w *watching) measure(ctx context.Context) ([]Result, error) {
 	event, err := w.oneEvent(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := limit.size(ctx, http.MethodPut, "/kept/event", "", event); err != nil {
+	if _, err := w.limit.size(ctx, http.MethodPut, "/kept/event", "", event); err != nil {
 		return nil, err
 	}
-	stop := b.profile(ctx, api, "watch", 5*time.Second)
+	stop := w.profile(ctx, w.api, "watch", 5*time.Second)
 	defer stop()
-	got, err := compare(ctx, b.scaled(3, 1), w.live, w.written)
+	got, err := compare(ctx, w.scaled(3, 1), w.live, w.written)
 	if err != nil {
 		return nil, err
 	}
 	return []Result{
 		Result{Row: fmt.Sprintf("watch ×%d", watchers), Figure: Quantity{got.figure, "events/s"}}.
 			against(Quantity{got.limit, "events/s"}, "written", got.ratio).
+			aiming(Aim{AtLeast: 0.7, OrFigure: 200_000}).
 			detailed("%d creates to each of %d, in JSON of %d bytes", w.events, watchers, len(event)),
 	}, nil
 }
@@ -72,23 +70,21 @@ func (w *watching) oneEvent(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	return firstLine(resp.Body)
+	return firstLines(resp.Body, 1)
 }
 
-// firstLine is the first line of r, its end included.
-func firstLine(r io.Reader) ([]byte, error) {
-	var line []byte
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := r.Read(buf)
-		line = append(line, buf[:n]...)
-		if end := bytes.IndexByte(line, '\n'); end >= 0 {
-			return line[:end+1], nil
-		}
+// firstLines are the first n lines of r, their ends included.
+func firstLines(r io.Reader, n int) ([]byte, error) {
+	var lines []byte
+	from := bufio.NewReader(r)
+	for i := range n {
+		line, err := from.ReadBytes('\n')
 		if err != nil {
-			return nil, fmt.Errorf("the stream ended within its first event: %w", err)
+			return nil, fmt.Errorf("the stream ended within event %d of %d: %w", i+1, n, err)
 		}
+		lines = append(lines, line...)
 	}
+	return lines, nil
 }
 
 // live is the rate at which creates reach all watchers of the API server.

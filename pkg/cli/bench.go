@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"bonsai/pkg/bench"
+	"bonsai/pkg/store"
 )
 
 func benchCommand() *cobra.Command {
@@ -91,4 +94,28 @@ func benchLimitCommand() *cobra.Command {
 		return bench.LimitServer(ctx, *dir, os.Stdout)
 	}
 	return cmd
+}
+
+// benchEtcdCommand is the etcd that `bonsai bench` puts beside an API server to measure that alone; nobody else calls it.
+func benchEtcdCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "bench-etcd", Short: "Serve etcd for what bench measures", Hidden: true, Args: cobra.NoArgs}
+	dir := dataDirFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		return serveEtcd(ctx, *dir, os.Stdout)
+	}
+	return cmd
+}
+
+// serveEtcd serves until ctx ends, and says on out where. It keeps no image of what others store, and leaves compaction to them.
+func serveEtcd(ctx context.Context, dir string, out io.Writer) error {
+	address := "unix://" + filepath.Join(dir, "etcd.sock")
+	s, err := store.Open(ctx, store.Config{Dir: dir, ClientURL: address, Prefix: "/nothing/", CompactEvery: -1})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, address)
+	<-ctx.Done()
+	return s.Close()
 }

@@ -83,7 +83,7 @@ func newRoot() *cobra.Command {
 	}
 	add(groupCluster, upCommand(), downCommand(), statusCommand())
 	add(groupUse, kubectlCommand(), imageCommand(), benchCommand())
-	root.AddCommand(benchLimitCommand())
+	root.AddCommand(benchLimitCommand(), benchEtcdCommand())
 	add(groupParts, apiserver.Command(), scheduler.Command(), controllermanager.Command(), kubelet.Command(), proxy.Command())
 	return root
 }

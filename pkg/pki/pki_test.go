@@ -27,7 +27,7 @@ func TestEnsureTwiceDoesNothing(t *testing.T) {
 	dir, o := t.TempDir(), options()
 	first, err := Ensure(dir, o)
 	require.NoError(t, err)
-	require.Len(t, first.Done, 11)
+	require.Len(t, first.Done, 12)
 	before := contents(t, dir)
 	second, err := Ensure(dir, o)
 	require.NoError(t, err)

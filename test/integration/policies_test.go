@@ -275,3 +275,39 @@ spec:
      | ......^
 `, string(text))
 }
+
+func TestParametersMayBeOfACustomKind(t *testing.T) {
+	s := startServer(t)
+	s.post(`
+# /apis/apiextensions.k8s.io/v1/customresourcedefinitions
+metadata: {name: limits.example.com}
+spec:
+  group: example.com
+  scope: Cluster
+  names: {plural: limits, singular: limit, kind: Limit, listKind: LimitList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {most: {type: integer}}}}
+---
+# ` + admissionPath + `validatingadmissionpolicies
+metadata: {name: sizes}
+spec:
+  paramKind: {apiVersion: example.com/v1, kind: Limit}
+  matchConstraints:
+    resourceRules: [{operations: [CREATE], apiGroups: [""], apiVersions: [v1], resources: [secrets]}]
+  validations: [{expression: "object.data.size() <= params.most", messageExpression: "'at most ' + string(params.most) + ' by ' + params.kind"}]
+---
+# ` + admissionPath + `validatingadmissionpolicybindings
+metadata: {name: sizes}
+spec: {policyName: sizes, validationActions: [Deny], paramRef: {name: small, parameterNotFoundAction: Deny}}
+`)
+	s.until("the kind is served", func() bool {
+		return s.send("POST /apis/example.com/v1/limits", []byte(`{"apiVersion":"example.com/v1","kind":"Limit","metadata":{"name":"small"},"most":1}`)).code == 201
+	})
+	got := s.send("POST /api/v1/namespaces/default/secrets", []byte(`{"metadata":{"name":"a"},"data":{"a":"","b":""}}`))
+	require.Equal(t, 422, got.code)
+	require.Contains(t, string(got.body), "denied request: at most 1 by Limit")
+	require.Equal(t, 201, s.send("POST /api/v1/namespaces/default/secrets", []byte(`{"metadata":{"name":"a"},"data":{"a":""}}`)).code)
+}

@@ -95,12 +95,15 @@ type Chain []Plugin
 // Admit runs the changing half of every plugin, in order; and once more, if what users have configured has changed the object:
 // the plugins before may have to say something about that.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
+	r := &a.reinvocation
 	err := c.admit(ctx, a)
-	if err != nil || !a.reinvocation.wanted {
+	if err != nil || !r.wanted || r.second {
 		return err
 	}
-	a.reinvocation.second = true
-	return c.admit(ctx, a)
+	r.second = true
+	err = c.admit(ctx, a)
+	r.wanted = false // for a chain that this one is in
+	return err
 }
 
 func (c Chain) admit(ctx context.Context, a *Attributes) error {

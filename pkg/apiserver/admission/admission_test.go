@@ -96,7 +96,7 @@ func TestOrder(t *testing.T) {
 	require.Equal(t, []string{"NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity", "Priority",
 		"DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "PersistentVolumeClaimResize", "RuntimeClass",
 		"CertificateApproval", "CertificateSigning", "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "DefaultIngressClass",
-		"PodTopologyLabels", "PodResizeValidator", "ResourceQuota"}, names)
+		"PodTopologyLabels", "PodResizeValidator", "DeviceAdminAccess", "ResourceQuota"}, names)
 }
 
 func TestChoice(t *testing.T) {

@@ -81,6 +81,7 @@ func all(d Deps) Chain {
 		newDefaultIngressClass(d),
 		PodTopologyLabels{d.Get},
 		PodResizeValidator{d.Get},
+		DeviceAdminAccess{d.Get},
 	}, d.Dynamic...),
 		newResourceQuota(d), // after all others, because it is charged what passes
 	)

@@ -24,6 +24,6 @@
 // # Simpler than upstream
 //
 // A service is reached at one of its pods and, if it has none, at its cluster IP. The documents of discovery are asked for when
-// availability is checked, not by a loop of their own. Of OpenAPI v3, documents are passed through; into v2, definitions and paths are merged
-// as they are: where two servers define the same name, this one's definition stands.
+// availability is checked, not by a loop of their own. The OpenAPI v3 documents of other servers are listed with this one's and passed
+// through; the one v2 document has only what this server serves.
 package aggregation

@@ -22,15 +22,8 @@ const (
 // Documents are what a server says about itself.
 type Documents struct {
 	Resources []metav1.APIResource
-	// V2 are parts of its OpenAPI v2 document, V3 is the URL of its v3 document with its hash; empty if it has none.
-	V2 OpenAPI
+	// V3 is the URL of its OpenAPI v3 document with its hash; empty if it has none.
 	V3 string
-}
-
-// OpenAPI are the parts of a v2 document that can be merged with another's.
-type OpenAPI struct {
-	Paths       map[string]json.RawMessage `json:"paths"`
-	Definitions map[string]json.RawMessage `json:"definitions"`
 }
 
 // path is where the server lists what it serves.
@@ -63,11 +56,8 @@ func (u *Upstream) Ask(ctx context.Context) (*Documents, error) {
 			URL string `json:"serverRelativeURL"`
 		} `json:"paths"`
 	}
-	if get("/openapi/v3", &index) == nil {
+	if get("/openapi/v3", &index) == nil { // not every server has one
 		d.V3 = index.Paths[u.path()[1:]].URL
-	}
-	if get("/openapi/v2", &d.V2) != nil {
-		d.V2 = OpenAPI{} // not every server has one
 	}
 	return d, nil
 }

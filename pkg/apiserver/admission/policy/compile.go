@@ -27,11 +27,19 @@ type Config struct {
 	Get admission.Getter
 	// Authorizer is what expressions may ask.
 	Authorizer auth.Authorizer
+	// Custom reads parameters of kinds that are defined by users.
+	Custom CustomGetter
 	// Kinds finds the kinds of parameters.
 	Kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool)
 	// Types has the schemas by which configurations are applied; nil for kinds without.
 	Types  func(schema.GroupVersionKind) managedfields.TypeConverter
 	Logger *slog.Logger
+}
+
+// CustomGetter reads objects of kinds that have no place in the table, by their row.
+type CustomGetter interface {
+	GetCustom(ctx context.Context, row *resource.Row, namespace, name string) (resource.Object, error)
+	ListCustom(ctx context.Context, row *resource.Row, namespace string) ([]resource.Object, error)
 }
 
 // New returns the two plugins.

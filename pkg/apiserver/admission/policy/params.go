@@ -66,9 +66,8 @@ func (c *Config) params(ctx context.Context, kind *paramKind, ref *admissionv1.P
 }
 
 func (c *Config) find(ctx context.Context, kind *paramKind, ref *admissionv1.ParamRef, namespace string) ([]resource.Object, error) {
-	gr := schema.GroupResource{Group: kind.row.Group(), Resource: kind.row.Resource}
 	if ref.Name != "" {
-		obj, err := c.Get.Get(ctx, gr, namespace, ref.Name)
+		obj, err := c.get(ctx, kind.row, namespace, ref.Name)
 		if apierrors.IsNotFound(err) {
 			return nil, nil
 		}
@@ -78,7 +77,7 @@ func (c *Config) find(ctx context.Context, kind *paramKind, ref *admissionv1.Par
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.Get.List(ctx, gr, namespace)
+	all, err := c.list(ctx, kind.row, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -102,4 +101,18 @@ func (k *paramKind) show(obj resource.Object) (runtime.Object, error) {
 	}
 	shown.GetObjectKind().SetGroupVersionKind(k.ver.WithKind(k.row.Kind))
 	return shown, nil
+}
+
+func (c *Config) get(ctx context.Context, row *resource.Row, namespace, name string) (resource.Object, error) {
+	if row.Custom != nil {
+		return c.Custom.GetCustom(ctx, row, namespace, name)
+	}
+	return c.Get.Get(ctx, schema.GroupResource{Group: row.Group(), Resource: row.Resource}, namespace, name)
+}
+
+func (c *Config) list(ctx context.Context, row *resource.Row, namespace string) ([]resource.Object, error) {
+	if row.Custom != nil {
+		return c.Custom.ListCustom(ctx, row, namespace)
+	}
+	return c.Get.List(ctx, schema.GroupResource{Group: row.Group(), Resource: row.Resource}, namespace)
 }

@@ -142,6 +142,7 @@ func (c *clients) make(cc *admissionv1.WebhookClientConfig) (*client, error) {
 func toURL(text string, cfg *rest.Config, t *http.Transport) error {
 	u, err := url.Parse(text)
 	if err != nil {
+		//lint:ignore ST1005 clients see this text
 		return fmt.Errorf("Unparsable URL: %v", err)
 	}
 	cfg.Host, cfg.APIPath = u.Scheme+"://"+u.Host, u.Path

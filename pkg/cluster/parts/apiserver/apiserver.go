@@ -15,6 +15,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"bonsai/pkg/apiserver"
 	"bonsai/pkg/apiserver/admission"
@@ -134,8 +135,9 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
+	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes})
 	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
-		Dynamic: dynamicAdmission(kinds, get, authz)},
+		Dynamic: dynamicAdmission(kinds, get, authz, definer)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -152,7 +154,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       nodes,
-		Definer:       customresource.New(customresource.Config{Source: kinds, Services: nodes}),
+		Definer:       definer,
 		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
 			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
@@ -165,9 +167,29 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 }
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
-func dynamicAdmission(source live.Source, get admission.Getter, authz auth.Authorizer) admission.Chain {
+func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer, definer apiserver.Definer) admission.Chain {
 	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
-	mutating, validating := admissionpolicy.New(admissionpolicy.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger,
-		Kinds: source.Table.ByKind, Types: apiserver.TypesOf})
+	mutating, validating := admissionpolicy.New(admissionpolicy.Config{
+		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf,
+		Kinds: func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
+			if row, ver, ok := source.Table.ByKind(gvk); ok {
+				return row, ver, true
+			}
+			return definedKind(definer, gvk)
+		},
+	})
 	return admission.Chain{mutating, changing, validating, refusing}
+}
+
+// definedKind finds a kind among the newest definitions.
+func definedKind(definer apiserver.Definer, gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
+	rows, _ := definer.Rows()
+	for _, row := range rows {
+		for i := range row.Versions {
+			if row.Kind == gvk.Kind && row.Versions[i].GroupVersion == gvk.GroupVersion() {
+				return row, &row.Versions[i], true
+			}
+		}
+	}
+	return nil, nil, false
 }
