@@ -87,6 +87,7 @@ func (c *cluster) serve(ctx context.Context, cancel context.CancelFunc) {
 	done := make(chan error, 1)
 	go func() { done <- c.server.Serve(ctx, serving, l) }()
 	t.Cleanup(func() {
+		c.hangUp()
 		cancel()
 		require.NoError(t, <-done)
 		require.NoError(t, c.store.Close())
@@ -98,6 +99,12 @@ func (c *cluster) serve(ctx context.Context, cancel context.CancelFunc) {
 		Host: c.url, QPS: -1, TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
 	require.NoError(t, err)
 	require.Eventually(t, c.server.ready.Load, 10*time.Second, time.Millisecond)
+}
+
+// hangUp closes the clients' connections: a server that stops gives those of HTTP/2 a second to do so.
+func (c *cluster) hangUp() {
+	c.http.CloseIdleConnections()
+	c.client.CoreV1().RESTClient().(*rest.RESTClient).Client.CloseIdleConnections()
 }
 
 // byHeader believes what a header says.
