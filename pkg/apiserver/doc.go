@@ -24,6 +24,7 @@
 //
 //   - An object is encoded when it is written, and its bytes are kept with it: reads, lists and watches at the storage
 //     version copy them. Only tables, metadata-only answers and other versions are made from a decoded object.
+//   - What follows from an object's shape alone may be taken from the last object of that shape (mould.go); the result is the same.
 //   - A change is applied to the state it was computed from, or not at all. It is first tried on what the image holds, without
 //     asking etcd whether that is the newest; an error that might be due to that is judged again on the newest state.
 //   - Errors are *apierrors.StatusError from where they arise, and become an answer in one place (status.go), with upstream's

@@ -21,7 +21,7 @@
 //	                                                       ▼
 //	Watcher.Next ◄── filter: Match, old and new ◄── its own queue
 //
-// A write is one etcd transaction (Commit). It is answered after etcd has it on disk. One etcd watch on the
+// A write is one etcd transaction (Commit); those that come at the same time are sent as a group (gate.go). It is answered after etcd has it on disk. One etcd watch on the
 // whole prefix feeds the image, in revision order; the image hands the same *Object, and so the same bytes, to
 // every watcher whose scope matches. A watcher's own filter runs in its own goroutine (Next), so that the
 // one goroutine that follows etcd does as little as possible for each. Reads of the present never touch etcd's data: a
