@@ -26,7 +26,7 @@ import (
 // it with testdata/matrix.golden. Writes are dry runs, so that each finds what the one before it found.
 func TestMatrix(t *testing.T) {
 	const file = "testdata/matrix.golden"
-	m := &matrix{c: start(t)}
+	m := &matrix{c: start(t, atOneInstant)}
 	_, body := m.c.do("POST "+configMapsPath, `{"metadata":{"name":"a"},"data":{"k":"v"}}`)
 	require.Contains(t, body, "uid")
 	m.bodies("create", "POST "+configMapsPath+"?dryRun=All", configMapIn("b"), secretIn("b"))

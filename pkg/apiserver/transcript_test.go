@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -35,7 +36,7 @@ func TestTranscripts(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			before, err := os.ReadFile(file)
 			require.NoError(t, err)
-			after := (&transcript{c: start(t), vars: map[string]string{}}).run(string(before))
+			after := (&transcript{c: start(t, atOneInstant), vars: map[string]string{}}).run(string(before))
 			if *update {
 				require.NoError(t, os.WriteFile(file, []byte(after), 0o644))
 				return
@@ -45,6 +46,12 @@ func TestTranscripts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// atOneInstant stops the server's clock, so that ages, and the order of managers by time, are the same in every run.
+func atOneInstant(c *Config) {
+	instant := time.Now()
+	c.Now = func() time.Time { return instant }
 }
 
 // transcript is a file on its way through.
