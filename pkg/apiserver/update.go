@@ -183,9 +183,13 @@ func keepSystemMeta(next, old resource.Object) {
 // validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
 func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
 	checks := []func(next, old resource.Object) field.ErrorList{t.row.ValidateUpdate, t.ver.ValidateUpdate}
-	if e.part != nil {
-		checks = checks[:1]
-		checks[0] = e.part.Validate
+	switch {
+	case t.row.Custom != nil:
+		checks = []func(next, old resource.Object) field.ErrorList{func(next, old resource.Object) field.ErrorList {
+			return t.row.Custom.CheckUpdate(next, old, e.part != nil, c.warn)
+		}}
+	case e.part != nil:
+		checks = []func(next, old resource.Object) field.ErrorList{e.part.Validate}
 	}
 	var errs field.ErrorList
 	for _, check := range checks {

@@ -53,7 +53,7 @@ type draft struct {
 // encode makes a draft of obj, which is at the storage version. k is the casting of a new object, or nil.
 func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (draft, error) {
 	obj.SetResourceVersion("")
-	wantsJSON := c.f.media == mediaJSON && t.isStorageVersion()
+	wantsJSON := c.f.media == mediaJSON && t.isStorageVersion() && !t.row.ConvertsToStore()
 	if k != nil {
 		return s.encoded(t, obj, k, wantsJSON)
 	}

@@ -41,9 +41,10 @@ func (k *kind) row(v *version) *resource.Row {
 		Validate:       v.validate,
 		ValidateUpdate: v.validateUpdate,
 		Warnings:       warnings,
-		Deprecated:     v.deprecation(),
+		Deprecated:     k.deprecation(v),
 		Custom: &resource.Custom{
 			ID: ids.Add(1), ListKind: k.names.ListKind, Stored: k.stored, Terminating: k.terminating, Types: k.types,
+			CheckUpdate: v.checkUpdate,
 			Coerce: func(u *unstructured.Unstructured, report bool) ([]string, error) {
 				return v.coerce(u, coercion{report: report})
 			},
