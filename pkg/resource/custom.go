@@ -40,6 +40,8 @@ type Custom struct {
 	CheckUpdate func(next, old Object, status bool, warn func(string)) field.ErrorList
 	// Terminating tells whether the definition is being deleted: then nothing is made of the kind any longer.
 	Terminating func() bool
+	// Others are the kind's other served versions, each converting from and to the row's, in the order of the definition.
+	Others []Version
 	// Types is the schema for those who note and merge the owners of fields.
 	Types managedfields.TypeConverter
 	// Models describe the kind for the OpenAPI documents.
@@ -63,6 +65,14 @@ func AsCustom(obj any) *unstructured.Unstructured {
 // ConvertsToStore tells whether what is stored of an object is another version than the row's, so that only what both know of it stays.
 func (r *Row) ConvertsToStore() bool {
 	return r.Custom != nil && r.Custom.Stored != r.Versions[0].GroupVersion
+}
+
+// EveryVersion are all in which a client may speak of the row's objects: for a custom kind the other versions are rows of their own.
+func (r *Row) EveryVersion() []Version {
+	if r.Custom == nil {
+		return r.Versions
+	}
+	return slices.Concat(r.Versions, r.Custom.Others)
 }
 
 // ListKind is the kind of a list of the row's objects.

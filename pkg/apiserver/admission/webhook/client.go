@@ -42,7 +42,7 @@ type clients struct {
 }
 
 func (c *common) newClients() *clients {
-	return &clients{resolve: resolver{c.Get}.endpoint, byKey: map[string]*client{}}
+	return &clients{resolve: c.Resolve, byKey: map[string]*client{}}
 }
 
 func keyOf(cc *admissionv1.WebhookClientConfig) string {

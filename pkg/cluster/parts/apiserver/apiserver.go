@@ -136,8 +136,14 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		return nil, err
 	}
 	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes})
-	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
-		Dynamic: dynamicAdmission(kinds, get, authz, definer)},
+	known := func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
+		if row, ver, ok := table.ByKind(gvk); ok {
+			return row, ver, true
+		}
+		return definedKind(definer, gvk)
+	}
+	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table), Kinds: known,
+		Dynamic: dynamicAdmission(kinds, get, authz, known, nodes)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -156,7 +162,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Connect:       nodes,
 		Definer:       definer,
 		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
-			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
+			Client: o.PKI.ProxyClient, Resolve: nodes.Endpoint}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		AdvertiseIP:   o.AdvertiseIP.String(),
@@ -167,16 +173,11 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 }
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
-func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer, definer apiserver.Definer) admission.Chain {
-	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
+func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer,
+	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes) admission.Chain {
+	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Resolve: nodes.Endpoint, Authorizer: authz, Logger: source.Logger})
 	mutating, validating := admissionpolicy.New(admissionpolicy.Config{
-		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf,
-		Kinds: func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
-			if row, ver, ok := source.Table.ByKind(gvk); ok {
-				return row, ver, true
-			}
-			return definedKind(definer, gvk)
-		},
+		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
 	})
 	return admission.Chain{mutating, changing, validating, refusing}
 }
