@@ -159,6 +159,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
+		ServiceCIDR:   parts.ServiceCIDR,
 		AdvertiseIP:   o.AdvertiseIP.String(),
 		AdvertisePort: int32(o.Port),
 		HealthChecks:  healthChecks(encrypt),
