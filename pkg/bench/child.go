@@ -24,7 +24,9 @@ import (
 var advertised = net.IPv4(192, 0, 2, 1)
 
 // certificates are those of both servers.
-func certificates() pki.Options { return parts.PKIOptions("bench", advertised, time.Now()) }
+func certificates() pki.Options {
+	return parts.PKIOptions("bench", advertised, parts.APIPort, time.Now())
+}
 
 // child is a process that is measured.
 type child struct {
