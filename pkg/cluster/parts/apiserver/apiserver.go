@@ -131,7 +131,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		return nil, err
 	}
 	rights := rbac.New(kinds)
-	authz, err := o.authorizers(auth.Default(get, rights))
+	authz, err := o.authorizers(auth.Default(get, auth.Named{Name: "rbac", Authorizer: rights}))
 	if err != nil {
 		return nil, err
 	}

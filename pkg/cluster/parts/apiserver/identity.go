@@ -141,7 +141,7 @@ func (o *Options) authorizers(own auth.Authorizers) (auth.Authorizers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authorization webhook: %w", err)
 	}
-	return append(own, auth.NewAccessWebhook(client.Call, w.Version, w.AllowedTTL, w.ForbiddenTTL, time.Now)), nil
+	return append(own, auth.Named{Name: "default", Authorizer: auth.NewAccessWebhook(client.Call, w.Version, w.AllowedTTL, w.ForbiddenTTL, time.Now)}), nil
 }
 
 // audit returns what writes down who did what; nil if nobody has asked for that. stop is called after the last request, and returns
