@@ -3,6 +3,7 @@ package configfile
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -33,6 +34,14 @@ type Follower struct {
 	Counts *Reloads // may be nil
 }
 
+// Later is the error of Use for what may be usable after all when it is tried again.
+type Later struct{ Err error }
+
+func (l Later) Error() string { return l.Err.Error() }
+
+// Unwrap returns the reason.
+func (l Later) Unwrap() error { return l.Err }
+
 // Run follows the file until ctx ends.
 func (f *Follower) Run(ctx context.Context) {
 	f.Counts.applied(f.Seen)
@@ -48,8 +57,11 @@ func (f *Follower) look(ctx context.Context) {
 	}
 	changed := false
 	if err == nil {
-		f.Seen = data
 		changed, err = f.Use(ctx, data)
+		var later Later
+		if !errors.As(err, &later) {
+			f.Seen = data
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
