@@ -29,6 +29,10 @@ func (o objects) Get(_ context.Context, r schema.GroupResource, namespace, name 
 	return nil, apierrors.NewNotFound(r, name)
 }
 
+func (o objects) Held(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+	return o.Get(ctx, r, namespace, name)
+}
+
 func (o objects) List(_ context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error) {
 	var list []resource.Object
 	for key, obj := range o {

@@ -20,6 +20,8 @@ type Getter interface {
 	// Get returns an object, or the API's NotFound. It may answer from the image if the object is there, and says
 	// NotFound only after it has looked at the newest state.
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error)
+	// Held is Get as far as the image knows: for what does no harm if it is missing, and may not cost a look at the newest state each time.
+	Held(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error)
 	// List returns all objects of a kind in a namespace, or in all of them ("").
 	List(ctx context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error)
 }

@@ -37,6 +37,10 @@ func (s services) Get(_ context.Context, r schema.GroupResource, _, name string)
 	return nil, apierrors.NewNotFound(r, name)
 }
 
+func (s services) Held(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+	return s.Get(ctx, r, namespace, name)
+}
+
 func (s services) List(context.Context, schema.GroupResource, string) ([]resource.Object, error) {
 	host, text, _ := net.SplitHostPort(s.address)
 	number, _ := strconv.Atoi(text)
