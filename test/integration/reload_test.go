@@ -26,8 +26,7 @@ func (s *server) metric(name string) string {
 	require.Equal(s.T, 200, got.code)
 	for line := range strings.Lines(string(got.body)) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
-			_, value, _ := strings.Cut(strings.TrimSpace(rest), " ")
-			return value
+			return strings.TrimSpace(rest)
 		}
 	}
 	return ""

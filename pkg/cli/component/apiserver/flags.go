@@ -20,6 +20,7 @@ func settingFlags(f *pflag.FlagSet, s *apiserver.Settings) {
 	auditFlags(f, s)
 	f.StringSliceVar(&s.EnableAdmissionPlugins, "enable-admission-plugins", nil, "admission plugins to run besides those that are on by default")
 	f.StringSliceVar(&s.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plugins not to run though they are on by default")
+	f.StringVar(&s.AdmissionConfig, "admission-control-config-file", "", "file of an AdmissionConfiguration, which configures admission plugins")
 	f.StringVar(&s.EncryptionConfig, "encryption-provider-config", "",
 		"file of the configuration by which objects are encrypted in etcd (default DATA-DIR/encryption.yaml, which encrypts secrets)")
 	f.BoolVar(&s.EncryptionReload, "encryption-provider-config-automatic-reload", false, "put that file to use again when it has changed")

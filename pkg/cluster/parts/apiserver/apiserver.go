@@ -143,7 +143,11 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	}
 	go authz.Follow(ctx)
 	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes})
-	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
+	config, err := admission.ReadConfig(o.AdmissionConfig)
+	if err != nil {
+		return nil, err
+	}
+	admit, err := admission.New(admission.Deps{Config: config, Counts: o.counts, Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
 		Dynamic: dynamicAdmission(kinds, get, authz, definer)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {

@@ -36,6 +36,8 @@ type Settings struct {
 	RequestHeader   auth.HeaderNames
 
 	// EnableAdmissionPlugins and DisableAdmissionPlugins change the default set, by upstream's names.
+	// AdmissionConfig, an AdmissionConfiguration, says more to some of them.
+	AdmissionConfig                                 string
 	EnableAdmissionPlugins, DisableAdmissionPlugins []string
 
 	// AuditPolicy says what is written down, AuditLog and AuditWebhook (a kubeconfig) where to, and the deliveries how it gets there.
