@@ -34,6 +34,14 @@ func onlyDeclared(errs field.ErrorList) field.ErrorList {
 	return slices.DeleteFunc(errs, func(e *field.Error) bool { return !e.IsBeta() })
 }
 
+// declaredChange refuses that a value that is there changes, and shows no value.
+func declaredChange[T any](next, old *T, path *place) field.ErrorList {
+	if next == nil {
+		return nil
+	}
+	return declared(declaredImmutable(next, old, path))
+}
+
 // declaredFormat is s in one of the API's formats.
 func declaredFormat[T ~string](
 	s T, path *place, format func(context.Context, operation.Operation, *field.Path, *T, *T) field.ErrorList,

@@ -36,8 +36,9 @@ func ipAddresses() *Row {
 				"spec.parentRef.namespace": p.Namespace, "spec.parentRef.name": p.Name,
 			}
 		},
-		Cells: func(a *networkingv1.IPAddress, _ time.Time) []any {
-			return []any{a.Name, parentText(a.Spec.ParentRef)}
+		// There is an age, and no column that says so.
+		Cells: func(a *networkingv1.IPAddress, now time.Time) []any {
+			return []any{a.Name, parentText(a.Spec.ParentRef), age(a, now)}
 		},
 	}))
 }
@@ -49,7 +50,8 @@ func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
 func validateIPAddressUpdate(next, old *networkingv1.IPAddress) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		immutable(next.Spec.ParentRef, old.Spec.ParentRef, newPlace("spec", "parentRef")),
+		validateIPAddress(next),
+		declaredChange(next.Spec.ParentRef, old.Spec.ParentRef, newPlace("spec", "parentRef")),
 	)
 }
 
@@ -65,23 +67,23 @@ func ipAddressName(name string, _ bool) []string {
 func validateParent(p *networkingv1.ParentReference) field.ErrorList {
 	at := newPlace("spec", "parentRef")
 	if p == nil {
-		return field.ErrorList{requiredAt(at, "")}
+		return declared(field.ErrorList{requiredAt(at, "")})
 	}
 	var errs field.ErrorList
 	if p.Group != "" {
 		errs = dnsSubdomain(p.Group, at.Child("group"))
 	}
 	return join(errs,
-		segment(p.Resource, at.Child("resource")),
-		segment(p.Name, at.Child("name")),
+		declaredSegment(p.Resource, at.Child("resource")),
+		declaredSegment(p.Name, at.Child("name")),
 		invalid(at.Child("namespace"), p.Namespace, path.IsValidPathSegmentName(p.Namespace)),
 	)
 }
 
-// segment wants a text that can be one segment of a URL's path.
-func segment(s string, at *place) field.ErrorList {
+// declaredSegment wants a text that can be one segment of a URL's path.
+func declaredSegment(s string, at *place) field.ErrorList {
 	if s == "" {
-		return field.ErrorList{requiredAt(at, "")}
+		return declared(field.ErrorList{requiredAt(at, "")})
 	}
 	return invalid(at, s, path.IsValidPathSegmentName(s))
 }

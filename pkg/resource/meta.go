@@ -55,13 +55,13 @@ func unlabelled(obj metav1.Object) metav1.Object {
 			return obj
 		}
 	}
-	return bare{obj}
+	return labelless{obj}
 }
 
-type bare struct{ metav1.Object }
+type labelless struct{ metav1.Object }
 
-func (bare) GetLabels() map[string]string      { return nil }
-func (bare) GetAnnotations() map[string]string { return nil }
+func (labelless) GetLabels() map[string]string      { return nil }
+func (labelless) GetAnnotations() map[string]string { return nil }
 
 // immutable refuses a change of a field that is fixed at create.
 func immutable(next, old any, path *place) field.ErrorList {
