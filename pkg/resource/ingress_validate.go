@@ -128,7 +128,7 @@ func validateIngressBackend(b *networkingv1.IngressBackend, path *place) field.E
 	case b.Resource != nil && b.Service != nil:
 		return field.ErrorList{invalidAt(path, "", "cannot set both resource and service backends")}
 	case b.Resource != nil:
-		return objectRef(b.Resource, path.Child("resource"))
+		return objectRef(b.Resource, segment, path.Child("resource"))
 	case b.Service == nil:
 		return field.ErrorList{invalidAt(path, "", "resource or service backend is required")}
 	}
@@ -149,11 +149,11 @@ func validateIngressBackend(b *networkingv1.IngressBackend, path *place) field.E
 }
 
 // objectRef validates a reference to an object of any kind.
-func objectRef(r *corev1.TypedLocalObjectReference, path *place) field.ErrorList {
+func objectRef(r *corev1.TypedLocalObjectReference, segment func(string, *place) field.ErrorList, path *place) field.ErrorList {
 	return join(
 		given(r.APIGroup, path.Child("apiGroup"), func(g *string, path *place) field.ErrorList { return dnsSubdomain(*g, path) }),
-		declaredSegment(r.Kind, path.Child("kind")),
-		declaredSegment(r.Name, path.Child("name")),
+		segment(r.Kind, path.Child("kind")),
+		segment(r.Name, path.Child("name")),
 	)
 }
 

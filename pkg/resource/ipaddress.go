@@ -36,9 +36,8 @@ func ipAddresses() *Row {
 				"spec.parentRef.namespace": p.Namespace, "spec.parentRef.name": p.Name,
 			}
 		},
-		// There is an age, and no column that says so.
-		Cells: func(a *networkingv1.IPAddress, now time.Time) []any {
-			return []any{a.Name, parentText(a.Spec.ParentRef), age(a, now)}
+		Cells: func(a *networkingv1.IPAddress, _ time.Time) []any {
+			return []any{a.Name, parentText(a.Spec.ParentRef)}
 		},
 	}))
 }
@@ -50,7 +49,7 @@ func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
 func validateIPAddressUpdate(next, old *networkingv1.IPAddress) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		validateIPAddress(next),
+		undeclared(validateIPAddress(next)),
 		declaredChange(next.Spec.ParentRef, old.Spec.ParentRef, newPlace("spec", "parentRef")),
 	)
 }
@@ -80,12 +79,20 @@ func validateParent(p *networkingv1.ParentReference) field.ErrorList {
 	)
 }
 
-// declaredSegment wants a text that can be one segment of a URL's path.
-func declaredSegment(s string, at *place) field.ErrorList {
+// segment wants a text that can be one segment of a URL's path.
+func segment(s string, at *place) field.ErrorList {
 	if s == "" {
-		return declared(field.ErrorList{requiredAt(at, "")})
+		return field.ErrorList{requiredAt(at, "")}
 	}
 	return invalid(at, s, path.IsValidPathSegmentName(s))
+}
+
+// declaredSegment is segment where a declared rule says that there must be a text.
+func declaredSegment(s string, at *place) field.ErrorList {
+	if s == "" {
+		return declared(segment(s, at))
+	}
+	return segment(s, at)
 }
 
 // parentText is "services/default/web", with the group after the resource if there is one.

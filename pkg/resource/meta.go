@@ -99,6 +99,13 @@ func orPtr[T any](p **T, value T) {
 	}
 }
 
+// noneIfEmpty makes no list of an empty one, as it is shown once it has been stored.
+func noneIfEmpty[T any](list *[]T) {
+	if len(*list) == 0 {
+		*list = nil
+	}
+}
+
 // invalid turns the messages of one of apimachinery's checks of a value into errors.
 func invalid[T any](path *place, value T, messages []string) field.ErrorList {
 	var errs field.ErrorList
