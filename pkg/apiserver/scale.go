@@ -73,11 +73,7 @@ func (s *Server) patchScale(c *call) error {
 }
 
 func patchedScale(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-	before, err := resource.EncodeJSON(scaleGVK, now)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.do(before, now)
+	after, err := p.do(scaleGVK, now)
 	if err != nil {
 		return nil, err
 	}
