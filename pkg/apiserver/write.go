@@ -42,6 +42,11 @@ func (s *Server) answerOutcome(c *call, code int, out outcome) error {
 	return s.answerLive(c, code, out.live)
 }
 
+// wantsJSON tells whether the client wants the JSON that is made of the object that is stored.
+func wantsJSON(c *call, t *target) bool {
+	return c.f.media == mediaJSON && t.isStorageVersion() && !t.row.ConvertsToStore()
+}
+
 // draft is an object encoded and ready to be committed. The JSON is made from the object at hand when the client wants
 // JSON back; otherwise whoever wants it first makes it from the stored bytes.
 type draft struct {
@@ -54,7 +59,7 @@ type draft struct {
 func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (draft, error) {
 	obj.SetResourceVersion("")
 	if k != nil {
-		return s.encoded(t, obj, k, c.f.media == mediaJSON && t.isStorageVersion())
+		return s.encoded(t, obj, k, wantsJSON(c, t))
 	}
 	value, err := t.row.EncodeStorage(obj)
 	if err != nil {
@@ -67,7 +72,7 @@ func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (dr
 func (s *Server) encodedAs(c *call, t *target, obj resource.Object, value []byte) (draft, error) {
 	obj.SetResourceVersion("")
 	d := newDraft(t, obj, value)
-	if c.f.media == mediaJSON && t.isStorageVersion() {
+	if wantsJSON(c, t) {
 		json, err := resource.DraftJSON(t.row.GVK(), obj)
 		if err != nil {
 			return d, err
