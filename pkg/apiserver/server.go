@@ -60,7 +60,9 @@ type Config struct {
 	// ServiceIP is that of the service "kubernetes" in the namespace default, AdvertiseIP and AdvertisePort what it leads to.
 	// Without a ServiceIP there is no such service.
 	ServiceIP, AdvertiseIP string
-	AdvertisePort          int32
+	// ServiceCIDR is the range that Allocator gives services their addresses from, which the ServiceCIDR "kubernetes" tells clients.
+	ServiceCIDR   string
+	AdvertisePort int32
 
 	// MaxReads and MaxWrites together are the seats that priority and fairness divide. Defaults: 400 and 200.
 	MaxReads, MaxWrites int

@@ -40,6 +40,8 @@ type Deps struct {
 	Live live.Source
 	// Authorizer is asked whether the user may do what an object comes to besides its own write. Nil lets everybody.
 	Authorizer auth.Authorizer
+	// Kinds finds a kind, of the table or defined. Nil finds none.
+	Kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool)
 	// Encode makes what is written of an object that is changed together with another.
 	Encode func(key string, obj resource.Object) (store.Put, error)
 	// Config is what the plugins were told by a file.

@@ -143,12 +143,18 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	}
 	go authz.Follow(ctx)
 	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes})
+	known := func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
+		if row, ver, ok := table.ByKind(gvk); ok {
+			return row, ver, true
+		}
+		return definedKind(definer, gvk)
+	}
 	config, err := admission.ReadConfig(o.AdmissionConfig)
 	if err != nil {
 		return nil, err
 	}
 	admit, err := admission.New(admission.Deps{Config: config, Counts: o.counts, Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
-		Dynamic: dynamicAdmission(kinds, get, authz, definer)},
+		Kinds: known, Dynamic: dynamicAdmission(kinds, get, authz, known, nodes)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -167,9 +173,10 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Connect:       nodes,
 		Definer:       definer,
 		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
-			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
+			Client: o.PKI.ProxyClient, Resolve: nodes.Endpoint}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
+		ServiceCIDR:   parts.ServiceCIDR,
 		AdvertiseIP:   o.AdvertiseIP.String(),
 		AdvertisePort: int32(o.Port),
 		HealthChecks:  o.healthChecks(encrypt),
@@ -179,16 +186,11 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 }
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
-func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer, definer apiserver.Definer) admission.Chain {
-	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
+func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer,
+	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes) admission.Chain {
+	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Resolve: nodes.Endpoint, Authorizer: authz, Logger: source.Logger})
 	mutating, validating := admissionpolicy.New(admissionpolicy.Config{
-		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf,
-		Kinds: func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
-			if row, ver, ok := source.Table.ByKind(gvk); ok {
-				return row, ver, true
-			}
-			return definedKind(definer, gvk)
-		},
+		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
 	})
 	return admission.Chain{mutating, changing, validating, refusing}
 }
