@@ -22,7 +22,8 @@ func (s *Server) impersonate(c *call, next handler) error {
 	if !wanted {
 		return next(c)
 	}
-	if as, err = s.mayBe(c, as); err != nil {
+	as, mode, err := s.mayBe(c, as)
+	if err != nil {
 		return err
 	}
 	s.log.Info("impersonation", "auditID", c.auditID, "user", c.user.Name, "as", as.Name)
@@ -31,7 +32,7 @@ func (s *Server) impersonate(c *call, next handler) error {
 			c.r.Header.Del(name)
 		}
 	}
-	c.record.Impersonated(as)
+	c.record.Impersonated(as, mode)
 	c.user = as
 	c.r = c.r.WithContext(auth.WithUser(c.ctx(), as))
 	return next(c)

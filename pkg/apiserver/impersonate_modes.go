@@ -60,8 +60,8 @@ func onNode(by auth.User, node string) bool {
 	return isNode && isAccount && slices.Equal(by.Extra[nodeNameExtra], []string{name})
 }
 
-// mayBe returns as, complete with its groups, if c's user may be as for this request.
-func (s *Server) mayBe(c *call, as auth.User) (auth.User, error) {
+// mayBe returns as, complete with its groups, if c's user may be as for this request, and by which mode.
+func (s *Server) mayBe(c *call, as auth.User) (who auth.User, mode string, err error) {
 	var refusal error
 	for _, m := range impersonationModes {
 		if !m.applies(as, c.user) {
@@ -69,13 +69,13 @@ func (s *Server) mayBe(c *call, as auth.User) (auth.User, error) {
 		}
 		got, err := s.tryMode(c, m, as)
 		if err == nil {
-			return got, nil
+			return got, m.name, nil
 		}
 		if refusal == nil {
 			refusal = err
 		}
 	}
-	return as, refusal
+	return as, "", refusal
 }
 
 func (s *Server) tryMode(c *call, m impersonationMode, as auth.User) (auth.User, error) {

@@ -55,7 +55,7 @@ func TestRights(t *testing.T) {
 	s.until("jane may no longer", func() bool { return !may("shop") })
 	_, err = jane.CoreV1().ConfigMaps("shop").List(ctx, metav1.ListOptions{})
 	require.EqualError(t, err, `configmaps is forbidden: User "jane" cannot list resource "configmaps" in API group "" in the namespace "shop": `+
-		`RBAC: role.rbac.authorization.k8s.io "reader" not found`)
+		`rbac: RBAC: role.rbac.authorization.k8s.io "reader" not found`)
 
 	_, err = access.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "jane"},
 		RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "system:aggregate-to-view"}, Subjects: []rbacv1.Subject{{Kind: "User", Name: "jane"}}}, metav1.CreateOptions{})
@@ -115,7 +115,7 @@ func TestNobodyGivesWhatHeLacks(t *testing.T) {
 	_, err = jane.RoleBindings("shop").Create(ctx, bound("b", "ClusterRole", "cluster-admin", rbacv1.Subject{Kind: "User", Name: "jane"}), metav1.CreateOptions{})
 	require.EqualError(t, err, `rolebindings.rbac.authorization.k8s.io "b" `+lacking+"{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}\n{NonResourceURLs:[\"*\"], Verbs:[\"*\"]}")
 	_, err = jane.RoleBindings("shop").Create(ctx, bound("b", "ClusterRole", "gone"), metav1.CreateOptions{})
-	require.EqualError(t, err, `clusterroles.rbac.authorization.k8s.io "gone" not found`)
+	require.EqualError(t, err, `rolebindings.rbac.authorization.k8s.io "gone" not found`)
 	_, err = jane.RoleBindings("shop").Create(ctx, bound("b", "Role", "r", rbacv1.Subject{Kind: "User", Name: "joe"}), metav1.CreateOptions{})
 	require.NoError(t, err)
 	_, err = jane.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, metav1.CreateOptions{})

@@ -36,6 +36,8 @@ type Attributes struct {
 	Version         *resource.Version
 	Subresource     string
 	Namespace, Name string
+	// PathName is the name that the request is about by its URL: empty if it only brings an object.
+	PathName string
 	// Object is what will be stored, and may be changed by Admit; nil on delete. It is a resource.Object for all but
 	// some subresources (Binding, Eviction, TokenRequest). Old is the present state, nil on create.
 	Object runtime.Object

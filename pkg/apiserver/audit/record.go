@@ -117,13 +117,16 @@ func userInfo(u auth.User) authenticationv1.UserInfo {
 	return info
 }
 
-// Impersonated notes who the user is acting as.
-func (r *Record) Impersonated(u auth.User) {
+// Impersonated notes who the user is acting as, and by which mode of impersonation; the old one has no name.
+func (r *Record) Impersonated(u auth.User, mode string) {
 	if r == nil {
 		return
 	}
 	info := userInfo(u)
 	r.event.ImpersonatedUser = &info
+	if mode != "" {
+		r.event.AuthenticationMetadata = &auditv1.AuthenticationMetadata{ImpersonationConstraint: "impersonate:" + mode}
+	}
 }
 
 // Annotate notes what a part of the server found out about the request. The first to speak under a key is right.

@@ -11,13 +11,13 @@
 //
 // # May you
 //
-// Default asks, in this order: Masters (the group system:masters may do everything, also when everything else is
-// broken), Node (a kubelet reaches what the pods bound to its node need, and nothing else), and then those that the server adds: RBAC objects
-// (package rbac), and others that may be configured. The first Allow or Deny decides; nobody's opinion means no. What RBAC objects say before
+// Who is asked is configured (package authorization). Usually these, in this order: Masters (the group system:masters may do everything, also
+// when everything else is broken), Node (a kubelet reaches what the pods bound to its node need, and nothing else), and RBAC objects
+// (package rbac). The first Allow or Deny decides; nobody's opinion means no. What RBAC objects say before
 // anybody has written any is in package policy.
 //
-// Upstream lets the unauthenticated in as system:anonymous, and grants them the health and version paths by a binding. Here only those
-// paths let them in at all: they are nobody elsewhere, whatever bindings say.
+// Who brings no credentials is system:anonymous, unless that is switched off or held to some paths. What he may do is for the authorizers as
+// with anybody else; the default bindings grant him the health and version paths.
 //
 // # What a server must add
 //

@@ -29,6 +29,9 @@ const accountPrefix = "system:serviceaccount:"
 // service account always, and the pod, secret or node it is bound to. So the signature is checked first, then the
 // claims, and last that each of these objects exists with the same UID and was not deleted more than a minute ago.
 type Tokens struct {
+	// Counts may be nil.
+	Counts *Metrics
+
 	issuer    string
 	audiences []string
 	signer    jose.Signer
@@ -115,6 +118,7 @@ func (t *Tokens) Recognise(ctx context.Context, token string, audiences []string
 	if err := t.current(ctx, v.claims); err != nil {
 		return nil, err
 	}
+	t.Counts.token(false)
 	return &Identity{v.claims.user(), good}, nil
 }
 

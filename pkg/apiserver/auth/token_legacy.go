@@ -54,6 +54,7 @@ func (t *Tokens) recogniseLegacy(ctx context.Context, token string, c *legacyCla
 	if err := t.aliveLegacy(ctx, token, c); err != nil {
 		return nil, err
 	}
+	t.Counts.token(true)
 	return &Identity{accountUser(c.Namespace, c.Account, c.UID), good}, nil
 }
 

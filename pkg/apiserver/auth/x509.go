@@ -25,8 +25,9 @@ const seenLimit = 4096
 // other work on a small read, and clients send thousands of requests with the same; so what was verified is
 // remembered until it expires.
 type certificates struct {
-	roots Authorities
-	now   func() time.Time
+	roots  Authorities
+	now    func() time.Time
+	counts *Metrics
 
 	mu   sync.RWMutex
 	seen map[[sha256.Size]byte]verified
@@ -37,6 +38,7 @@ type verified struct {
 	user       User
 	by         *x509.CertPool
 	from, till time.Time
+	ends       time.Time // the certificate itself
 }
 
 // Authorities returns those who may sign for clients. It returns the same pool for as long as they are the same.
@@ -45,7 +47,12 @@ type Authorities func() *x509.CertPool
 // NewX509 authenticates the clients whose certificates chain to roots. The server's tls.Config must ask for certificates
 // (tls.RequestClientCert) and leave their verification to this, so that a bad one gets a 401 in words.
 func NewX509(roots Authorities, now func() time.Time) Authenticator {
-	return &certificates{roots: roots, now: now, seen: map[[sha256.Size]byte]verified{}}
+	return NewCountedX509(roots, now, nil)
+}
+
+// NewCountedX509 is NewX509 that counts how long certificates are still good for.
+func NewCountedX509(roots Authorities, now func() time.Time, counts *Metrics) Authenticator {
+	return &certificates{roots: roots, now: now, counts: counts, seen: map[[sha256.Size]byte]verified{}}
 }
 
 func (c *certificates) Authenticate(r *http.Request) (User, bool, error) {
@@ -58,12 +65,14 @@ func (c *certificates) Authenticate(r *http.Request) (User, bool, error) {
 	v, ok := c.seen[sum]
 	c.mu.RUnlock()
 	if ok && v.by == roots && now.After(v.from) && now.Before(v.till) {
+		c.counts.certificate(v.ends.Sub(now).Seconds())
 		return v.user, true, nil
 	}
 	v, err := verify(leaf, r.TLS.PeerCertificates[1:], roots, now, sum)
 	if err != nil {
 		return User{}, false, err
 	}
+	c.counts.certificate(v.ends.Sub(now).Seconds())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.seen) >= seenLimit {
@@ -90,7 +99,7 @@ func verify(leaf *x509.Certificate, rest []*x509.Certificate, roots *x509.CertPo
 		return verified{}, err
 	}
 	u.Extra = map[string][]string{CredentialID: {"X509SHA256=" + hex.EncodeToString(sum[:])}}
-	v := verified{user: u, by: roots, from: leaf.NotBefore, till: leaf.NotAfter}
+	v := verified{user: u, by: roots, from: leaf.NotBefore, till: leaf.NotAfter, ends: leaf.NotAfter}
 	for _, link := range chains[0][1:] {
 		if link.NotAfter.Before(v.till) {
 			v.till = link.NotAfter

@@ -15,7 +15,7 @@
 //
 // # Simpler than upstream
 //
-// Claims that lie with somebody else (distributed claims) are not fetched: such a user has no groups. A claim with a dot in its
+// A distributed claim is fetched for groups only, as upstream, and each time that the token is not remembered. A claim with a dot in its
 // name is claims['a.b'] in CEL; upstream has a second spelling for it.
 package oidc
 
@@ -23,8 +23,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +53,7 @@ type Issuer struct {
 	mapper   authenticationcel.CELMapper
 	verifier atomic.Pointer[gooidc.IDTokenVerifier] // nil until the issuer was reached
 	found    chan struct{}                          // closed then
+	away     *distributed                           // fetches groups that are not in a token; nil if groups are no claim
 	failure  atomic.Pointer[error]                  // why it was not, the last time
 }
 
@@ -80,6 +79,9 @@ func New(ctx context.Context, spec apiserver.JWTAuthenticator, mapper authentica
 	}
 	// The library knows one audience; ours may be several, and are looked at in audience.
 	cfg := &gooidc.Config{SkipClientIDCheck: true, SupportedSigningAlgs: algs, Now: o.Now}
+	if groups := spec.ClaimMappings.Groups.Claim; groups != "" {
+		i.away = &distributed{claim: groups, client: client, cfg: cfg, ctx: gooidc.ClientContext(ctx, client), verifiers: map[string]*gooidc.IDTokenVerifier{}}
+	}
 	go i.find(gooidc.ClientContext(ctx, client), cfg, o.Logger)
 	return i, nil
 }
@@ -164,23 +166,18 @@ func (i *Issuer) UserOf(ctx context.Context, token string) (*auth.User, error) {
 	if err := id.Claims(&c); err != nil {
 		return nil, fmt.Errorf("oidc: parse claims: %w", err)
 	}
+	if i.away != nil {
+		if err := i.away.expand(ctx, c, i.audience); err != nil {
+			return nil, fmt.Errorf("oidc: could not expand distributed claims: %w", err)
+		}
+	}
 	return i.user(ctx, c)
 }
 
 // claimedBy says whether a token says that it is of this issuer. Nothing that it says is believed yet.
 func (i *Issuer) claimedBy(token string) bool {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return false
-	}
-	var c struct {
-		Issuer string `json:"iss"`
-	}
-	return json.Unmarshal(payload, &c) == nil && c.Issuer == i.spec.Issuer.URL
+	issuer, err := untrustedIssuer(token)
+	return err == nil && issuer == i.spec.Issuer.URL
 }
 
 // audience refuses a token that is for none of the audiences that were asked for.

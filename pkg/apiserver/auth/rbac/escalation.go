@@ -74,11 +74,7 @@ func onlyLetsGo(a *admission.Attributes) bool {
 }
 
 func (e Escalation) role(ctx context.Context, a *admission.Attributes, rules []rbacv1.PolicyRule, aggregated bool) error {
-	name := ""
-	if a.Operation == admission.Update {
-		name = a.Name
-	}
-	if e.may(ctx, a, "escalate", a.Row.Resource, name) {
+	if e.may(ctx, a, "escalate", a.Row.Resource, a.PathName) {
 		return nil
 	}
 	if err := e.Rights.confirm(a.User, a.Namespace, rules); err != nil {
@@ -100,7 +96,7 @@ func (e Escalation) binding(ctx context.Context, a *admission.Attributes, ref *r
 	}
 	r := e.Rights.index().lookUp(ref, a.Namespace)
 	if r == nil {
-		return source{ref: ref}.notFound(resources)
+		return source{ref: ref}.notFound(a.Row.Resource) // upstream names the binding's kind
 	}
 	if err := e.Rights.confirm(a.User, a.Namespace, r.rules); err != nil {
 		return forbidden(a, err)

@@ -58,7 +58,7 @@ func TestEscalation(t *testing.T) {
 		}
 		if old != nil {
 			old.SetName("x")
-			at.Operation, at.Old = admission.Update, old
+			at.Operation, at.Old, at.PathName = admission.Update, old, "x"
 		}
 		if user == "root" {
 			at.User.Groups = []string{auth.Superusers}
@@ -169,4 +169,18 @@ func TestHostileRoles(t *testing.T) {
 	require.True(t, r.allows(question{verb: "v7", group: "g19999", resource: "r0", named: true}))
 	require.False(t, r.allows(question{verb: "v7", group: "none", resource: "r0", named: true}))
 	require.Len(t, r.byResource, 20000)
+}
+
+// Who may escalate one role by its name may also make it, if the request says which it is: an apply does, a POST does not.
+func TestEscalationByName(t *testing.T) {
+	a := fixed(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "maker"}, Rules: []rbacv1.PolicyRule{
+		{Verbs: []string{"escalate"}, APIGroups: []string{rbacv1.GroupName}, Resources: []string{"roles"}, ResourceNames: []string{"up"}}}},
+		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "maker"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "maker"},
+			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "jane"}}})
+	e := Escalation{Rights: a, Authorizer: auth.Authorizers{{Name: "rbac", Authorizer: a}}}
+	for path, allowed := range map[string]bool{"up": true, "other": false, "": false} {
+		err := e.Admit(t.Context(), &admission.Attributes{Operation: admission.Create, Row: rowOf(t, "Role"), Namespace: "shop", Name: "up", PathName: path,
+			Object: &rbacv1.Role{Rules: rules("get||secrets")}, User: auth.User{Name: "jane"}})
+		require.Equal(t, allowed, err == nil, "%q: %v", path, err)
+	}
 }

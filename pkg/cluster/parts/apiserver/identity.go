@@ -29,6 +29,8 @@ func (o *Options) identity(ctx context.Context, tokens *auth.Tokens, get auth.Ge
 	if err != nil {
 		return nil, err
 	}
+	counts := auth.NewMetrics(o.counts)
+	tokens.Counts = counts
 	bearer, err := o.bearer(tokens, get, issuers)
 	if err != nil {
 		return nil, err
@@ -37,7 +39,7 @@ func (o *Options) identity(ctx context.Context, tokens *auth.Tokens, get auth.Ge
 	if err != nil {
 		return nil, err
 	}
-	ways := []auth.Authenticator{auth.NewX509(clients, time.Now), bearer}
+	ways := []auth.Authenticator{auth.NewCountedX509(clients, time.Now, counts), bearer}
 	if o.RequestHeaderCA != "" {
 		proxies, err := o.authorities(ctx, "request header authority", x509.NewCertPool(), o.RequestHeaderCA)
 		if err != nil {
