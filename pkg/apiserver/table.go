@@ -14,6 +14,16 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
+// tableless are the resources and subresources that upstream cannot show as a Table: who wants nothing else gets 406. They are those whose
+// answer is no stored object, and some subresources of which nobody thought.
+var tableless = map[string]bool{
+	"selfsubjectreviews/": true, "tokenreviews/": true, "serviceaccounts/token": true,
+	"subjectaccessreviews/": true, "localsubjectaccessreviews/": true, "selfsubjectaccessreviews/": true, "selfsubjectrulesreviews/": true,
+	"bindings/": true, "pods/binding": true, "pods/eviction": true, "pods/ephemeralcontainers": true, "pods/resize": true,
+	"namespaces/finalize": true, "certificatesigningrequests/approval": true,
+	"resourceclaims/status": true, "customresourcedefinitions/status": true, "apiservices/status": true,
+}
+
 // shaped turns one object into the shape that the client wants.
 func (s *Server) shaped(c *call, obj resource.Object) (runtime.Object, schema.GroupVersionKind, error) {
 	switch c.f.shape {

@@ -182,7 +182,12 @@ func keepSystemMeta(next, old resource.Object) {
 
 // validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
 func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
-	errs := t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
+	var errs field.ErrorList
+	if custom := t.row.Custom; custom != nil {
+		errs = custom.CheckUpdate(next, old, e.part != nil, c.warn)
+	} else {
+		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
+	}
 	if len(errs) > 0 {
 		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
 	}
