@@ -65,7 +65,7 @@ func dropTopology(next, old *discoveryv1.EndpointSlice) {
 
 func endpointSliceWarnings(s *discoveryv1.EndpointSlice) []string {
 	if s.AddressType == discoveryv1.AddressTypeFQDN {
-		return []string{"addressType: FQDN endpoints are deprecated"}
+		return []string{"spec.addressType: FQDN endpoints are deprecated"}
 	}
 	var warnings []string
 	for i, e := range s.Endpoints {

@@ -20,9 +20,9 @@ func validateEndpointSlice(s *discoveryv1.EndpointSlice) field.ErrorList {
 	types := []discoveryv1.AddressType{discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}
 	return join(
 		validateMeta(s, true, subdomainName),
-		presentOneOf(s.AddressType, newPlace("addressType"), types...),
-		validateSliceEndpoints(s, newPlace("endpoints")),
 		validateSlicePorts(s.Ports, newPlace("ports")),
+		validateSliceEndpoints(s, newPlace("endpoints")),
+		declared(presentOneOf(s.AddressType, newPlace("addressType"), types...)),
 	)
 }
 
@@ -30,7 +30,7 @@ func validateEndpointSliceUpdate(next, old *discoveryv1.EndpointSlice) field.Err
 	return join(
 		validateMetaUpdate(next, old),
 		validateEndpointSlice(next),
-		immutable(next.AddressType, old.AddressType, newPlace("addressType")),
+		declaredChange(&next.AddressType, &old.AddressType, newPlace("addressType")),
 	)
 }
 
@@ -47,10 +47,10 @@ func validateSliceEndpoints(s *discoveryv1.EndpointSlice, path *place) field.Err
 }
 
 func validateSliceAddresses(addresses []string, kind discoveryv1.AddressType, path *place) field.ErrorList {
-	errs := join(
-		when(len(addresses) == 0, requiredAt(path, "must contain at least 1 address")),
+	errs := declared(join(
+		when(len(addresses) == 0, requiredAt(path, "")),
 		when(len(addresses) > maxSliceAddresses, tooManyAt(path, len(addresses), maxSliceAddresses)),
-	)
+	))
 	for i, a := range addresses {
 		switch at := path.Index(i); kind {
 		case discoveryv1.AddressTypeIPv4:

@@ -112,7 +112,11 @@ func validateNewerEventUpdate(next, old *corev1.Event) field.ErrorList {
 		{"reportingController", next.ReportingController, old.ReportingController},
 		{"reportingInstance", next.ReportingInstance, old.ReportingInstance},
 	} {
-		errs = append(errs, immutable(f.next, f.old, newPlace(f.name))...)
+		show := bareImmutable
+		if _, ok := f.next.(string); ok {
+			show = immutable
+		}
+		errs = append(errs, show(f.next, f.old, newPlace(f.name))...)
 	}
 	return errs
 }

@@ -19,12 +19,10 @@ func leases() *Row {
 		},
 		CreateOnUpdate: true,
 	}.with(rules(Rules[*coordinationv1.Lease]{
-		PrepareCreate: func(l *coordinationv1.Lease) { dropStrategy(l, nil) },
-		PrepareUpdate: dropStrategy,
-		Validate:      validateLease,
-		ValidateUpdate: func(next, old *coordinationv1.Lease) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validateLease(next))
-		},
+		PrepareCreate:  func(l *coordinationv1.Lease) { dropStrategy(l, nil) },
+		PrepareUpdate:  dropStrategy,
+		Validate:       validateLease,
+		ValidateUpdate: func(next, _ *coordinationv1.Lease) field.ErrorList { return validateLeaseSpec(&next.Spec) },
 		Cells: func(l *coordinationv1.Lease, now time.Time) []any {
 			holder := ""
 			if l.Spec.HolderIdentity != nil {
@@ -43,12 +41,16 @@ func dropStrategy(next, old *coordinationv1.Lease) {
 }
 
 func validateLease(l *coordinationv1.Lease) field.ErrorList {
-	errs := validateMeta(l, true, subdomainName)
+	return append(anyFinalizers(l, true, subdomainName), validateLeaseSpec(&l.Spec)...)
+}
+
+func validateLeaseSpec(s *coordinationv1.LeaseSpec) field.ErrorList {
+	var errs field.ErrorList
 	spec := newPlace("spec")
-	if d := l.Spec.LeaseDurationSeconds; d != nil && *d <= 0 {
+	if d := s.LeaseDurationSeconds; d != nil && *d <= 0 {
 		errs = append(errs, invalidAt(spec.Child("leaseDurationSeconds"), *d, "must be greater than 0"))
 	}
-	if t := l.Spec.LeaseTransitions; t != nil && *t < 0 {
+	if t := s.LeaseTransitions; t != nil && *t < 0 {
 		errs = append(errs, invalidAt(spec.Child("leaseTransitions"), *t, "must be greater than or equal to 0"))
 	}
 	return errs

@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
+	"k8s.io/apimachinery/pkg/api/validate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -33,17 +34,23 @@ func runtimeClasses() *Row {
 }
 
 func validateRuntimeClass(c *nodev1.RuntimeClass) field.ErrorList {
-	errs := validateMeta(c, false, subdomainName)
+	errs := runtimeClass(c)
+	if handler := newPlace("handler"); c.Handler == "" {
+		errs = append(errs, declared(field.ErrorList{requiredAt(handler, "")})...)
+	} else {
+		errs = append(errs, declaredFormat(c.Handler, handler, validate.ShortName)...)
+	}
+	return errs
+}
+
+// runtimeClass has the rules but those for the handler.
+func runtimeClass(c *nodev1.RuntimeClass) field.ErrorList {
+	errs := anyFinalizers(c, false, subdomainName)
 	if o := c.Overhead; o != nil {
 		errs = append(errs, (&podCheck{}).resources(&corev1.ResourceRequirements{Limits: o.PodFixed}, containerResourceName, newPlace("overhead"))...)
 	}
 	if s, path := c.Scheduling, newPlace("scheduling"); s != nil {
 		errs = join(errs, labelMap(s.NodeSelector, path.Child("nodeSelector")), uniqueTolerations(s.Tolerations, path.Child("tolerations")))
-	}
-	if handler := newPlace("handler"); c.Handler == "" {
-		errs = append(errs, requiredAt(handler, ""))
-	} else {
-		errs = append(errs, dnsLabel(c.Handler, handler)...)
 	}
 	return errs
 }
@@ -55,12 +62,15 @@ func uniqueTolerations(list []corev1.Toleration, path *place) field.ErrorList {
 		key := corev1.Toleration{Key: t.Key, Operator: t.Operator, Value: t.Value, Effect: t.Effect}
 		twice := seen[key]
 		seen[key] = true
-		return when(twice, duplicateAt(path, *t))
+		return when(twice, duplicateAt(path, bare(t)))
 	})...)
 }
 
 func validateRuntimeClassUpdate(next, old *nodev1.RuntimeClass) field.ErrorList {
-	return append(validateMetaUpdate(next, old), immutable(next.Handler, old.Handler, newPlace("handler"))...)
+	if next.Handler == old.Handler {
+		return validateRuntimeClass(next)
+	}
+	return append(undeclared(validateRuntimeClass(next)), declaredChange(&next.Handler, &old.Handler, newPlace("handler"))...)
 }
 
 func runtimeClassWarnings(next, _ *nodev1.RuntimeClass) []string {

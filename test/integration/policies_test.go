@@ -52,7 +52,7 @@ metadata: {name: everywhere}
 spec:
   policyName: sizes
   validationActions: [Deny]
-  paramRef: {name: sizes, namespace: default}
+  paramRef: {name: sizes, namespace: default, parameterNotFoundAction: Deny}
 `)
 	secret := func(name, data string) answer {
 		return s.send("POST /api/v1/namespaces/kube-system/secrets", []byte(`{"metadata":{"name":"`+name+`"},"data":`+data+`}`))
