@@ -16,6 +16,7 @@ import (
 	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/fairness"
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
@@ -72,6 +73,9 @@ type Config struct {
 	// RequestTimeout bounds those that are not long-running. Default: a minute.
 	RequestTimeout time.Duration
 
+	// Counts is what the parts of the server count by themselves, which /metrics shows too; nil if they do not.
+	Counts *meter.Set
+
 	// HealthChecks are asked by /healthz, /livez and /readyz, besides the server's own.
 	HealthChecks []HealthCheck
 
@@ -120,6 +124,7 @@ type Server struct {
 	hooks        []*hook
 	watches      *watches
 	metrics      *metrics
+	identity     identityMetrics
 	causes       *causes
 	timings      []*timing
 	mux          *http.ServeMux
@@ -149,6 +154,7 @@ func New(c Config) (*Server, error) {
 	s.followAPIServices()
 	s.hooks = s.startHooks()
 	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
+	s.identity = newIdentityMetrics(c.Counts)
 	s.metrics = newMetrics(s)
 	if err := s.addKinds(); err != nil {
 		return nil, err
@@ -176,6 +182,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = time.Minute
+	}
+	if c.Counts == nil {
+		c.Counts = meter.New()
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -115,7 +115,8 @@ func (t *tabler) columns() []metav1.TableColumnDefinition {
 	return t.row.Columns
 }
 
-// line is one row. The row of the table of kinds reads the storage version; what is shown beside the cells is the client's.
+// line is one row. The row of the table of kinds reads the storage version; beside the cells is the object as
+// the client's version has it, or no more than the metadata as it is stored.
 func (t *tabler) line(obj resource.Object, now time.Time) (line metav1.TableRow, err error) {
 	stored := obj
 	if t.ver.ToStorage != nil {
@@ -136,7 +137,7 @@ func (t *tabler) line(obj resource.Object, now time.Time) (line metav1.TableRow,
 	case metav1.IncludeObject:
 		line.Object.Object = obj
 	default:
-		p := partialOf(obj)
+		p := partialOf(stored)
 		p.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
 		line.Object.Object = p
 	}
