@@ -126,6 +126,9 @@ func (nothing) Commit(_ context.Context, t store.Txn) ([]*store.Object, error) {
 	out := make([]*store.Object, len(t.Put)+len(t.Delete))
 	for i, p := range t.Put {
 		out[i] = &store.Object{Key: p.Key, Rev: 7, Value: p.Value, Attrs: p.Attrs}
+		if p.JSON != nil {
+			_, _ = out[i].FormBy(p.Maker, store.JSON, func(*store.Object) ([]byte, error) { return p.JSON(7), nil })
+		}
 	}
 	return out, nil
 }

@@ -42,13 +42,6 @@ func decodeStored(row *resource.Row, o *store.Object) (resource.Object, error) {
 	return row.DecodeStorage(o.Value, o.Rev)
 }
 
-// keepJSON keeps the JSON that a write has made of an object before its revision was known, so that nobody who reads
-// or watches it has to decode it.
-func keepJSON(row *resource.Row, o *store.Object, draft *resource.JSON) error {
-	_, err := o.FormBy(makerOf(row), store.JSON, func(o *store.Object) ([]byte, error) { return draft.At(o.Rev), nil })
-	return err
-}
-
 // reader returns what reads an object's bytes for t and f, which must be f.plain(): the kept ones if t asks for the storage
 // version. It is made once for many objects.
 func reader(t *target, f format) func(*store.Object) ([]byte, error) {

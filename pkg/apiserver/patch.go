@@ -19,10 +19,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
 )
 
 // maxPatchOps bounds the work that one small JSON patch can ask for.
@@ -32,13 +32,22 @@ const maxPatchOps = 10000
 // what a client may send. The library has this limit for the whole process only.
 func init() { jsonpatch.AccumulatedCopySizeLimit = maxBody }
 
-// patchFunc turns an object into the patched JSON.
+// patchFunc makes the patched object.
 type patchFunc struct {
-	do func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error)
+	// do reads into next what the patch makes of current. If strictly, it also looks for what a strict reader finds wrong.
+	do func(gvk schema.GroupVersionKind, current, next resource.Object, strictly bool) (patchFaults, error)
+	// showsObject says that the patch is one of JSON, whose errors show the object, which then must be the whole one.
+	showsObject bool
 	// parts are what of the object the patch can change, by the names of its fields; nil if that cannot be told.
 	parts map[string]bool
 	// managedFields says that the patch names metadata.managedFields, or might.
 	managedFields bool
+}
+
+// patchFaults are unknown and duplicate fields in what a patch makes of an object, and how the patch is shown to who sent it.
+type patchFaults struct {
+	strict []error
+	patch  any
 }
 
 // readPatch reads what every request to patch says: the kind of patch, the options, and the patch itself.
@@ -73,7 +82,7 @@ func (s *Server) patch(c *call) error {
 	}
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	e := s.edit(c, w)
-	e.next = func(old resource.Object) (resource.Object, error) { return s.patched(c, o, body, p, old) }
+	e.next = func(old resource.Object) (resource.Object, error) { return s.patched(c, o, p, old) }
 	out, err := s.change(c, c.t, e)
 	if err != nil {
 		return err
@@ -102,14 +111,19 @@ func unsupportedPatch(supported ...types.PatchType) error {
 }
 
 // patcher reads a patch once, however often it has to be tried.
-func patcher(kind types.PatchType, body []byte) (patchFunc, error) {
+func patcher(kind types.PatchType, body []byte) (p patchFunc, err error) {
 	switch kind {
 	case types.JSONPatchType:
-		return jsonPatcher(body)
+		p, err = jsonPatcher(body)
 	case types.MergePatchType:
-		return mergePatcher(body)
+		p, err = mergePatcher(body)
+	default:
+		p, err = strategicPatcher(body)
 	}
-	return strategicPatcher(body)
+	if err != nil && !json.Valid(body) {
+		err = apierrors.NewBadRequest("invalid JSON patch")
+	}
+	return p, err
 }
 
 func jsonPatcher(body []byte) (patchFunc, error) {
@@ -121,110 +135,150 @@ func jsonPatcher(body []byte) (patchFunc, error) {
 		return patchFunc{}, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
 			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
 	}
-	return patchFunc{do: func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error) {
-		before, err := resource.EncodeJSON(gvk, current)
-		if err != nil {
-			return nil, err
-		}
-		out, err := p.Apply(before)
+	return patchFunc{showsObject: true, do: patchJSON(nil, func(before []byte) ([]byte, error) {
+		after, err := p.Apply(before)
 		if err != nil {
 			return nil, refused(err)
 		}
-		return out, nil
-	}}, nil
+		return after, nil
+	})}, nil
 }
 
 func mergePatcher(body []byte) (patchFunc, error) {
-	p, err := readMerge(body)
+	p, faulty, err := readMerge(body)
 	if err != nil {
-		return p, err
+		return p, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 	}
-	p.do = func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error) {
-		before, err := resource.EncodeJSON(gvk, current)
-		if err != nil {
-			return nil, err
-		}
-		out, err := jsonpatch.MergePatch(before, body)
+	var suspect []byte
+	if faulty {
+		suspect = body
+	}
+	p.showsObject = true
+	p.do = patchJSON(suspect, func(before []byte) ([]byte, error) {
+		after, err := jsonpatch.MergePatch(before, body)
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
-		return out, nil
-	}
+		return after, nil
+	})
 	return p, nil
+}
+
+// patchJSON patches an object as the JSON that it is. suspect is a patch that may have fields twice; nil if it has not.
+func patchJSON(suspect []byte, do func(before []byte) ([]byte, error)) func(schema.GroupVersionKind, resource.Object, resource.Object, bool) (patchFaults, error) {
+	return func(gvk schema.GroupVersionKind, current, next resource.Object, strictly bool) (f patchFaults, err error) {
+		before, err := resource.EncodeJSON(gvk, current)
+		if err != nil {
+			return f, err
+		}
+		after, err := do(before)
+		if err != nil {
+			return f, err
+		}
+		if f.strict, _, err = unmarshalJSON(after, next, strictly); err != nil {
+			return f, badPatch(string(after), err)
+		}
+		if f.patch = string(after); strictly && suspect != nil {
+			twice, err := kjson.UnmarshalStrict(suspect, &map[string]any{})
+			if err != nil {
+				return f, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+			}
+			f.strict = append(twice, f.strict...)
+		}
+		return f, nil
+	}
 }
 
 func strategicPatcher(body []byte) (patchFunc, error) {
-	p, err := readMerge(body)
+	p, faulty, err := readMerge(body)
 	if err != nil {
-		return p, err
+		return p, apierrors.NewBadRequest(err.Error())
 	}
-	p.do = func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error) {
+	p.do = func(gvk schema.GroupVersionKind, current, next resource.Object, strictly bool) (patchFaults, error) {
 		current.GetObjectKind().SetGroupVersionKind(gvk)
-		out, err := strategicMerge(current, body)
-		return out, strategicError(err)
+		return strategicMerge(body, faulty, current, next, strictly)
 	}
 	return p, nil
 }
 
-// strategicMerge merges a patch into obj, whose type says which lists have keys. The object becomes a map without having been JSON.
-func strategicMerge(obj resource.Object, body []byte) ([]byte, error) {
+// strategicMerge merges a patch into current, whose type says which lists have keys. The object becomes a map, and an object
+// again, without having been JSON. faulty says that the patch may have fields twice.
+func strategicMerge(body []byte, faulty bool, current, next resource.Object, strictly bool) (patchFaults, error) {
 	var change map[string]any
-	if err := utiljson.Unmarshal(body, &change); err != nil {
-		return nil, mergepatch.ErrBadJSONDoc
+	f := patchFaults{}
+	var err error
+	if strictly && faulty {
+		f.strict, err = kjson.UnmarshalStrict(body, &change)
+	} else {
+		err = kjson.UnmarshalCaseSensitivePreserveInts(body, &change)
 	}
-	current, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 	if err != nil {
-		return nil, err
+		return f, apierrors.NewBadRequest(err.Error())
 	}
-	merged, err := strategicpatch.StrategicMergeMapPatch(current, change, obj)
+	before, err := runtime.DefaultUnstructuredConverter.ToUnstructured(current)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
-	return json.Marshal(merged)
+	after, err := strategicpatch.StrategicMergeMapPatch(before, change, current)
+	if err != nil {
+		return f, strategicError(err)
+	}
+	f.patch = change
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(after, next, strictly); err != nil {
+		unknown, ok := runtime.AsStrictDecodingError(err)
+		if !ok {
+			return f, badPatch(fmt.Sprintf("%+v", change), err)
+		}
+		f.strict = append(f.strict, unknown.Errors()...)
+	}
+	return f, nil
 }
 
 // readMerge finds out which parts a patch of the shape of the object can change: those that it names, unless it has a directive
-// ("$patch") for the whole.
-func readMerge(body []byte) (patchFunc, error) {
+// ("$patch") for the whole. A faulty one may have fields twice.
+func readMerge(body []byte) (p patchFunc, faulty bool, err error) {
 	var top map[string]jsontext.Value
-	if jsonv2.Unmarshal(body, &top) != nil { // which has a fault: the other reader knows the words for it, or lets it pass
-		top = nil
+	if jsonv2.Unmarshal(body, &top) != nil { // the other readers know the words for the fault, or let it pass
+		faulty, top = true, nil
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &map[string]any{}); err != nil {
+			return p, faulty, err
+		}
 		if err := json.Unmarshal(body, &top); err != nil {
-			return patchFunc{}, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+			return p, faulty, err
 		}
 	}
-	p := patchFunc{parts: map[string]bool{}}
+	p.parts = map[string]bool{}
 	for name := range top {
 		if strings.HasPrefix(name, "$") {
-			return patchFunc{}, nil
+			return patchFunc{}, faulty, nil
 		}
 		p.parts[name] = true
 	}
 	meta := top["metadata"]
 	p.managedFields = bytes.Contains(meta, []byte("managedFields")) || bytes.Contains(meta, []byte(`"$`)) || string(meta) == "null"
-	return p, nil
+	return p, faulty, nil
 }
 
-// strategicError tells a bad patch from one that does not fit the object.
+// strategicError tells a bad patch from one that does not fit the object. What is left is, as upstream, a fault of the server's own.
 func strategicError(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, mergepatch.ErrBadJSONDoc), errors.Is(err, mergepatch.ErrBadPatchFormatForPrimitiveList),
 		errors.Is(err, mergepatch.ErrBadPatchFormatForRetainKeys), errors.Is(err, mergepatch.ErrBadPatchFormatForSetElementOrderList),
 		errors.Is(err, mergepatch.ErrUnsupportedStrategicMergePatchFormat):
 		return apierrors.NewBadRequest(err.Error())
+	case errors.Is(err, mergepatch.ErrNoListOfLists), errors.Is(err, mergepatch.ErrPatchContentNotMatchRetainKeys):
+		return refused(err)
 	}
-	return refused(err)
+	return err
 }
 
 // patched applies a patch to old, and reads the result like any body of a client.
-func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, old resource.Object) (resource.Object, error) {
+func (s *Server) patched(c *call, o *metav1.PatchOptions, p patchFunc, old resource.Object) (resource.Object, error) {
 	current, err := fromStorage(c.t, old.DeepCopyObject().(resource.Object))
 	if err != nil {
 		return nil, err
 	}
-	next, err := s.merge(c, o, body, p, current)
+	next, err := s.merge(c, o, p, current)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +289,7 @@ func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, p patchFu
 }
 
 // merge applies a patch to what it can change of current, and puts the rest back.
-func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, current resource.Object) (resource.Object, error) {
+func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current resource.Object) (resource.Object, error) {
 	shown, bare := current, p.parts != nil && !p.parts["metadata"] && c.t.row.Custom == nil
 	if p.parts != nil {
 		shown = without(current, func(name string, _ int) bool { return !p.parts[name] })
@@ -245,27 +299,24 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc
 			shown.SetManagedFields(nil)
 		}
 	}
-	after, err := p.do(c.t.gvk(), shown)
-	if err != nil {
-		return nil, err
-	}
 	next := c.t.ver.New()
-	strict, got, err := unmarshalJSON(after, next, o.FieldValidation != metav1.FieldValidationIgnore)
+	faults, err := p.do(c.t.gvk(), shown, next, o.FieldValidation != metav1.FieldValidationIgnore)
+	refuses := err != nil || len(faults.strict) > 0 && o.FieldValidation == metav1.FieldValidationStrict
 	switch {
-	case err != nil && p.parts != nil:
-		return s.merge(c, o, body, patchFunc{do: p.do}, current) // the error shows the whole object
+	case refuses && p.parts != nil && p.showsObject:
+		return s.merge(c, o, patchFunc{do: p.do, showsObject: true}, current)
 	case err != nil:
-		return nil, badPatch(string(after), err)
+		return nil, err
 	}
 	if u := resource.AsCustom(next); u != nil {
-		strict, err = coerceCustom(c, u, strict, o.FieldValidation)
-	} else {
-		_, err = c.kinds.checkType(got, c.t.gvk(), next)
+		faults.strict, err = coerceCustom(c, u, faults.strict, o.FieldValidation)
+	} else if p.showsObject { // a strategic patch is merged whatever type it says it is of
+		_, err = c.kinds.checkType(next.GetObjectKind().GroupVersionKind(), c.t.gvk(), next)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := judgePatch(c, o, body, strict); err != nil {
+	if err := judgePatch(c, o, faults); err != nil {
 		return nil, err
 	}
 	if p.parts != nil {
@@ -280,26 +331,17 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc
 }
 
 // judgePatch refuses or warns of unknown and duplicate fields in what a patch makes of the object.
-func judgePatch(c *call, o *metav1.PatchOptions, body []byte, strict []error) error {
-	if len(strict) == 0 {
+func judgePatch(c *call, o *metav1.PatchOptions, f patchFaults) error {
+	if len(f.strict) == 0 {
 		return nil
 	}
 	if o.FieldValidation == metav1.FieldValidationStrict {
-		return badPatch(patchText(body), runtime.NewStrictDecodingError(strict))
+		return badPatch(fmt.Sprintf("%+v", f.patch), runtime.NewStrictDecodingError(f.strict))
 	}
-	for _, e := range strict {
+	for _, e := range f.strict {
 		c.warn(e.Error())
 	}
 	return nil
-}
-
-// patchText shows a patch in an error the way upstream does: as the map that it is.
-func patchText(body []byte) string {
-	var m any
-	if err := json.Unmarshal(body, &m); err != nil {
-		return string(body)
-	}
-	return fmt.Sprintf("%+v", m)
 }
 
 func badPatch(value string, err error) error {

@@ -68,21 +68,17 @@ func (s *Server) patchScale(c *call) error {
 	}
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	return s.rescale(c, w, func(now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-		return patchedScale(c, o, body, p, now)
+		return patchedScale(c, o, p, now)
 	})
 }
 
-func patchedScale(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-	after, err := p.do(scaleGVK, now)
+func patchedScale(c *call, o *metav1.PatchOptions, p patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+	want := &autoscalingv1.Scale{}
+	faults, err := p.do(scaleGVK, now, want, o.FieldValidation != metav1.FieldValidationIgnore)
 	if err != nil {
 		return nil, err
 	}
-	want := &autoscalingv1.Scale{}
-	strict, _, err := unmarshalJSON(after, want, true)
-	if err != nil {
-		return nil, badPatch(string(after), err)
-	}
-	return want, judgePatch(c, o, body, strict)
+	return want, judgePatch(c, o, faults)
 }
 
 // rescale changes the object's replicas to what wanted makes of its Scale.

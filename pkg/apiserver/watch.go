@@ -98,6 +98,7 @@ func (s *Server) openWatch(ctx context.Context, l *listing) (w *store.Watcher, f
 // stream copies events from w to out until one of them ends.
 func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter, l *listing) error {
 	sent := s.metrics.watchEvents.WithLabelValues(out.c.t.group, out.c.t.version, out.c.t.resource)
+	var pause pause
 	for {
 		events, err := w.Next(ctx)
 		if err != nil {
@@ -120,6 +121,7 @@ func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter,
 		if begun {
 			out.c.pass.Leave(s.now()) // from here on it only waits
 		}
+		pause.take(ctx, s.gatherTime(out.to.watching, len(events)))
 	}
 }
 

@@ -96,6 +96,9 @@ func newDraft(t *target, obj resource.Object, value []byte) draft {
 
 // commit writes d if the condition holds. extra are writes that must happen together with it.
 func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn) (*store.Object, error) {
+	if d.json != nil {
+		d.put.JSON, d.put.Maker = d.json.At, makerOf(d.row)
+	}
 	txn := store.Txn{If: []store.Condition{cond}, Put: []store.Put{d.put}}
 	addTo(&txn, extra)
 	operation, began := "update", s.now()
@@ -106,11 +109,6 @@ func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn
 	s.metrics.wrote(operation, c.t.row, began, s.now())
 	if err != nil {
 		return nil, err
-	}
-	if d.json != nil {
-		if err := keepJSON(d.row, made[0], d.json); err != nil {
-			return nil, err
-		}
 	}
 	s.causes.note(made[0].Rev, c)
 	return made[0], nil

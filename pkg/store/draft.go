@@ -21,7 +21,15 @@ type drafts struct {
 // draft is an object and what etcd is to hold for it, by which the watch recognises it.
 type draft struct {
 	*Object
-	stored []byte
+	stored Put
+}
+
+// at gives d its revision, and the form that waited for it.
+func (d draft) at(rev int64) {
+	d.Rev = rev
+	if d.stored.JSON != nil {
+		d.keep(JSON, &form{bytes: d.stored.JSON(rev), maker: d.stored.Maker})
+	}
 }
 
 func (d *drafts) add(objects []*Object, stored []Put) {
@@ -31,7 +39,7 @@ func (d *drafts) add(objects []*Object, stored []Put) {
 		d.byKey = map[string][]draft{}
 	}
 	for i, o := range objects {
-		d.byKey[o.Key] = append(d.byKey[o.Key], draft{o, stored[i].Value})
+		d.byKey[o.Key] = append(d.byKey[o.Key], draft{o, stored[i]})
 	}
 }
 
@@ -61,17 +69,17 @@ func (d *drafts) publish(kv *mvccpb.KeyValue) *Object {
 	if list == nil {
 		return nil
 	}
-	var found *Object
+	var found draft
 	for _, o := range list {
-		if o.Rev == kv.ModRevision || found == nil && o.Rev == 0 && bytes.Equal(o.stored, kv.Value) {
-			found = o.Object
+		if o.Rev == kv.ModRevision || found.Object == nil && o.Rev == 0 && bytes.Equal(o.stored.Value, kv.Value) {
+			found = o
 		}
 	}
-	if found != nil && found.Rev == 0 { // otherwise its Commit may have returned, and it is read by others
-		found.Rev = kv.ModRevision
+	if found.Object != nil && found.Rev == 0 { // otherwise its Commit may have returned, and it is read by others
+		found.at(kv.ModRevision)
 	}
-	d.without(string(kv.Key), func(o *Object) bool { return o == found || o.Rev != 0 && o.Rev <= kv.ModRevision })
-	return found
+	d.without(string(kv.Key), func(o *Object) bool { return o == found.Object || o.Rev != 0 && o.Rev <= kv.ModRevision })
+	return found.Object
 }
 
 // settle tells that o was written at rev, which is at most applied if the watch has passed it already, and returns
@@ -83,6 +91,11 @@ func (d *drafts) settle(o *Object, rev int64, applied func() int64) *Object {
 	switch o.Rev {
 	case 0:
 		o.Rev = rev
+		for _, x := range d.byKey[o.Key] { // the watch has not come by, so it is here
+			if x.Object == o {
+				x.at(rev)
+			}
+		}
 	case rev: // published, and read by others
 	default:
 		return &Object{Key: o.Key, Rev: rev, Value: o.Value, Attrs: o.Attrs, cache: o.cache}

@@ -33,17 +33,27 @@ func (o *Object) FormBy(maker uint64, f Form, encode func(*Object) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	made := &form{bytes: b, maker: maker}
-	if !o.forms[f].CompareAndSwap(have, made) {
+	if !o.forms[f].CompareAndSwap(have, &form{bytes: b, maker: maker}) {
 		if have := o.forms[f].Load(); have != nil && have.maker == maker {
 			return have.bytes, nil
 		}
 		return b, nil // theirs is dropped already, or of another maker
 	}
-	if o.cache != nil {
-		o.cache.add(o, f, len(b))
-	}
+	o.counted(f, len(b))
 	return b, nil
+}
+
+// keep gives o, which nobody else sees yet, an encoding.
+func (o *Object) keep(f Form, made *form) {
+	o.forms[f].Store(made)
+	o.counted(f, len(made.bytes))
+}
+
+// counted enters an encoding that o has got in the books.
+func (o *Object) counted(f Form, size int) {
+	if o.cache != nil {
+		o.cache.add(o, f, size)
+	}
 }
 
 // formCache keeps the total of all cached encodings within a budget. Encodings wait in a queue in the order they

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"pgregory.net/rapid"
@@ -123,5 +125,49 @@ func TestInternedSetsShareMemory(t *testing.T) {
 	}
 	if len(in.sets) > internMax || len(in.strings) > internMax {
 		t.Errorf("%d sets and %d strings are remembered", len(in.sets), len(in.strings))
+	}
+}
+
+// The JSON that a write brings is there before anybody sees the object: a watcher, a reader, or the writer itself. Often enough, the watch
+// is faster than the answer to the write.
+func TestWritesBringJSON(t *testing.T) {
+	for name, change := range map[string]func(*Config){"plain": func(*Config) {}, "transformed": func(c *Config) { c.Transform = marking{"m:"} }} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, change)
+			ctx := within(t)
+			w, err := s.Watch(ctx, WatchOptions{Prefix: "/registry/pods/", After: s.Revision()})
+			require.NoError(t, err)
+			never := func(o *Object) ([]byte, error) { return nil, fmt.Errorf("%s has to be encoded", o.Key) }
+			const writers, writes = 4, 50
+			var group errgroup.Group
+			for i := range writers {
+				group.Go(func() error {
+					for n := range writes {
+						p := put(fmt.Sprintf("/registry/pods/default/p%d-%d", i, n), "v=1\n")
+						p.Maker = 7
+						p.JSON = func(rev int64) []byte { return fmt.Appendf(nil, "%s at %d", p.Key, rev) }
+						got, err := s.Commit(ctx, Txn{Put: []Put{p}})
+						if err != nil {
+							return err
+						}
+						if _, err := got[0].FormBy(7, JSON, never); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			for seen := 0; seen < writers*writes; {
+				events, err := w.Next(ctx)
+				require.NoError(t, err)
+				for _, e := range events {
+					b, err := e.Object.FormBy(7, JSON, never)
+					require.NoError(t, err)
+					require.Equal(t, fmt.Sprintf("%s at %d", e.Object.Key, e.Rev), string(b))
+					seen++
+				}
+			}
+			require.NoError(t, group.Wait())
+		})
 	}
 }

@@ -142,6 +142,10 @@ type Put struct {
 	// TTL is after which etcd drops the object, at the earliest; 0 keeps it until deleted. Objects of about the same
 	// age share a lease, so that it may stay up to a minute longer.
 	TTL time.Duration
+	// JSON, if not nil, makes the object's form JSON when its revision is known, before anybody sees the object: so no reader has to.
+	// It is called once at most. Maker is as in FormBy.
+	JSON  func(rev int64) []byte
+	Maker uint64
 }
 
 // Txn is applied wholly, if all conditions hold, or not at all. No key may occur twice in Put and Delete.

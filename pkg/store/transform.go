@@ -45,7 +45,7 @@ func (s *Store) toStorage(ctx context.Context, puts []Put) ([]Put, error) {
 		if err != nil {
 			return nil, fmt.Errorf("store: unable to transform key %q: %w", p.Key, err)
 		}
-		out[i] = Put{Key: p.Key, Value: stored, TTL: p.TTL}
+		out[i] = Put{Key: p.Key, Value: stored, TTL: p.TTL, JSON: p.JSON, Maker: p.Maker}
 	}
 	return out, nil
 }

@@ -66,7 +66,7 @@ func refusals(uid string) []refusal {
 		{name: "nested too deep", line: "POST " + configMaps, body: `{"kind":"ConfigMap","apiVersion":"v1","x":` + strings.Repeat(`[`, 100_000) + strings.Repeat(`]`, 100_000) + `}`,
 			code: 400, reason: "BadRequest", message: `*exceeded max depth*`},
 		{name: "a patch nested too deep", line: "PATCH " + configMaps + "/a", header: "Content-Type: application/merge-patch+json", body: `{"x":` + strings.Repeat(`{"x":`, 100_000) + `1` + strings.Repeat(`}`, 100_001),
-			code: 400, reason: "BadRequest", message: `*exceeded max depth*`},
+			code: 400, reason: "BadRequest", message: "invalid JSON patch"},
 		{name: "a body too large", line: "POST " + configMaps, body: `{"data":{"k":"` + strings.Repeat("x", 3<<20) + `"}}`,
 			code: 413, reason: "RequestEntityTooLarge", message: "Request entity too large: limit is 3145728"},
 		{name: "a value too large for its kind", line: "POST " + configMaps, body: `{"metadata":{"name":"b"},"data":{"k":"` + strings.Repeat("x", 1<<20+1) + `"}}`,
