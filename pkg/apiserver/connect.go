@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -30,6 +31,14 @@ func (s *Server) connect(c *call) error {
 	}
 	return s.cfg.Connect.Connect(c.w, c.r, node.Connection{
 		Resource: c.t.resource, Subresource: c.t.sub, Namespace: c.t.namespace, Name: c.t.name, Path: c.t.rest})
+}
+
+// connectOther passes on OPTIONS, which is no verb of the API but may be one of what is behind a proxy.
+func (s *Server) connectOther(c *call) error {
+	if c.r.Method != http.MethodOptions {
+		return notAllowed()
+	}
+	return s.connect(c)
 }
 
 // admitConnect shows admission what is asked for, as the options that the query stands for, and goes on with what it makes of them.

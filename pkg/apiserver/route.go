@@ -136,7 +136,8 @@ func (s *Server) specialSubresources() map[string]map[string]handler {
 	create := func(h handler) map[string]handler { return map[string]handler{"create": h} }
 	// Old clients begin a stream with POST, WebSocket clients with GET; a proxied request may be of any verb.
 	stream := map[string]handler{"get": s.connect, "create": s.connect}
-	any := map[string]handler{"get": s.connect, "create": s.connect, "update": s.connect, "patch": s.connect, "delete": s.connect}
+	any := map[string]handler{"get": s.connect, "create": s.connect, "update": s.connect, "patch": s.connect, "delete": s.connect,
+		"": s.connectOther}
 	return map[string]map[string]handler{
 		"pods/binding":          create(s.bind),
 		"pods/eviction":         create(s.evict),

@@ -236,6 +236,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Without a slash at the end relative links would lead beside the proxy; who sends something is not sent elsewhere.
+func TestProxyOfTheTop(t *testing.T) {
+	h := newHouse(t)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for ask, want := range map[string]string{
+		"GET /nodes/-/oak/proxy?x=y":  "301 /nodes/-/oak/proxy/?x=y",
+		"HEAD /nodes/-/oak/proxy":     "301 /nodes/-/oak/proxy/",
+		"GET /nodes/-/oak/proxy/":     "200 ",
+		"POST /nodes/-/oak/proxy":     "200 ",
+		"OPTIONS /nodes/-/oak/proxy":  "200 ",
+		"GET /nodes/-/oak/proxy/pods": "200 ",
+	} {
+		method, path, _ := strings.Cut(ask, " ")
+		req, err := http.NewRequestWithContext(t.Context(), method, h.server.URL+path, nil)
+		require.NoError(t, err)
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, want, fmt.Sprint(resp.StatusCode, " ", resp.Header.Get("Location")), ask)
+	}
+}
+
 func TestLogOptionsReachTheKubelet(t *testing.T) {
 	h := newHouse(t)
 	h.get(t, "/pods/shop/web/log?container=c&timestamps=true&tailLines=0&limitBytes=9&sinceSeconds=7")

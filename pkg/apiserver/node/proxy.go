@@ -151,8 +151,11 @@ func proxyable(host string) error {
 }
 
 // forward is a reverse proxy that rewrites the links in pages, so that a browser stays below the proxy's path.
+// Who reads what is at the very top without a slash at the end is sent there, else relative links would lead beside it.
 func (n *Nodes) forward(w http.ResponseWriter, r *http.Request, to *url.URL, trust http.RoundTripper, path string) error {
-	to.Path = "/" + strings.TrimPrefix(path, "/")
+	if path = strings.TrimPrefix(path, "/"); path != "" {
+		to.Path = "/" + path
+	}
 	if to.Scheme == "" {
 		to.Scheme = "http"
 	}

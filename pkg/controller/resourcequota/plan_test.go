@@ -55,3 +55,23 @@ func TestLimitsChanged(t *testing.T) {
 		t.Error("a charge wakes, or a limit does not")
 	}
 }
+
+// A pod that is given a deadline goes from one quota to the other. Nothing else of it has changed.
+func TestDeadlineMovesAPod(t *testing.T) {
+	m, _ := quota.For(schema.GroupResource{Resource: "pods"})
+	old := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
+	next := old.DeepCopy()
+	next.Spec.ActiveDeadlineSeconds = new(int64)
+	for scope, less := range map[corev1.ResourceQuotaScope]bool{
+		corev1.ResourceQuotaScopeNotTerminating: true, corev1.ResourceQuotaScopeTerminating: true, corev1.ResourceQuotaScopeNotBestEffort: false,
+	} {
+		q := &corev1.ResourceQuota{Spec: corev1.ResourceQuotaSpec{
+			Hard: corev1.ResourceList{corev1.ResourcePods: {}}, Scopes: []corev1.ResourceQuotaScope{scope}}}
+		if usesLess(m, q, old, next) != less {
+			t.Errorf("%s: wakes %t", scope, !less)
+		}
+		if usesLess(m, q, old, old.DeepCopy()) {
+			t.Errorf("%s: nothing has changed", scope)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -62,8 +63,10 @@ func (w *watches) handler(r schema.GroupResource) cache.ResourceEventHandler {
 	m, _ := quota.For(r)
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(old, next any) {
-			if len(w.counting(r, old)) > 0 && usesLess(m, old.(quota.Object), next.(quota.Object)) {
-				w.wake(r, next)
+			for _, q := range w.counting(r, old) {
+				if usesLess(m, q, old.(quota.Object), next.(quota.Object)) {
+					w.add(reconcile.KeyOf(q))
+				}
 			}
 		},
 		DeleteFunc: func(item any) {
@@ -76,7 +79,7 @@ func (w *watches) handler(r schema.GroupResource) cache.ResourceEventHandler {
 }
 
 // counting are the quotas that count objects like this one. Most namespaces have none, and pods change all the time.
-func (w *watches) counting(r schema.GroupResource, item any) (out []reconcile.Key) {
+func (w *watches) counting(r schema.GroupResource, item any) (out []*corev1.ResourceQuota) {
 	o, ok := item.(quota.Object)
 	if !ok {
 		return nil
@@ -84,26 +87,26 @@ func (w *watches) counting(r schema.GroupResource, item any) (out []reconcile.Ke
 	all, _ := w.quotas.ResourceQuotas(o.GetNamespace()).List(labels.Everything())
 	for _, q := range all {
 		if slices.Contains(quota.Counted(q.Spec.Hard), r) {
-			out = append(out, reconcile.KeyOf(q))
+			out = append(out, q)
 		}
 	}
 	return out
 }
 
 func (w *watches) wake(r schema.GroupResource, item any) {
-	for _, key := range w.counting(r, item) {
-		w.add(key)
+	for _, q := range w.counting(r, item) {
+		w.add(reconcile.KeyOf(q))
 	}
 }
 
-// usesLess tells whether an object may use less than before, or will: a pod that is being deleted has a time after which it does
-// not count. Of what only its metadata is known of, any change may mean that.
-func usesLess(m quota.Meter, old, next quota.Object) bool {
+// usesLess tells whether an object may use less of q than before, or will: a pod that is given a deadline is in other scopes, and one that is
+// being deleted has a time after which it does not count. Of what only its metadata is known of, any change may mean that.
+func usesLess(m quota.Meter, q *corev1.ResourceQuota, old, next quota.Object) bool {
 	if _, bare := next.(*metav1.PartialObjectMetadata); bare {
 		return !m.IsObjectCount()
 	}
 	now := time.Now()
-	return (old.GetDeletionTimestamp() == nil) != (next.GetDeletionTimestamp() == nil) || !quota.Equal(m.Use(old, now), m.Use(next, now))
+	return (old.GetDeletionTimestamp() == nil) != (next.GetDeletionTimestamp() == nil) || !quota.Equal(m.Count(q, []quota.Object{old}, now), m.Count(q, []quota.Object{next}, now))
 }
 
 // of returns the watch of a resource, and begins it if it is the first that is heard of it.
