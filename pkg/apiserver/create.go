@@ -222,6 +222,8 @@ func newFaults(t *target, obj resource.Object) (errs field.ErrorList) {
 	return errs
 }
 
+var errOtherNamespace = apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+
 // matchNamespace puts obj into the URL's namespace, unless it says that it is in another.
 func matchNamespace(t *target, obj resource.Object) error {
 	want := t.namespace
@@ -229,7 +231,7 @@ func matchNamespace(t *target, obj resource.Object) error {
 		want = ""
 	}
 	if got := obj.GetNamespace(); got != want && got != "" && want != "" {
-		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+		return errOtherNamespace
 	}
 	obj.SetNamespace(want)
 	return nil

@@ -131,12 +131,12 @@ func (b *bench) tryPatch(t *testing.T, c *call, o *metav1.PatchOptions, kind typ
 		}
 		return b.applied(c, old.DeepCopyObject().(resource.Object), want, writeOptions{manager: "fuzz", applied: true}, true)
 	}
-	p, err := patcher(kind, body)
+	p, err := patcher(kind, body, o.FieldValidation)
 	if err != nil {
 		return nil, err
 	}
-	next, err := b.patched(c, o, body, p, old)
-	whole, wholeErr := b.patched(c, o, body, patchFunc{do: p.do}, old)
+	next, err := b.patched(c, o, p, old)
+	whole, wholeErr := b.patched(c, o, patchFunc{do: p.do}, old)
 	if (err == nil) != (wholeErr == nil) || err == nil && !apiequality.Semantic.DeepEqual(next, whole) {
 		t.Fatalf("%s made of its parts\n%+v, %v\nand of the whole\n%+v, %v", body, next, err, whole, wholeErr)
 	}

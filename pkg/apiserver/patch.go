@@ -1,12 +1,13 @@
 package apiserver
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 
 	"bonsai/pkg/resource"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
 )
 
 // maxPatchOps bounds the work that one small JSON patch can ask for.
@@ -36,6 +38,10 @@ type patchFunc struct {
 	parts map[string]bool
 	// managedFields says that the patch names metadata.managedFields, or might.
 	managedFields bool
+	// strict are the faults of the patch itself; those of what it makes of an object come later.
+	strict []error
+	// shown is the patch in errors about what it makes of an object; nil if that shows better.
+	shown map[string]any
 }
 
 // readPatch reads what every request to patch says: the kind of patch, the options, and the patch itself.
@@ -64,13 +70,13 @@ func (s *Server) patch(c *call) error {
 	if kind == types.StrategicMergePatchType && c.t.row.Custom != nil {
 		return unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.ApplyYAMLPatchType)
 	}
-	p, err := patcher(kind, body)
+	p, err := patcher(kind, body, o.FieldValidation)
 	if err != nil {
 		return err
 	}
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	e := s.edit(c, w)
-	e.next = func(old resource.Object) (resource.Object, error) { return s.patched(c, o, body, p, old) }
+	e.next = func(old resource.Object) (resource.Object, error) { return s.patched(c, o, p, old) }
 	out, err := s.change(c, c.t, e)
 	if err != nil {
 		return err
@@ -80,14 +86,21 @@ func (s *Server) patch(c *call) error {
 
 // patchKind reads the Content-Type.
 func patchKind(r *http.Request) (types.PatchType, error) {
-	text, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch kind := types.PatchType(text); kind {
-	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType:
-		if err == nil {
-			return kind, nil
-		}
+	if text := r.Header.Get("Content-Type"); isPatchType(text) {
+		text, _, _ = strings.Cut(text, ";")
+		return types.PatchType(text), nil
 	}
 	return "", unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType)
+}
+
+// isPatchType tells whether a Content-Type is that of a patch. Its parameters mean nothing, even if they are none.
+func isPatchType(contentType string) bool {
+	text, _, _ := strings.Cut(contentType, ";")
+	switch types.PatchType(text) {
+	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType:
+		return true
+	}
+	return false
 }
 
 func unsupportedPatch(supported ...types.PatchType) error {
@@ -99,38 +112,61 @@ func unsupportedPatch(supported ...types.PatchType) error {
 }
 
 // patcher reads a patch once, however often it has to be tried.
-func patcher(kind types.PatchType, body []byte) (patchFunc, error) {
+func patcher(kind types.PatchType, body []byte, validation string) (patchFunc, error) {
+	if !json.Valid(body) {
+		return patchFunc{}, apierrors.NewBadRequest("invalid JSON patch")
+	}
 	switch kind {
 	case types.JSONPatchType:
-		return jsonPatcher(body)
+		return jsonPatcher(body, validation)
 	case types.MergePatchType:
 		return mergePatcher(body)
 	}
 	return strategicPatcher(body)
 }
 
-func jsonPatcher(body []byte) (patchFunc, error) {
+// jsonPatchOp is an operation as its fields are judged.
+type jsonPatchOp struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	From  string `json:"from"`
+	Value any    `json:"value"`
+}
+
+func jsonPatcher(body []byte, validation string) (patchFunc, error) {
+	var f patchFunc
+	if validation != metav1.FieldValidationIgnore {
+		var ops []jsonPatchOp
+		strict, err := kjson.UnmarshalStrict(body, &ops)
+		if err != nil { // clients see what upstream calls the type
+			return f, apierrors.NewBadRequest("error decoding patch: " + strings.ReplaceAll(err.Error(), "apiserver.jsonPatchOp", "handlers.jsonPatchOp"))
+		}
+		for _, e := range strict {
+			f.strict = append(f.strict, fmt.Errorf("json patch %w", e))
+		}
+	}
 	p, err := jsonpatch.DecodePatch(body)
 	if err != nil {
-		return patchFunc{}, apierrors.NewBadRequest(err.Error())
+		return f, apierrors.NewBadRequest(err.Error())
 	}
 	if len(p) > maxPatchOps {
-		return patchFunc{}, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
+		return f, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
 			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
 	}
-	return patchFunc{do: func(current []byte, _ resource.Object) ([]byte, error) {
+	f.do = func(current []byte, _ resource.Object) ([]byte, error) {
 		out, err := p.Apply(current)
 		if err != nil {
 			return nil, refused(err)
 		}
 		return out, nil
-	}}, nil
+	}
+	return f, nil
 }
 
 func mergePatcher(body []byte) (patchFunc, error) {
 	p, err := readMerge(body)
 	if err != nil {
-		return p, err
+		return p, apierrors.NewBadRequest("error decoding patch: " + err.Error())
 	}
 	p.do = func(current []byte, _ resource.Object) ([]byte, error) {
 		out, err := jsonpatch.MergePatch(current, body)
@@ -139,13 +175,14 @@ func mergePatcher(body []byte) (patchFunc, error) {
 		}
 		return out, nil
 	}
+	p.shown = nil
 	return p, nil
 }
 
 func strategicPatcher(body []byte) (patchFunc, error) {
 	p, err := readMerge(body)
 	if err != nil {
-		return p, err
+		return p, apierrors.NewBadRequest(err.Error())
 	}
 	p.do = func(current []byte, obj resource.Object) ([]byte, error) {
 		out, err := strategicpatch.StrategicMergePatch(current, body, obj)
@@ -156,21 +193,41 @@ func strategicPatcher(body []byte) (patchFunc, error) {
 
 // readMerge finds out which parts a patch of the shape of the object can change: those that it names, unless it has a directive
 // ("$patch") for the whole.
-func readMerge(body []byte) (patchFunc, error) {
-	var top map[string]json.RawMessage
-	if err := json.Unmarshal(body, &top); err != nil {
-		return patchFunc{}, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+func readMerge(body []byte) (p patchFunc, err error) {
+	if p.strict, err = kjson.UnmarshalStrict(body, &p.shown); err != nil {
+		return p, err
 	}
-	p := patchFunc{parts: map[string]bool{}}
-	for name := range top {
+	if p.shown == nil {
+		p.shown = map[string]any{}
+	}
+	parts := map[string]bool{}
+	for name := range p.shown {
 		if strings.HasPrefix(name, "$") {
-			return patchFunc{}, nil
+			return p, nil
 		}
-		p.parts[name] = true
+		parts[name] = true
 	}
-	meta := top["metadata"]
-	p.managedFields = bytes.Contains(meta, []byte("managedFields")) || bytes.Contains(meta, []byte(`"$`)) || string(meta) == "null"
+	p.parts = parts
+	p.managedFields = touchesManagedFields(p.shown)
 	return p, nil
+}
+
+// touchesManagedFields tells whether a patch names metadata.managedFields, or all of metadata.
+func touchesManagedFields(patch map[string]any) bool {
+	named, ok := patch["metadata"]
+	if !ok {
+		return false
+	}
+	meta, ok := named.(map[string]any)
+	if !ok {
+		return true
+	}
+	for name := range meta {
+		if strings.Contains(name, "managedFields") || strings.HasPrefix(name, "$") {
+			return true
+		}
+	}
+	return false
 }
 
 // strategicError tells a bad patch from one that does not fit the object.
@@ -183,16 +240,17 @@ func strategicError(err error) error {
 		errors.Is(err, mergepatch.ErrUnsupportedStrategicMergePatchFormat):
 		return apierrors.NewBadRequest(err.Error())
 	}
-	return refused(err)
+	// Upstream takes what is wrong with a patch's directives for its own mistake.
+	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Message: err.Error()}}
 }
 
 // patched applies a patch to old, and reads the result like any body of a client.
-func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, old resource.Object) (resource.Object, error) {
+func (s *Server) patched(c *call, o *metav1.PatchOptions, p patchFunc, old resource.Object) (resource.Object, error) {
 	current, err := fromStorage(c.t, old.DeepCopyObject().(resource.Object))
 	if err != nil {
 		return nil, err
 	}
-	next, err := s.merge(c, o, body, p, current)
+	next, err := s.merge(c, o, p, current)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +261,7 @@ func (s *Server) patched(c *call, o *metav1.PatchOptions, body []byte, p patchFu
 }
 
 // merge applies a patch to what it can change of current, and puts the rest back.
-func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, current resource.Object) (resource.Object, error) {
+func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current resource.Object) (resource.Object, error) {
 	shown := current
 	if p.parts != nil {
 		shown = without(current, func(name string, _ int) bool { return !p.parts[name] })
@@ -219,24 +277,25 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc
 	if err != nil {
 		return nil, err
 	}
-	next := c.t.ver.New()
-	strict, got, err := unmarshalJSON(after, next, o.FieldValidation != metav1.FieldValidationIgnore)
+	next, strict, err := s.readPatched(c, o, p, after)
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return nil, err
+	}
+	wrong := err
+	if err == nil && len(strict) > 0 && o.FieldValidation == metav1.FieldValidationStrict {
+		wrong = runtime.NewStrictDecodingError(strict)
+	}
 	switch {
-	case err != nil && p.parts != nil:
-		return s.merge(c, o, body, patchFunc{do: p.do}, current) // the error shows the whole object
-	case err != nil:
-		return nil, badPatch(string(after), err)
+	case wrong == nil:
+	case p.shown != nil:
+		return nil, badPatch(fmt.Sprintf("%+v", p.shown), wrong)
+	case p.parts != nil:
+		return s.merge(c, o, patchFunc{do: p.do, strict: p.strict}, current) // the error shows the whole object
+	default:
+		return nil, badPatch(string(after), wrong)
 	}
-	if u := resource.AsCustom(next); u != nil {
-		strict, err = coerceCustom(c, u, strict, o.FieldValidation)
-	} else {
-		_, err = c.kinds.checkType(got, c.t.gvk(), next)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := judgePatch(c, o, body, strict); err != nil {
-		return nil, err
+	if o.FieldValidation != metav1.FieldValidationIgnore {
+		warnStrict(c, strict)
 	}
 	if p.parts != nil {
 		fill(next, current, p.parts)
@@ -247,27 +306,33 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc
 	return next, nil
 }
 
-// judgePatch refuses or warns of unknown and duplicate fields in what a patch makes of the object.
-func judgePatch(c *call, o *metav1.PatchOptions, body []byte, strict []error) error {
-	if len(strict) == 0 {
-		return nil
+// readPatched reads what a patch has made of an object. strict are all unknown and duplicate fields, those of the patch first.
+func (s *Server) readPatched(c *call, o *metav1.PatchOptions, p patchFunc, after []byte) (next resource.Object, strict []error, err error) {
+	next = c.t.ver.New()
+	found, got, err := unmarshalJSON(after, next, o.FieldValidation != metav1.FieldValidationIgnore)
+	if err != nil {
+		return nil, nil, unfit(err, p, after, next)
 	}
-	if o.FieldValidation == metav1.FieldValidationStrict {
-		return badPatch(patchText(body), runtime.NewStrictDecodingError(strict))
+	strict = append(slices.Clone(p.strict), found...)
+	if u := resource.AsCustom(next); u != nil {
+		strict, err = coerceCustom(c, u, strict, o.FieldValidation)
+		return next, strict, err
 	}
-	for _, e := range strict {
-		c.warn(e.Error())
+	if p.shown == nil { // a strategic patch is for the Go type, so that the names of the type mean nothing
+		err = c.kinds.misfit(completed(got, c.t.gvk()), c.t.gvk())
 	}
-	return nil
+	next.GetObjectKind().SetGroupVersionKind(c.t.gvk())
+	return next, strict, err
 }
 
-// patchText shows a patch in an error the way upstream does: as the map that it is.
-func patchText(body []byte) string {
-	var m any
-	if err := json.Unmarshal(body, &m); err != nil {
-		return string(body)
+// unfit says in upstream's words why the result of a strategic patch is no object of its kind: it is not read as text there.
+func unfit(err error, p patchFunc, after []byte, obj runtime.Object) error {
+	var fields map[string]any
+	if p.shown == nil || kjson.UnmarshalCaseSensitivePreserveInts(after, &fields) != nil {
+		return err
 	}
-	return fmt.Sprintf("%+v", m)
+	reflect.ValueOf(obj).Elem().SetZero()
+	return cmp.Or(runtime.DefaultUnstructuredConverter.FromUnstructured(fields, obj), err)
 }
 
 func badPatch(value string, err error) error {

@@ -1,7 +1,9 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
@@ -9,6 +11,7 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -62,17 +65,17 @@ func (s *Server) patchScale(c *call) error {
 			return err
 		}
 	}
-	p, err := patcher(kind, body)
+	p, err := patcher(kind, body, o.FieldValidation)
 	if err != nil {
 		return err
 	}
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	return s.rescale(c, w, func(now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-		return patchedScale(c, o, body, p, now)
+		return patchedScale(c, o, p, now)
 	})
 }
 
-func patchedScale(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+func patchedScale(c *call, o *metav1.PatchOptions, p patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 	before, err := resource.EncodeJSON(scaleGVK, now)
 	if err != nil {
 		return nil, err
@@ -82,11 +85,19 @@ func patchedScale(c *call, o *metav1.PatchOptions, body []byte, p patchFunc, now
 		return nil, err
 	}
 	want := &autoscalingv1.Scale{}
-	strict, _, err := unmarshalJSON(after, want, true)
-	if err != nil {
-		return nil, badPatch(string(after), err)
+	strict, _, err := unmarshalJSON(after, want, o.FieldValidation != metav1.FieldValidationIgnore)
+	if strict = append(slices.Clone(p.strict), strict...); err == nil && len(strict) > 0 && o.FieldValidation == metav1.FieldValidationStrict {
+		err = runtime.NewStrictDecodingError(strict)
 	}
-	return want, judgePatch(c, o, body, strict)
+	switch {
+	case err != nil && p.shown != nil:
+		return nil, badPatch(fmt.Sprintf("%+v", p.shown), unfit(err, p, after, &autoscalingv1.Scale{}))
+	case err != nil:
+		return nil, badPatch(string(after), err)
+	case o.FieldValidation != metav1.FieldValidationIgnore:
+		warnStrict(c, strict)
+	}
+	return want, nil
 }
 
 // rescale changes the object's replicas to what wanted makes of its Scale.

@@ -22,7 +22,7 @@ import (
 // around the object's kept ones; a batch of them is flushed at once, so that a client that is behind catches up in large writes.
 func (s *Server) watch(c *call) error {
 	if c.f.media == mediaYAML {
-		return notAcceptable()
+		return notAcceptable(typeJSON+streamed, typeProtobuf+streamed)
 	}
 	c.f.pretty = false
 	l, err := listOptions(c)
@@ -43,7 +43,8 @@ func (s *Server) watch(c *call) error {
 	}
 	defer s.watches.end(me)
 	w, fromState, openErr := s.openWatch(ctx, l)
-	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) {
+	future := (*store.TooLargeError)(nil)
+	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) && !errors.As(openErr, &future) {
 		return apiError(openErr, c.t, "")
 	}
 	out, err := newEventWriter(c, s.now, guarded{c.w, me})
@@ -51,6 +52,9 @@ func (s *Server) watch(c *call) error {
 		return err
 	}
 	out.head()
+	if future != nil {
+		return s.endWatch(c, out, apiError(openErr, c.t, ""))
+	}
 	if openErr != nil {
 		return s.endWatch(c, out, tooOld(l.ResourceVersion, s.store.Revision()))
 	}
@@ -64,7 +68,7 @@ func (s *Server) watch(c *call) error {
 
 // watchTime is how long a watch lasts: what the client asks for or, lest all clients come back at once, half an hour to an hour.
 func watchTime(asked *int64) time.Duration {
-	if asked != nil && *asked > 0 {
+	if asked != nil && *asked != 0 {
 		return time.Duration(*asked) * time.Second
 	}
 	return time.Duration((1 + rand.Float64()) * float64(30*time.Minute))
@@ -123,9 +127,10 @@ func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter,
 	}
 }
 
-// wantsBookmark tells whether a bookmark is for this client: the one that ends the initial state only if it asked for that.
+// wantsBookmark tells whether a bookmark is for this client: the one that ends the initial state unless it
+// wants none.
 func wantsBookmark(l *listing, e *store.Event) bool {
-	return l.AllowWatchBookmarks && (!e.InitialEnd || l.SendInitialEvents != nil && *l.SendInitialEvents)
+	return l.AllowWatchBookmarks && (!e.InitialEnd || l.SendInitialEvents == nil || *l.SendInitialEvents)
 }
 
 // endWatch tells the client, within the stream, why it ends, unless that is the client's own doing or no more than time.
