@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -12,12 +13,15 @@ import (
 
 	"bonsai/pkg/resource"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -31,17 +35,17 @@ const maxPatchOps = 10000
 // what a client may send. The library has this limit for the whole process only.
 func init() { jsonpatch.AccumulatedCopySizeLimit = maxBody }
 
-// patchFunc turns an object's JSON into the patched JSON.
+// patchFunc turns an object into the patched JSON.
 type patchFunc struct {
-	do func(current []byte, obj resource.Object) ([]byte, error)
+	do func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error)
 	// parts are what of the object the patch can change, by the names of its fields; nil if that cannot be told.
 	parts map[string]bool
 	// managedFields says that the patch names metadata.managedFields, or might.
 	managedFields bool
 	// strict are the faults of the patch itself; those of what it makes of an object come later.
 	strict []error
-	// shown is the patch in errors about what it makes of an object; nil if that shows better.
-	shown map[string]any
+	// shown is the patch in errors about what it makes of an object; nil if the object is shown.
+	shown []byte
 }
 
 // readPatch reads what every request to patch says: the kind of patch, the options, and the patch itself.
@@ -113,9 +117,6 @@ func unsupportedPatch(supported ...types.PatchType) error {
 
 // patcher reads a patch once, however often it has to be tried.
 func patcher(kind types.PatchType, body []byte, validation string) (patchFunc, error) {
-	if !json.Valid(body) {
-		return patchFunc{}, apierrors.NewBadRequest("invalid JSON patch")
-	}
 	switch kind {
 	case types.JSONPatchType:
 		return jsonPatcher(body, validation)
@@ -135,6 +136,9 @@ type jsonPatchOp struct {
 
 func jsonPatcher(body []byte, validation string) (patchFunc, error) {
 	var f patchFunc
+	if !json.Valid(body) {
+		return f, errNotJSON
+	}
 	if validation != metav1.FieldValidationIgnore {
 		var ops []jsonPatchOp
 		strict, err := kjson.UnmarshalStrict(body, &ops)
@@ -153,8 +157,12 @@ func jsonPatcher(body []byte, validation string) (patchFunc, error) {
 		return f, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
 			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
 	}
-	f.do = func(current []byte, _ resource.Object) ([]byte, error) {
-		out, err := p.Apply(current)
+	f.do = func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error) {
+		before, err := resource.EncodeJSON(gvk, current)
+		if err != nil {
+			return nil, err
+		}
+		out, err := p.Apply(before)
 		if err != nil {
 			return nil, refused(err)
 		}
@@ -166,69 +174,91 @@ func jsonPatcher(body []byte, validation string) (patchFunc, error) {
 func mergePatcher(body []byte) (patchFunc, error) {
 	p, err := readMerge(body)
 	if err != nil {
-		return p, apierrors.NewBadRequest("error decoding patch: " + err.Error())
+		return p, badMerge(body, "error decoding patch: ", err)
 	}
-	p.do = func(current []byte, _ resource.Object) ([]byte, error) {
-		out, err := jsonpatch.MergePatch(current, body)
+	p.do = func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error) {
+		before, err := resource.EncodeJSON(gvk, current)
+		if err != nil {
+			return nil, err
+		}
+		out, err := jsonpatch.MergePatch(before, body)
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		return out, nil
 	}
-	p.shown = nil
 	return p, nil
 }
 
 func strategicPatcher(body []byte) (patchFunc, error) {
 	p, err := readMerge(body)
 	if err != nil {
-		return p, apierrors.NewBadRequest(err.Error())
+		return p, badMerge(body, "", err)
 	}
-	p.do = func(current []byte, obj resource.Object) ([]byte, error) {
-		out, err := strategicpatch.StrategicMergePatch(current, body, obj)
+	p.shown = body
+	p.do = func(gvk schema.GroupVersionKind, current resource.Object) ([]byte, error) {
+		current.GetObjectKind().SetGroupVersionKind(gvk)
+		out, err := strategicMerge(current, body)
 		return out, strategicError(err)
 	}
 	return p, nil
 }
 
+// strategicMerge merges a patch into obj, whose type says which lists have keys. The object becomes a map without having been JSON.
+func strategicMerge(obj resource.Object, body []byte) ([]byte, error) {
+	var change map[string]any
+	if err := utiljson.Unmarshal(body, &change); err != nil {
+		return nil, mergepatch.ErrBadJSONDoc
+	}
+	current, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+	if err != nil {
+		return nil, err
+	}
+	merged, err := strategicpatch.StrategicMergeMapPatch(current, change, obj)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(merged)
+}
+
 // readMerge finds out which parts a patch of the shape of the object can change: those that it names, unless it has a directive
 // ("$patch") for the whole.
-func readMerge(body []byte) (p patchFunc, err error) {
-	if p.strict, err = kjson.UnmarshalStrict(body, &p.shown); err != nil {
-		return p, err
-	}
-	if p.shown == nil {
-		p.shown = map[string]any{}
+func readMerge(body []byte) (patchFunc, error) {
+	var p patchFunc
+	var top map[string]jsontext.Value
+	if jsonv2.Unmarshal(body, &top) != nil { // which has a fault: the other reader knows the words for it, or lets it pass
+		top = nil
+		var all map[string]any
+		var err error
+		if p.strict, err = kjson.UnmarshalStrict(body, &all); err != nil {
+			return p, err
+		}
+		if err := json.Unmarshal(body, &top); err != nil {
+			return p, err
+		}
 	}
 	parts := map[string]bool{}
-	for name := range p.shown {
+	for name := range top {
 		if strings.HasPrefix(name, "$") {
 			return p, nil
 		}
 		parts[name] = true
 	}
 	p.parts = parts
-	p.managedFields = touchesManagedFields(p.shown)
+	meta := top["metadata"]
+	p.managedFields = bytes.Contains(meta, []byte("managedFields")) || bytes.Contains(meta, []byte(`"$`)) || string(meta) == "null"
 	return p, nil
 }
 
-// touchesManagedFields tells whether a patch names metadata.managedFields, or all of metadata.
-func touchesManagedFields(patch map[string]any) bool {
-	named, ok := patch["metadata"]
-	if !ok {
-		return false
+// badMerge is the refusal of a body that readMerge could not read.
+func badMerge(body []byte, prefix string, err error) error {
+	if !json.Valid(body) {
+		return errNotJSON
 	}
-	meta, ok := named.(map[string]any)
-	if !ok {
-		return true
-	}
-	for name := range meta {
-		if strings.Contains(name, "managedFields") || strings.HasPrefix(name, "$") {
-			return true
-		}
-	}
-	return false
+	return apierrors.NewBadRequest(prefix + err.Error())
 }
+
+var errNotJSON = apierrors.NewBadRequest("invalid JSON patch")
 
 // strategicError tells a bad patch from one that does not fit the object.
 func strategicError(err error) error {
@@ -262,18 +292,16 @@ func (s *Server) patched(c *call, o *metav1.PatchOptions, p patchFunc, old resou
 
 // merge applies a patch to what it can change of current, and puts the rest back.
 func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current resource.Object) (resource.Object, error) {
-	shown := current
+	shown, bare := current, p.parts != nil && !p.parts["metadata"] && c.t.row.Custom == nil
 	if p.parts != nil {
 		shown = without(current, func(name string, _ int) bool { return !p.parts[name] })
-		if !p.managedFields {
+		if bare {
+			metadataOf(shown).SetZero()
+		} else if !p.managedFields {
 			shown.SetManagedFields(nil)
 		}
 	}
-	before, err := resource.EncodeJSON(c.t.gvk(), shown)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.do(before, shown)
+	after, err := p.do(c.t.gvk(), shown)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +316,7 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	switch {
 	case wrong == nil:
 	case p.shown != nil:
-		return nil, badPatch(fmt.Sprintf("%+v", p.shown), wrong)
+		return nil, badPatch(patchText(p.shown), wrong)
 	case p.parts != nil:
 		return s.merge(c, o, patchFunc{do: p.do, strict: p.strict}, current) // the error shows the whole object
 	default:
@@ -299,7 +327,9 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	}
 	if p.parts != nil {
 		fill(next, current, p.parts)
-		if !p.managedFields {
+		if bare {
+			metadataOf(next).Set(metadataOf(current))
+		} else if !p.managedFields {
 			next.SetManagedFields(current.GetManagedFields())
 		}
 	}
@@ -333,6 +363,15 @@ func unfit(err error, p patchFunc, after []byte, obj runtime.Object) error {
 	}
 	reflect.ValueOf(obj).Elem().SetZero()
 	return cmp.Or(runtime.DefaultUnstructuredConverter.FromUnstructured(fields, obj), err)
+}
+
+// patchText shows a patch in an error the way upstream does: as the map that it is.
+func patchText(body []byte) string {
+	var m map[string]any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &m); err != nil {
+		return string(body)
+	}
+	return fmt.Sprintf("%+v", m)
 }
 
 func badPatch(value string, err error) error {

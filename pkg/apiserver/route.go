@@ -56,7 +56,7 @@ func (s *Server) handlerOf(c *call) (handler, error) {
 		h = s.verbHandler(t)
 	}
 	if h == nil {
-		return nil, notAllowed()
+		return nil, customNotAllowed(c)
 	}
 	return h, nil
 }
@@ -143,11 +143,14 @@ func (s *Server) routeSub(c *call) (handler, error) {
 		verbs = map[string]handler{"get": s.getScale, "update": s.updateScale, "patch": s.patchScale}
 	}
 	if verbs == nil {
-		return nil, missing(c)
+		return nil, noSubresource(c)
 	}
 	h, ok := verbs[t.verb]
 	if !ok || t.sub == "finalize" && t.verb != "update" {
-		return nil, notAllowed()
+		return nil, customNotAllowed(c)
+	}
+	if t.row.Custom != nil && t.row.Deprecated != "" {
+		c.warn(t.row.Deprecated)
 	}
 	return h, nil
 }

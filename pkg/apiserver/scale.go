@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -76,11 +75,7 @@ func (s *Server) patchScale(c *call) error {
 }
 
 func patchedScale(c *call, o *metav1.PatchOptions, p patchFunc, now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-	before, err := resource.EncodeJSON(scaleGVK, now)
-	if err != nil {
-		return nil, err
-	}
-	after, err := p.do(before, now)
+	after, err := p.do(scaleGVK, now)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +86,7 @@ func patchedScale(c *call, o *metav1.PatchOptions, p patchFunc, now *autoscaling
 	}
 	switch {
 	case err != nil && p.shown != nil:
-		return nil, badPatch(fmt.Sprintf("%+v", p.shown), unfit(err, p, after, &autoscalingv1.Scale{}))
+		return nil, badPatch(patchText(p.shown), unfit(err, p, after, &autoscalingv1.Scale{}))
 	case err != nil:
 		return nil, badPatch(string(after), err)
 	case o.FieldValidation != metav1.FieldValidationIgnore:
@@ -131,7 +126,7 @@ func scaled(t *target, want *autoscalingv1.Scale, old resource.Object) (resource
 	if err := checkUID(t, want, old); err != nil {
 		return nil, err
 	}
-	if want.Spec.Replicas < 0 {
+	if want.Spec.Replicas < 0 && t.row.Custom == nil { // custom objects have a rule for it, and upstream's words for that
 		return nil, apierrors.NewInvalid(scaleGVK.GroupKind(), want.Name, field.ErrorList{field.Invalid(
 			field.NewPath("spec", "replicas"), want.Spec.Replicas, "must be greater than or equal to 0")})
 	}

@@ -55,13 +55,13 @@ func unlabelled(obj metav1.Object) metav1.Object {
 			return obj
 		}
 	}
-	return bare{obj}
+	return labelless{obj}
 }
 
-type bare struct{ metav1.Object }
+type labelless struct{ metav1.Object }
 
-func (bare) GetLabels() map[string]string      { return nil }
-func (bare) GetAnnotations() map[string]string { return nil }
+func (labelless) GetLabels() map[string]string      { return nil }
+func (labelless) GetAnnotations() map[string]string { return nil }
 
 // immutable refuses a change of a field that is fixed at create.
 func immutable(next, old any, path *place) field.ErrorList {
@@ -96,6 +96,13 @@ func or[T comparable](p *T, value T) {
 func orPtr[T any](p **T, value T) {
 	if *p == nil {
 		*p = &value
+	}
+}
+
+// noneIfEmpty makes no list of an empty one, as it is shown once it has been stored.
+func noneIfEmpty[T any](list *[]T) {
+	if len(*list) == 0 {
+		*list = nil
 	}
 }
 
