@@ -49,15 +49,15 @@ func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*unstructured.Un
 		err = yaml.Unmarshal(body, &want.Object)
 	}
 	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 	}
 	if err := yaml.UnmarshalStrict(body, &map[string]any{}); err != nil {
 		switch o.FieldValidation {
 		case metav1.FieldValidationStrict:
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", err))
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("error strict decoding patch: %v", err))
 		case metav1.FieldValidationIgnore:
 		default:
-			c.warn(err.Error())
+			warnStrict(c, []error{err})
 		}
 	}
 	return want, nil
@@ -78,7 +78,8 @@ func (s *Server) applied(c *call, obj resource.Object, want *unstructured.Unstru
 // insertByApply makes the object that an apply did not find.
 func (s *Server) insertByApply(c *call, want *unstructured.Unstructured, w writeOptions, force bool) (outcome, error) {
 	if uid := want.GetUID(); uid != "" {
-		return outcome{}, uidConflict(c.t, string(uid), "")
+		return outcome{}, apierrors.NewConflict(c.t.gr(), c.t.name, fmt.Errorf(
+			"uid mismatch: the provided object specified uid %s, and no existing object was found", uid))
 	}
 	if err := s.require(c, "create"); err != nil {
 		return outcome{}, err

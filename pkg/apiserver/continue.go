@@ -3,7 +3,9 @@ package apiserver
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,7 +25,7 @@ const tokenVersion = "meta.k8s.io/v1"
 
 // encodeContinue returns the token for the page after key, which lies below prefix.
 func encodeContinue(rev int64, prefix, key string) string {
-	start := strings.TrimPrefix(key, prefix) + "\x00"
+	start := "/" + strings.TrimPrefix(key, prefix) + "\x00"
 	return base64.RawURLEncoding.EncodeToString(compactJSON(token{tokenVersion, rev, start}))
 }
 
@@ -39,17 +41,24 @@ func decodeContinue(text, prefix string) (rev int64, after string, err error) {
 	}
 	switch {
 	case t.Version != tokenVersion:
-		return 0, "", badToken(fmt.Errorf("server does not recognize this encoded version %q", t.Version))
+		return 0, "", badToken(fmt.Errorf("server does not recognize this encoded version %s", t.Version))
 	case t.Rev == 0:
 		return 0, "", badToken(fmt.Errorf("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"))
-	case t.Start == "" || strings.Contains(t.Start, "/../"):
+	case t.Start == "":
 		return 0, "", badToken(fmt.Errorf("encoded start key empty (version meta.k8s.io/v1)"))
 	}
-	return t.Rev, prefix + strings.TrimSuffix(t.Start, "\x00"), nil
+	start := t.Start
+	if !strings.HasPrefix(start, "/") {
+		start = "/" + start
+	}
+	if path.Clean(start) != start {
+		return 0, "", badToken(errors.New(t.Start))
+	}
+	return t.Rev, prefix + strings.TrimSuffix(start[1:], "\x00"), nil
 }
 
 func badToken(err error) error {
-	return apierrors.NewBadRequest(fmt.Sprintf("continue key is not valid: %v", err))
+	return apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: continue key is not valid: %v", err))
 }
 
 // expiredPage is the 410 for a page of a state that is gone. Its token lets the client go on from where it is with

@@ -211,6 +211,8 @@ func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admi
 	return s.cfg.Admission.Validate(c.ctx(), a)
 }
 
+var errOtherNamespace = apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+
 // matchNamespace puts obj into the URL's namespace, unless it says that it is in another.
 func matchNamespace(t *target, obj resource.Object) error {
 	want := t.namespace
@@ -218,7 +220,7 @@ func matchNamespace(t *target, obj resource.Object) error {
 		want = ""
 	}
 	if got := obj.GetNamespace(); got != want && got != "" && want != "" {
-		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+		return errOtherNamespace
 	}
 	obj.SetNamespace(want)
 	return nil

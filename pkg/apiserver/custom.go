@@ -70,8 +70,7 @@ func noSubresource(c *call) error {
 		}
 		return apierrors.NewNotFound(t.gr(), t.name)
 	}
-	notServed(c.w)
-	return nil
+	return missing(c)
 }
 
 // readCustom brings u, which was decoded from a body, to its schema, and refuses or warns of what a strict reader finds wrong.

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
@@ -126,12 +127,12 @@ func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersio
 	}
 	strict, got, err := unmarshal(m, body, obj, validation != metav1.FieldValidationIgnore)
 	if err != nil {
-		return undecodable(err, want.Kind, got, body)
+		return undecodable(err, want.Kind, c.kinds.claimed(err, got, want), body)
 	}
 	if u := resource.AsCustom(obj); u != nil {
 		return readCustom(c, u, strict, validation)
 	}
-	if got, err = c.kinds.checkType(got, want, obj); err != nil {
+	if got, err = c.kinds.checkType(got, want); err != nil {
 		return err
 	}
 	obj.GetObjectKind().SetGroupVersionKind(want)
@@ -150,10 +151,19 @@ func judgeStrict(c *call, strict []error, validation, kind string, got schema.Gr
 	if validation == metav1.FieldValidationStrict {
 		return undecodable(runtime.NewStrictDecodingError(strict), kind, got, nil)
 	}
-	for _, e := range strict {
-		c.warn(e.Error())
-	}
+	warnStrict(c, strict)
 	return nil
+}
+
+// warnStrict warns of what a strict reader finds wrong: of each line that a reader of YAML complains of by itself.
+func warnStrict(c *call, strict []error) {
+	for _, e := range strict {
+		for line := range strings.SplitSeq(e.Error(), "\n") {
+			if !strings.HasSuffix(line, "yaml: unmarshal errors:") {
+				c.warn(strings.TrimSpace(line))
+			}
+		}
+	}
 }
 
 // unmarshal decodes body. strict are the unknown and the duplicate fields; got is the type that the body claims.
@@ -163,25 +173,31 @@ func unmarshal(m media, body []byte, obj runtime.Object, findStrict bool) (stric
 		got, err = unmarshalProtobuf(body, obj)
 		return nil, got, err
 	case mediaYAML:
-		if err := checkAliases(body); err != nil {
-			return nil, got, err
-		}
-		text, err := yaml.YAMLToJSONStrict(body)
-		if err != nil {
-			strict = append(strict, err)
-			if text, err = yaml.YAMLToJSON(body); err != nil {
-				return nil, got, err
-			}
-		}
-		more, got, err := unmarshalJSON(text, obj, findStrict)
-		return append(strict, more...), got, err
+		return unmarshalYAML(body, obj, findStrict)
 	}
 	return unmarshalJSON(body, obj, findStrict)
 }
 
+func unmarshalYAML(body []byte, obj runtime.Object, findStrict bool) (strict []error, got schema.GroupVersionKind, err error) {
+	if err := checkAliases(body); err != nil {
+		return nil, got, untyped{err}
+	}
+	text, err := yaml.YAMLToJSONStrict(body)
+	if err != nil {
+		if findStrict {
+			strict = append(strict, err)
+		}
+		if text, err = yaml.YAMLToJSON(body); err != nil {
+			return nil, got, untyped{err}
+		}
+	}
+	more, got, err := unmarshalJSON(text, obj, findStrict)
+	return append(strict, more...), got, err
+}
+
 func unmarshalJSON(body []byte, obj runtime.Object, findStrict bool) (strict []error, got schema.GroupVersionKind, err error) {
 	if len(body) == 0 {
-		return nil, got, errors.New("couldn't get version/kind; json parse error: unexpected end of JSON input")
+		return nil, got, untyped{errors.New("couldn't get version/kind; json parse error: unexpected end of JSON input")}
 	}
 	if u := resource.AsCustom(obj); u != nil {
 		return unmarshalCustom(body, u, findStrict)
@@ -197,11 +213,30 @@ func unmarshalJSON(body []byte, obj runtime.Object, findStrict bool) (strict []e
 	if err == nil {
 		return strict, obj.GetObjectKind().GroupVersionKind(), nil
 	}
-	var claimed metav1.TypeMeta
-	if bad := kjson.UnmarshalCaseSensitivePreserveInts(body, &claimed); bad != nil {
-		return nil, got, fmt.Errorf("couldn't get version/kind; json parse error: %w", bad)
+	got, unreadable := claimedType(body)
+	if unreadable != nil {
+		return nil, got, unreadable
 	}
-	return nil, claimed.GroupVersionKind(), err
+	return nil, got, err
+}
+
+// untyped is what is wrong with a body that does not even say of what type it is.
+type untyped struct{ error }
+
+// claimedType reads the type alone that a body claims to be of.
+func claimedType(body []byte) (schema.GroupVersionKind, error) {
+	var claimed struct { // clients see how this type is written
+		APIVersion string `json:"apiVersion,omitempty"`
+		Kind       string `json:"kind,omitempty"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &claimed); err != nil {
+		return schema.GroupVersionKind{}, untyped{fmt.Errorf("couldn't get version/kind; json parse error: %w", err)}
+	}
+	gv, err := schema.ParseGroupVersion(claimed.APIVersion)
+	if err != nil {
+		return schema.GroupVersionKind{}, untyped{err}
+	}
+	return gv.WithKind(claimed.Kind), nil
 }
 
 // faultless decodes a body that has no faults, in half of the time that the reader takes which knows upstream's words for them. If it
@@ -222,7 +257,7 @@ var noUnknown = jsonv2.RejectUnknownMembers(true)
 func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind, error) {
 	got, raw, err := resource.TypeOf(body)
 	if err != nil {
-		return got, fmt.Errorf("provided data does not appear to be a protobuf message: %w", err)
+		return got, untyped{err}
 	}
 	m, ok := obj.(interface{ Unmarshal([]byte) error })
 	if !ok {
@@ -235,33 +270,69 @@ func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind
 }
 
 // checkType refuses a body that claims another type than the URL names. What it does not claim is taken from the URL.
-func (k *kinds) checkType(got, want schema.GroupVersionKind, obj runtime.Object) (schema.GroupVersionKind, error) {
-	if got.Kind == "" {
-		got.Kind = want.Kind
-	}
-	if got.Version == "" {
-		got.Group, got.Version = want.Group, want.Version
-	}
+func (k *kinds) checkType(got, want schema.GroupVersionKind) (schema.GroupVersionKind, error) {
+	got = completed(got, want)
 	switch {
 	case got == want:
 		return got, nil
 	case got.Kind == want.Kind && k.knows(got):
 		return got, apierrors.NewBadRequest(fmt.Sprintf(
 			"the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion()))
-	case k.knows(got):
-		return got, undecodable(fmt.Errorf("converting (%s) to (%s): unknown conversion",
-			goName(got), strings.TrimPrefix(reflect.TypeOf(obj).String(), "*")), want.Kind, got, nil)
 	}
-	return got, undecodable(fmt.Errorf("no kind %q is registered for version %q in scheme %q",
-		got.Kind, got.GroupVersion(), "pkg/api/legacyscheme/scheme.go:30"), want.Kind, got, nil)
+	return got, undecodable(k.misfit(got, want), want.Kind, got, nil)
 }
 
+// misfit says why an object of the type got is none of the type want; nil if it is one, in whatever version.
+func (k *kinds) misfit(got, want schema.GroupVersionKind) error {
+	switch {
+	case !k.knows(got):
+		return notRegistered(got)
+	case got.Kind != want.Kind:
+		return fmt.Errorf("converting (%s.%s) to (%s): unknown conversion", got.Version, got.Kind, internalName(want))
+	}
+	return nil
+}
+
+func notRegistered(gvk schema.GroupVersionKind) error {
+	return fmt.Errorf("no kind %q is registered for version %q in scheme %q", gvk.Kind, gvk.GroupVersion(), "pkg/runtime/scheme.go:111")
+}
+
+// completed is got with what it leaves out taken from want.
+func completed(got, want schema.GroupVersionKind) schema.GroupVersionKind {
+	if got.Kind == "" {
+		got.Kind = want.Kind
+	}
+	if got.Version == "" {
+		got.Group, got.Version = want.Group, want.Version
+	}
+	return got
+}
+
+// claimed is the type to name in an error about a body: none if it did not come to that.
+func (k *kinds) claimed(err error, got, want schema.GroupVersionKind) schema.GroupVersionKind {
+	if errors.As(err, &untyped{}) {
+		return schema.GroupVersionKind{}
+	}
+	return completed(got, want)
+}
+
+// knows tells whether there is such a kind, served or not.
 func (k *kinds) knows(gvk schema.GroupVersionKind) bool {
 	_, _, ok := k.table.ByKind(gvk)
-	return ok
+	return ok || scheme.Scheme.Recognizes(gvk)
 }
 
-func goName(gvk schema.GroupVersionKind) string { return gvk.Version + "." + gvk.Kind }
+// internalName is what upstream calls the type that it works on: that of the group's own package.
+func internalName(gvk schema.GroupVersionKind) string {
+	pkg, _, _ := strings.Cut(gvk.Group, ".")
+	switch gvk.Group {
+	case "", "events.k8s.io":
+		pkg = "core"
+	case "internal.apiserver.k8s.io":
+		pkg = "apiserverinternal"
+	}
+	return pkg + "." + gvk.Kind
+}
 
 // undecodable is upstream's refusal of a body that is no object of the kind.
 func undecodable(err error, kind string, got schema.GroupVersionKind, body []byte) error {

@@ -6,7 +6,6 @@ import (
 
 	"bonsai/pkg/store"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -42,11 +41,16 @@ func readAt(version string) (store.ReadAt, error) {
 	return store.ReadAt{Kind: store.NotOlderThan, Rev: rev}, nil
 }
 
+// badVersion is what is wrong with a resourceVersion. Only lists take it for the client's mistake: elsewhere it is a 500.
+type badVersion struct{ what *field.Error }
+
+func (e *badVersion) Error() string { return e.what.Error() }
+
 // parseVersion reads a client's resourceVersion, which is a revision that it has been given before.
 func parseVersion(version string) (int64, error) {
 	rev, err := strconv.ParseUint(version, 10, 63)
 	if err != nil {
-		return 0, apierrors.NewBadRequest("invalid resource version: " + field.Invalid(field.NewPath("resourceVersion"), version, err.Error()).Error())
+		return 0, &badVersion{field.Invalid(field.NewPath("resourceVersion"), version, err.Error())}
 	}
 	return int64(rev), nil
 }

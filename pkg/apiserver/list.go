@@ -9,6 +9,7 @@ import (
 	"bonsai/pkg/store"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -53,9 +54,11 @@ func (s *Server) page(c *call, l *listing) (*store.Page, metav1.ListMeta, error)
 	if err != nil {
 		return nil, meta, err
 	}
-	page, err := s.store.List(c.ctx(), l.prefix, at, store.ListOptions{
-		Term: l.term, Match: l.match, Limit: int(l.Limit), After: after,
-	})
+	limit := int(l.Limit)
+	if at.Kind == store.Any {
+		limit = 0 // upstream's cache, which such a list is from, has no pages
+	}
+	page, err := s.store.List(c.ctx(), l.prefix, at, store.ListOptions{Term: l.term, Match: l.match, Limit: limit, After: after})
 	if errors.Is(err, store.ErrTooOld) && l.Continue != "" {
 		return nil, meta, expiredPage(l.prefix, after)
 	}
@@ -86,7 +89,11 @@ func (l *listing) position() (at store.ReadAt, after string, err error) {
 		}
 		return store.ReadAt{Kind: store.Exact, Rev: rev}, after, nil
 	}
-	if at, err = readAt(l.ResourceVersion); err != nil || at.Kind != store.NotOlderThan {
+	at, err = readAt(l.ResourceVersion)
+	if bad := (*badVersion)(nil); errors.As(err, &bad) {
+		err = apierrors.NewBadRequest("invalid resource version: " + bad.Error())
+	}
+	if err != nil || at.Kind != store.NotOlderThan {
 		return at, "", err
 	}
 	// A limit without a match has always meant the exact state, from before there was a match to say it with.

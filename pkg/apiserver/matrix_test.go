@@ -55,7 +55,7 @@ type matrix struct {
 // say writes down what came of a request.
 func (m *matrix) say(what, line, body string, headers ...string) {
 	resp, answer := m.ask(line, body, headers)
-	fmt.Fprintf(&m.out, "  %-44s %d %s\n", what, resp.StatusCode, steady(outcomeOf(resp.Header.Get("Content-Type"), answer)))
+	fmt.Fprintf(&m.out, "  %-44s %d %s\n", what, resp.StatusCode, steady(strings.ReplaceAll(outcomeOf(resp.Header.Get("Content-Type"), answer), "\n", `\n`)))
 }
 
 // ask is do, without the events of a watch, which has no end.

@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"cmp"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -69,6 +71,25 @@ func negotiate(r *http.Request, will func(format) bool, allowed ...shape) (forma
 	return format{}, notAcceptable()
 }
 
+// notOfShape is the refusal of the metadata of one object where there are several, or the other way round.
+func (c *call) notOfShape() error {
+	listed := c.t.verb == "list" || c.t.verb == "deletecollection"
+	shapes := map[bool]shape{true: partial, false: partialList}
+	if c.t.verb == "watch" || c.t.verb == "delete" || c.t.row.Custom != nil {
+		return nil
+	}
+	if f, err := negotiate(c.r, c.canEncode, shapes[listed]); err != nil || f.shape == whole {
+		return nil
+	}
+	wanted, is, name := "PartialObjectMetadataList", "not a list", internalName(c.t.gvk())
+	if listed {
+		wanted, is, name = "PartialObjectMetadata", "a list", name+"List"
+	}
+	err := notAcceptable().(*apierrors.StatusError)
+	err.ErrStatus.Message = fmt.Sprintf("you requested %s, but the requested object is %s (*%s)", wanted, is, name)
+	return err
+}
+
 // negotiate finds out how the client wants the answer to a request for a resource.
 func (c *call) negotiate() (err error) {
 	switch {
@@ -81,6 +102,9 @@ func (c *call) negotiate() (err error) {
 	default:
 		c.f, err = negotiate(c.r, c.canEncode, asTable, partial)
 	}
+	if err != nil {
+		err = cmp.Or(c.notOfShape(), err)
+	}
 	return err
 }
 
@@ -92,11 +116,9 @@ func (c *call) canEncode(f format) bool {
 	return c.t.row.Custom == nil || f.media != mediaProtobuf || f.shape != whole || c.t.sub == "scale"
 }
 
-// negotiateError is negotiate for a Status, which is only ever itself: a client that asks for a Table only still
-// gets to read its error.
+// negotiateError is negotiate for a Status, which is only ever itself. A client that wants nothing that it could be gets JSON.
 func negotiateError(r *http.Request) (format, error) {
 	for _, w := range wishes(r.Header.Get("Accept")) {
-		w.params = nil
 		if f, ok := w.format(nil); ok {
 			return f, nil
 		}
@@ -104,10 +126,13 @@ func negotiateError(r *http.Request) (format, error) {
 	return format{}, notAcceptable()
 }
 
-func notAcceptable() error {
+func notAcceptable(accepted ...string) error {
+	if len(accepted) == 0 {
+		accepted = typesOfObject
+	}
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
-		Message: "only the following media types are accepted: " + strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "),
+		Message: "only the following media types are accepted: " + strings.Join(accepted, ", "),
 	}}
 }
 
@@ -128,7 +153,7 @@ func wishes(accept string) []wish {
 	}
 	var out []wish
 	for clause := range strings.SplitSeq(accept, ",") {
-		mediaType, params, err := mime.ParseMediaType(strings.TrimSpace(clause))
+		mediaType, params, err := mime.ParseMediaType(strings.TrimRight(strings.TrimSpace(clause), "; "))
 		if err != nil {
 			continue
 		}
@@ -160,8 +185,11 @@ func (w wish) format(allowed []shape) (format, bool) {
 	default:
 		return f, false
 	}
-	as, ok := w.params["as"]
-	if !ok {
+	if stream, ok := w.params["stream"]; ok && stream != "watch" {
+		return f, false
+	}
+	as := w.params["as"]
+	if as == "" && w.params["g"] == "" && w.params["v"] == "" {
 		return f, true
 	}
 	f.shape = map[string]shape{"Table": asTable, "PartialObjectMetadata": partial, "PartialObjectMetadataList": partialList}[as]

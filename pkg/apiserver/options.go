@@ -79,7 +79,10 @@ func (s *Server) deleteOptions(c *call) (*metav1.DeleteOptions, error) {
 	if w := c.t.row.OrphanWarning; w != "" && o.PropagationPolicy == nil && o.OrphanDependents == nil {
 		c.warn(w)
 	}
-	return o, invalidOptions("DeleteOptions", validation.ValidateDeleteOptions(o))
+	if err := invalidOptions("DeleteOptions", validation.ValidateDeleteOptions(o)); err != nil {
+		return o, err
+	}
+	return o, judgeUnsafe(c.t, o)
 }
 
 // readDeleteOptions reads them from the body. Clients send them in the version of the object that they delete.
@@ -94,14 +97,27 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 	}
 	_, got, err := unmarshal(m, body, o, false)
 	if err != nil {
-		return undecodable(err, "DeleteOptions", got, body)
+		return apierrors.NewBadRequest(err.Error())
 	}
 	if got.Kind != "" && got.Kind != "DeleteOptions" {
-		return apierrors.NewBadRequest("decoded object cannot be converted to DeleteOptions")
+		return apierrors.NewBadRequest(notRegistered(completed(got, c.t.gvk())).Error())
 	}
 	o.Kind = "DeleteOptions"
 	c.recordRequest(deleteOptionsGVK(got), o)
 	return nil
+}
+
+// judgeUnsafe refuses to delete in spite of what cannot be read: here no object is kept that could not be.
+func judgeUnsafe(t *target, o *metav1.DeleteOptions) error {
+	if o.IgnoreStoreReadErrorWithClusterBreakingPotential == nil || !*o.IgnoreStoreReadErrorWithClusterBreakingPotential {
+		return nil
+	}
+	if t.verb == "deletecollection" {
+		return invalidOptions("DeleteOptions", field.ErrorList{field.Invalid(field.NewPath("ignoreStoreReadErrorWithClusterBreakingPotential"),
+			true, "is not allowed with DELETECOLLECTION, try again after removing the option")})
+	}
+	return apierrors.NewConflict(t.gr(), t.name, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, "+
+		"AdditionalErrorMsg: unsafe deletion is not allowed because the object is decodable from storage", t.key()))
 }
 
 // listing is what a list, watch or deletecollection asks for.
@@ -132,6 +148,10 @@ func listOptions(c *call) (*listing, error) {
 	l.Limit = max(l.Limit, 0)
 	if err := l.validate(); err != nil {
 		return nil, err
+	}
+	if l.Watch && l.Continue != "" {
+		return nil, invalidOptions("ListOptions", field.ErrorList{field.Forbidden(field.NewPath("resourceVersionMatch"),
+			"resourceVersionMatch is forbidden when continue is provided")})
 	}
 	l.narrow(c.t)
 	return l, nil

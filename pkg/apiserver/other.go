@@ -17,22 +17,22 @@ import (
 // otherPaths routes the paths that are no resources.
 func (s *Server) otherPaths() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /openapi/v2", described((*openapi.Service).ServeV2))
-	mux.HandleFunc("GET /openapi/v3", described((*openapi.Service).ServeV3Index))
-	mux.HandleFunc("GET /openapi/v3/", described((*openapi.Service).ServeV3))
-	mux.HandleFunc("GET /version", serveVersion)
-	mux.HandleFunc("GET /version/", serveVersion)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/openapi/v2", described((*openapi.Service).ServeV2))
+	mux.HandleFunc("/openapi/v3", described((*openapi.Service).ServeV3Index))
+	mux.HandleFunc("/openapi/v3/", described((*openapi.Service).ServeV3))
+	mux.HandleFunc("/version", serveVersion)
+	mux.HandleFunc("/version/", serveVersion)
+	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	for _, h := range s.healthEndpoints() {
-		mux.HandleFunc("GET /"+h.name, h.serve)
-		mux.HandleFunc("GET /"+h.name+"/{check...}", h.serveOne)
+		mux.HandleFunc("/"+h.name, h.serve)
+		mux.HandleFunc("/"+h.name+"/{check...}", h.serveOne)
 	}
 	if s.cfg.Tokens != nil {
-		mux.HandleFunc("GET /.well-known/openid-configuration", s.cfg.Tokens.ServeOpenIDConfig)
-		mux.HandleFunc("GET /openid/v1/jwks", s.cfg.Tokens.ServeJWKS)
+		mux.HandleFunc(openIDConfigPath, s.cfg.Tokens.ServeOpenIDConfig)
+		mux.HandleFunc(jwksPath, s.cfg.Tokens.ServeJWKS)
 	}
 	s.debugPaths(mux)
-	mux.HandleFunc("GET /{$}", serveIndex)
+	mux.HandleFunc("/{$}", serveIndex)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notServed(w) })
 	return mux
 }

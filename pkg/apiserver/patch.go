@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -92,14 +91,21 @@ func (s *Server) patch(c *call) error {
 
 // patchKind reads the Content-Type.
 func patchKind(r *http.Request) (types.PatchType, error) {
-	text, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	switch kind := types.PatchType(text); kind {
-	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType:
-		if err == nil {
-			return kind, nil
-		}
+	if text := r.Header.Get("Content-Type"); isPatchType(text) {
+		text, _, _ = strings.Cut(text, ";")
+		return types.PatchType(text), nil
 	}
 	return "", unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType)
+}
+
+// isPatchType tells whether a Content-Type is that of a patch. Its parameters mean nothing, even if they are none.
+func isPatchType(contentType string) bool {
+	text, _, _ := strings.Cut(contentType, ";")
+	switch types.PatchType(text) {
+	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType:
+		return true
+	}
+	return false
 }
 
 func unsupportedPatch(supported ...types.PatchType) error {
@@ -135,7 +141,7 @@ func jsonPatcher(body []byte) (patchFunc, error) {
 		return patchFunc{}, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
 			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
 	}
-	return patchFunc{showsObject: true, do: patchJSON(nil, func(before []byte) ([]byte, error) {
+	return patchFunc{showsObject: true, do: patchJSON(func() ([]error, error) { return faultyOps(body) }, func(before []byte) ([]byte, error) {
 		after, err := p.Apply(before)
 		if err != nil {
 			return nil, refused(err)
@@ -144,17 +150,38 @@ func jsonPatcher(body []byte) (patchFunc, error) {
 	})}, nil
 }
 
+// jsonPatchOp is an operation as its fields are judged.
+type jsonPatchOp struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	From  string `json:"from"`
+	Value any    `json:"value"`
+}
+
+// faultyOps are the unknown and duplicate fields of a JSON patch's operations. Clients see what upstream calls their type.
+func faultyOps(body []byte) ([]error, error) {
+	var ops []jsonPatchOp
+	strict, err := kjson.UnmarshalStrict(body, &ops)
+	if err != nil {
+		return nil, errors.New(strings.ReplaceAll(err.Error(), "apiserver.jsonPatchOp", "handlers.jsonPatchOp"))
+	}
+	for i, e := range strict {
+		strict[i] = fmt.Errorf("json patch %w", e)
+	}
+	return strict, nil
+}
+
 func mergePatcher(body []byte) (patchFunc, error) {
 	p, faulty, err := readMerge(body)
 	if err != nil {
 		return p, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 	}
-	var suspect []byte
+	var strict func() ([]error, error)
 	if faulty {
-		suspect = body
+		strict = func() ([]error, error) { return kjson.UnmarshalStrict(body, &map[string]any{}) }
 	}
 	p.showsObject = true
-	p.do = patchJSON(suspect, func(before []byte) ([]byte, error) {
+	p.do = patchJSON(strict, func(before []byte) ([]byte, error) {
 		after, err := jsonpatch.MergePatch(before, body)
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
@@ -164,8 +191,8 @@ func mergePatcher(body []byte) (patchFunc, error) {
 	return p, nil
 }
 
-// patchJSON patches an object as the JSON that it is. suspect is a patch that may have fields twice; nil if it has not.
-func patchJSON(suspect []byte, do func(before []byte) ([]byte, error)) func(schema.GroupVersionKind, resource.Object, resource.Object, bool) (patchFaults, error) {
+// patchJSON patches an object as the JSON that it is. strict finds what a strict reader finds wrong with the patch itself; nil if that is nothing.
+func patchJSON(strict func() ([]error, error), do func(before []byte) ([]byte, error)) func(schema.GroupVersionKind, resource.Object, resource.Object, bool) (patchFaults, error) {
 	return func(gvk schema.GroupVersionKind, current, next resource.Object, strictly bool) (f patchFaults, err error) {
 		before, err := resource.EncodeJSON(gvk, current)
 		if err != nil {
@@ -178,12 +205,12 @@ func patchJSON(suspect []byte, do func(before []byte) ([]byte, error)) func(sche
 		if f.strict, _, err = unmarshalJSON(after, next, strictly); err != nil {
 			return f, badPatch(string(after), err)
 		}
-		if f.patch = string(after); strictly && suspect != nil {
-			twice, err := kjson.UnmarshalStrict(suspect, &map[string]any{})
+		if f.patch = string(after); strictly && strict != nil {
+			own, err := strict()
 			if err != nil {
 				return f, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 			}
-			f.strict = append(twice, f.strict...)
+			f.strict = append(own, f.strict...)
 		}
 		return f, nil
 	}
@@ -301,6 +328,9 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	}
 	next := c.t.ver.New()
 	faults, err := p.do(c.t.gvk(), shown, next, o.FieldValidation != metav1.FieldValidationIgnore)
+	if err == nil && p.showsObject && c.t.row.Custom == nil { // a strategic patch is merged whatever type it says it is of
+		err = fitting(c, next, faults)
+	}
 	refuses := err != nil || len(faults.strict) > 0 && o.FieldValidation == metav1.FieldValidationStrict
 	switch {
 	case refuses && p.parts != nil && p.showsObject:
@@ -309,12 +339,9 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 		return nil, err
 	}
 	if u := resource.AsCustom(next); u != nil {
-		faults.strict, err = coerceCustom(c, u, faults.strict, o.FieldValidation)
-	} else if p.showsObject { // a strategic patch is merged whatever type it says it is of
-		_, err = c.kinds.checkType(next.GetObjectKind().GroupVersionKind(), c.t.gvk(), next)
-	}
-	if err != nil {
-		return nil, err
+		if faults.strict, err = coerceCustom(c, u, faults.strict, o.FieldValidation); err != nil {
+			return nil, err
+		}
 	}
 	if err := judgePatch(c, o, faults); err != nil {
 		return nil, err
@@ -328,6 +355,16 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 		}
 	}
 	return next, nil
+}
+
+// fitting refuses a patched object that says it is of another kind.
+func fitting(c *call, next resource.Object, f patchFaults) error {
+	claims := completed(next.GetObjectKind().GroupVersionKind(), c.t.gvk())
+	if err := c.kinds.misfit(claims, c.t.gvk()); err != nil {
+		return badPatch(fmt.Sprint(f.patch), err)
+	}
+	next.GetObjectKind().SetGroupVersionKind(c.t.gvk())
+	return nil
 }
 
 // judgePatch refuses or warns of unknown and duplicate fields in what a patch makes of the object.

@@ -2,10 +2,10 @@ package apiserver
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"strings"
 
+	"bonsai/pkg/apiserver/discovery"
 	"bonsai/pkg/resource"
 )
 
@@ -20,32 +20,56 @@ func (s *Server) route(c *call) error {
 		return s.serveOther(c)
 	case t.row == nil:
 		return s.serveOther(c)
-	case t.namespace != "" && !t.row.Namespaced && !t.isItsNamespace():
-		notServed(c.w)
-		return nil
+	case !t.isTemplated():
+		return missing(c)
+	}
+	h, err := s.handlerOf(c)
+	if h == nil || err != nil {
+		return err
+	}
+	if err := checkTable(c); err != nil {
+		return err
 	}
 	if err := c.negotiate(); err != nil {
 		return err
 	}
-	switch {
+	if err := checkNamed(t); err != nil {
+		return err
+	}
+	if t.row.Deprecated != "" && t.sub == "" {
+		c.warn(t.row.Deprecated)
+	}
+	return h(c)
+}
+
+// handlerOf picks the handler of a request for a resource; nil if it has been answered.
+func (s *Server) handlerOf(c *call) (handler, error) {
+	var h handler
+	switch t := c.t; {
 	case s.reviews[t.row] != nil:
-		if t.verb != "create" || t.sub != "" {
-			return notAllowed()
-		}
-		return s.review(c)
+		return s.routeReview(c)
 	case s.computed[t.row] != nil:
 		return s.routeComputed(c)
 	case t.sub != "":
 		return s.routeSub(c)
+	default:
+		h = s.verbHandler(t)
 	}
-	h := s.verbHandler(t)
 	if h == nil {
-		return customNotAllowed(c)
+		return nil, customNotAllowed(c)
 	}
-	if t.row.Deprecated != "" {
-		c.warn(t.row.Deprecated)
+	return h, nil
+}
+
+// routeReview picks the handler of a question, which can only be made.
+func (s *Server) routeReview(c *call) (handler, error) {
+	switch {
+	case c.t.named:
+		return nil, noSuchPath()
+	case c.t.verb != "create":
+		return nil, notAllowed()
 	}
-	return h(c)
+	return s.review, nil
 }
 
 // verbHandler returns the handler of t's verb on the object itself; nil if that is not served there.
@@ -93,24 +117,24 @@ func (s *Server) computedKinds() map[*resource.Row]map[string]handler {
 }
 
 // routeComputed picks the handler of one of them.
-func (s *Server) routeComputed(c *call) error {
-	t := c.t
-	h, ok := s.computed[t.row][t.verb]
-	if !ok || t.sub != "" || (t.verb == "create" && t.name != "") || (t.row.Namespaced && t.namespace == "") {
-		return notAllowed()
+func (s *Server) routeComputed(c *call) (handler, error) {
+	t, verbs := c.t, s.computed[c.t.row]
+	if t.sub != "" || t.named && verbs["get"] == nil {
+		return nil, noSuchPath()
 	}
-	if t.row.Deprecated != "" {
-		c.warn(t.row.Deprecated)
+	h, ok := verbs[t.verb]
+	if !ok || (t.verb == "create" && t.named) {
+		return nil, notAllowed()
 	}
-	return h(c)
+	return h, nil
 }
 
 // routeSub picks the handler of a subresource: first those whose body is the object itself, which the row describes.
-func (s *Server) routeSub(c *call) error {
+func (s *Server) routeSub(c *call) (handler, error) {
 	t := c.t
 	var verbs map[string]handler
 	switch special := s.subresources[t.resource+"/"+t.sub]; {
-	case t.name == "", t.row.Namespaced && t.namespace == "", t.rest != "" && t.sub != "proxy":
+	case !t.named, t.rest != "" && t.sub != "proxy":
 	case special != nil && t.group == "":
 		verbs = special
 	case partOf(t) != nil:
@@ -119,16 +143,16 @@ func (s *Server) routeSub(c *call) error {
 		verbs = map[string]handler{"get": s.getScale, "update": s.updateScale, "patch": s.patchScale}
 	}
 	if verbs == nil {
-		return noSubresource(c)
+		return nil, noSubresource(c)
 	}
 	h, ok := verbs[t.verb]
-	if !ok {
-		return customNotAllowed(c)
+	if !ok || t.sub == "finalize" && t.verb != "update" {
+		return nil, customNotAllowed(c)
 	}
 	if t.row.Custom != nil && t.row.Deprecated != "" {
 		c.warn(t.row.Deprecated)
 	}
-	return h(c)
+	return h, nil
 }
 
 // specialSubresources are those of the core group that are neither a part of their object nor its Scale.
@@ -152,21 +176,18 @@ func (s *Server) specialSubresources() map[string]map[string]handler {
 	}
 }
 
-// serveOther serves the paths that are no resources.
-func (s *Server) serveOther(c *call) error {
-	path := c.t.path
-	if c.r.Method == http.MethodGet && (path == "/api" || path == "/apis" || strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/apis/")) {
-		return s.serveDiscovery(c)
-	}
+// serveMux serves from the paths that are served by hand.
+func (s *Server) serveMux(c *call) {
 	s.mux.ServeHTTP(c.w, c.r.WithContext(context.WithValue(c.ctx(), kindsKey{}, c.kinds)))
-	return nil
 }
 
-// serveDiscovery serves the documents about kinds.
-func (s *Server) serveDiscovery(c *call) error {
-	docs, err := c.kinds.discovery()
-	if err != nil {
-		return err
+// serveDocument serves a document about kinds. Those of the built-in versions are in the table of templates.
+func (s *Server) serveDocument(c *call, docs *discovery.Documents) error {
+	path := strings.TrimSuffix(c.t.path, "/")
+	if isBelow(path, "/api") || strings.Count(path, "/") == 3 && c.kinds.inTable(path) {
+		if err := checkDocument(c.r, typesOfObject); err != nil {
+			return err
+		}
 	}
 	docs.ServeHTTP(c.w, c.r)
 	return nil

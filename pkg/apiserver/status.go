@@ -112,11 +112,6 @@ func apiError(err error, t *target, name string) error {
 // notServed is the answer to a path that nothing serves; upstream's is no Status.
 func notServed(w http.ResponseWriter) { http.Error(w, "404 page not found", http.StatusNotFound) }
 
-// notAllowed is the answer to a method that its path does not serve.
-func notAllowed() error {
-	return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, "", schemaNone, "", "405: Method Not Allowed", 0, false)
-}
-
 // refused is the answer to a patch that is well formed but cannot be applied.
 func refused(err error) error {
 	return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schemaNone, "", err.Error(), 0, false)

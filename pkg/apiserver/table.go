@@ -76,6 +76,7 @@ type tabler struct {
 	row     *resource.Row
 	ver     *resource.Version // of the objects
 	include metav1.IncludeObjectPolicy
+	as      schema.GroupVersion // of the table, and of the metadata in it
 	// headed is set once the columns have been sent; the later tables of a watch leave them out.
 	headed bool
 }
@@ -89,7 +90,7 @@ func newTabler(c *call) (*tabler, error) {
 	if errs := validation.ValidateTableOptions(o); len(errs) > 0 {
 		return nil, apierrors.NewBadRequest("Unable to convert to Table as requested: " + errs.ToAggregate().Error())
 	}
-	return &tabler{row: c.t.row, ver: c.t.ver, include: o.IncludeObject}, nil
+	return &tabler{row: c.t.row, ver: c.t.ver, include: o.IncludeObject, as: c.f.as}, nil
 }
 
 // table makes a table of objs.
@@ -138,7 +139,7 @@ func (t *tabler) line(obj resource.Object, now time.Time) (line metav1.TableRow,
 		line.Object.Object = obj
 	default:
 		p := partialOf(stored)
-		p.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
+		p.SetGroupVersionKind(t.as.WithKind("PartialObjectMetadata"))
 		line.Object.Object = p
 	}
 	if line.Object.Object != nil {

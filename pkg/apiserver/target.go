@@ -21,6 +21,7 @@ type target struct {
 	group, version       string
 	resource, sub        string
 	namespace, name      string
+	named                bool   // the path has a name; that of a list of one is from its selector
 	path, rest           string // rest is what follows the subresource: the path to proxy
 	row                  *resource.Row
 	ver                  *resource.Version
@@ -86,7 +87,7 @@ func (t *target) parseResource(parts []string) {
 	}
 	t.resource = parts[0]
 	if len(parts) > 1 {
-		t.name = parts[1]
+		t.name, t.named = parts[1], true
 	}
 	if len(parts) > 2 {
 		t.sub = parts[2]

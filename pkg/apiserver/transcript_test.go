@@ -134,7 +134,7 @@ func (t *transcript) render(resp *http.Response, body string) string {
 	}
 	var status metav1.Status
 	if json.Unmarshal([]byte(body), &status) == nil && status.Kind == "Status" && status.Status == metav1.StatusFailure {
-		fmt.Fprintf(&b, "< %d %s: %s\n", resp.StatusCode, status.Reason, steady(status.Message))
+		fmt.Fprintf(&b, "< %d %s: %s\n", resp.StatusCode, status.Reason, steady(strings.ReplaceAll(status.Message, "\n", `\n`)))
 		if status.Details != nil {
 			fmt.Fprintf(&b, "<   about %s.%s %q\n", status.Details.Kind, status.Details.Group, status.Details.Name)
 			for _, c := range status.Details.Causes {

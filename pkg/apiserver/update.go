@@ -50,13 +50,12 @@ func (s *Server) insertByUpdate(c *call, obj resource.Object, w writeOptions) (o
 	if uid := obj.GetUID(); uid != "" {
 		return outcome{}, uidConflict(c.t, string(uid), "")
 	}
-	if v := obj.GetResourceVersion(); v != "" && v != "0" {
-		return outcome{}, apierrors.NewNotFound(c.t.gr(), c.t.name)
-	}
 	if err := s.require(c, "create"); err != nil {
 		return outcome{}, err
 	}
-	return s.insert(c, c.t, obj.DeepCopyObject().(resource.Object), w)
+	obj = obj.DeepCopyObject().(resource.Object)
+	obj.SetResourceVersion("") // of an object that is gone, as the lease of a leader may be
+	return s.insert(c, c.t, obj, w)
 }
 
 // edit begins an edit of c's target, by the rules of its subresource.
@@ -87,8 +86,7 @@ func checkName(t *target, obj resource.Object) error {
 		return apierrors.NewBadRequest(fmt.Sprintf(
 			"the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), t.name))
 	case t.row.Namespaced && obj.GetNamespace() != "" && obj.GetNamespace() != t.namespace:
-		return apierrors.NewBadRequest(fmt.Sprintf(
-			"the namespace of the object (%s) does not match the namespace on the request (%s)", obj.GetNamespace(), t.namespace))
+		return errOtherNamespace
 	}
 	return nil
 }
@@ -189,7 +187,7 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
 	}
 	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, errs)
+		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, eachOnce(errs))
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {
@@ -201,4 +199,15 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 	}
 	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
 	return a, s.cfg.Admission.Validate(c.ctx(), a)
+}
+
+// eachOnce drops what was found twice: as a fault of the object, and as one of the change.
+func eachOnce(errs field.ErrorList) (once field.ErrorList) {
+	said := map[string]bool{}
+	for _, e := range errs {
+		if text := string(e.Type) + e.Error(); !said[text] {
+			said[text], once = true, append(once, e)
+		}
+	}
+	return once
 }

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
+	"github.com/gorilla/websocket"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -22,7 +24,7 @@ import (
 // around the object's kept ones; a batch of them is flushed at once, so that a client that is behind catches up in large writes.
 func (s *Server) watch(c *call) error {
 	if c.f.media == mediaYAML {
-		return notAcceptable()
+		return notAcceptable(typeJSON+streamed, typeProtobuf+streamed)
 	}
 	c.f.pretty = false
 	l, err := listOptions(c)
@@ -43,14 +45,25 @@ func (s *Server) watch(c *call) error {
 	}
 	defer s.watches.end(me)
 	w, fromState, openErr := s.openWatch(ctx, l)
-	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) {
+	future := (*store.TooLargeError)(nil)
+	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) && !errors.As(openErr, &future) {
 		return apiError(openErr, c.t, "")
 	}
 	out, err := newEventWriter(c, s.now, guarded{c.w, me})
 	if err != nil {
 		return err
 	}
-	out.head()
+	if websocket.IsWebSocketUpgrade(c.r) {
+		if out.frames, err = frames(c); err != nil {
+			return nil // it has been answered
+		}
+		defer out.frames.follow(ctx, cancel)()
+	} else {
+		out.head()
+	}
+	if future != nil {
+		return s.endWatch(c, out, apiError(openErr, c.t, ""))
+	}
 	if openErr != nil {
 		return s.endWatch(c, out, tooOld(l.ResourceVersion, s.store.Revision()))
 	}
@@ -64,7 +77,7 @@ func (s *Server) watch(c *call) error {
 
 // watchTime is how long a watch lasts: what the client asks for or, lest all clients come back at once, half an hour to an hour.
 func watchTime(asked *int64) time.Duration {
-	if asked != nil && *asked > 0 {
+	if asked != nil && *asked != 0 {
 		return time.Duration(*asked) * time.Second
 	}
 	return time.Duration((1 + rand.Float64()) * float64(30*time.Minute))
@@ -125,9 +138,10 @@ func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter,
 	}
 }
 
-// wantsBookmark tells whether a bookmark is for this client: the one that ends the initial state only if it asked for that.
+// wantsBookmark tells whether a bookmark is for this client: the one that ends the initial state unless it
+// wants none.
 func wantsBookmark(l *listing, e *store.Event) bool {
-	return l.AllowWatchBookmarks && (!e.InitialEnd || l.SendInitialEvents != nil && *l.SendInitialEvents)
+	return l.AllowWatchBookmarks && (!e.InitialEnd || l.SendInitialEvents == nil || *l.SendInitialEvents)
 }
 
 // endWatch tells the client, within the stream, why it ends, unless that is the client's own doing or no more than time.
@@ -163,6 +177,8 @@ type eventWriter struct {
 	read  func(*store.Object) ([]byte, error)
 	now   func() time.Time
 	table *tabler // if the client wants tables
+	// frames is where each event is a message; nil where they are a stream.
+	frames *framed
 }
 
 func newEventWriter(c *call, now func() time.Time, to guarded) (*eventWriter, error) {
@@ -257,6 +273,34 @@ func (w *eventWriter) shape(obj resource.Object) ([]byte, error) {
 
 // frame writes an event around its object: a line of JSON, or a protobuf message after its length.
 func (w *eventWriter) frame(name string, body []byte) error {
+	if w.frames != nil {
+		return w.message(name, body)
+	}
+	return w.part(name, body)
+}
+
+// message sends an event as one message of a WebSocket.
+func (w *eventWriter) message(name string, body []byte) error {
+	var whole bytes.Buffer
+	w.to.writing.Store(time.Now().UnixNano())
+	defer w.to.writing.Store(0)
+	w.b = bufio.NewWriter(&whole)
+	if err := w.part(name, body); err != nil {
+		return err
+	}
+	if err := w.b.Flush(); err != nil {
+		return err
+	}
+	w.b = nil
+	if w.f.media == mediaProtobuf {
+		whole.Next(lengthOfFrame) // a message has a length of its own
+	}
+	_, err := w.frames.Write(whole.Bytes())
+	return err
+}
+
+// part appends an event to what is sent with the next flush.
+func (w *eventWriter) part(name string, body []byte) error {
 	if w.b == nil {
 		w.b = writers.Get().(*bufio.Writer)
 		w.b.Reset(w.to)
@@ -276,12 +320,15 @@ func (w *eventWriter) frame(name string, body []byte) error {
 	return err
 }
 
+// lengthOfFrame is how many bytes say how long a frame is.
+const lengthOfFrame = 4
+
 // protobufFrame writes the length of a metav1.WatchEvent in four bytes, then the message: the type is field 1; the object, as the
 // only field of a RawExtension, is field 2.
 func (w *eventWriter) protobufFrame(name string, body []byte) error {
 	inner := 1 + uvarintSize(len(body)) + len(body)
 	size := 2 + len(name) + 1 + uvarintSize(inner) + inner
-	head := make([]byte, 4, 4+size-len(body))
+	head := make([]byte, lengthOfFrame, lengthOfFrame+size-len(body))
 	binary.BigEndian.PutUint32(head, uint32(size))
 	head = append(append(head, 1<<3|2, byte(len(name))), name...)
 	head = binary.AppendUvarint(append(head, 2<<3|2), uint64(inner))

@@ -124,7 +124,7 @@ type unmarshaler interface{ Unmarshal([]byte) error }
 func open(value []byte) (*runtime.Unknown, error) {
 	body, ok := bytes.CutPrefix(value, magic)
 	if !ok {
-		return nil, fmt.Errorf("the value begins with %q, not with %q", value[:min(len(value), len(magic))], magic)
+		return nil, fmt.Errorf("provided data does not appear to be a protobuf message, expected prefix %v", magic)
 	}
 	envelope := &runtime.Unknown{}
 	if err := envelope.Unmarshal(body); err != nil {

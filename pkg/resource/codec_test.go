@@ -156,7 +156,7 @@ func TestDecodeStorageSaysWhatIsWrong(t *testing.T) {
 	other, err := EncodeProtobuf(row.GVK().GroupVersion().WithKind("Other"), row.StorageVersion().New())
 	require.NoError(t, err)
 	for value, want := range map[string]string{
-		`{"a":1}`:           `decode stored ConfigMap: the value begins with "{\"a\"", not with "k8s\x00"`,
+		`{"a":1}`:           `decode stored ConfigMap: provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]`,
 		string(other):       `decode stored ConfigMap: the value is a Other of v1`,
 		"k8s\x00\x0a\x7fab": "decode stored ConfigMap: unexpected EOF",
 	} {

@@ -25,6 +25,7 @@ const customPriority = 1000
 // versionPriorities are those that do not follow from the version's name.
 var versionPriorities = map[schema.GroupVersion]int32{
 	{Version: "v1"}: 1, {Group: "autoscaling", Version: "v2"}: 30, {Group: "flowcontrol.apiserver.k8s.io", Version: "v1"}: 21,
+	{Group: "resource.k8s.io", Version: "v1"}: 21,
 }
 
 // Action is one thing to be done to an APIService, with its reason. Exactly one of the verbs holds.
