@@ -14,6 +14,7 @@ import (
 	"bonsai/pkg/resource"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -245,6 +246,8 @@ func (k *kinds) checkType(got, want schema.GroupVersionKind, obj runtime.Object)
 	switch {
 	case got == want:
 		return got, nil
+	case want == evictionGVK && got == oldEvictionGVK:
+		return got, nil // the one thing that is left of that version, and the same in both
 	case got.Kind == want.Kind && k.knows(got):
 		return got, apierrors.NewBadRequest(fmt.Sprintf(
 			"the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion()))
@@ -260,6 +263,11 @@ func (k *kinds) knows(gvk schema.GroupVersionKind) bool {
 	_, _, ok := k.table.ByKind(gvk)
 	return ok
 }
+
+var (
+	evictionGVK    = policyv1.SchemeGroupVersion.WithKind("Eviction")
+	oldEvictionGVK = schema.GroupVersionKind{Group: policyv1.GroupName, Version: "v1beta1", Kind: "Eviction"}
+)
 
 func goName(gvk schema.GroupVersionKind) string { return gvk.Version + "." + gvk.Kind }
 

@@ -105,7 +105,7 @@ func podGrace(p *corev1.Pod, asked *int64) int64 {
 // preparePodCreate gives a new pod its first status: a client may not claim to know better.
 func preparePodCreate(p *corev1.Pod) {
 	p.Generation = 1
-	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podQOS(&p.Spec)}
+	p.Status = corev1.PodStatus{Phase: corev1.PodPending}
 	if len(p.Spec.SchedulingGates) > 0 {
 		p.Status.Conditions = []corev1.PodCondition{{
 			Type:    corev1.PodScheduled,
@@ -117,10 +117,13 @@ func preparePodCreate(p *corev1.Pod) {
 	dropOffFields(&p.Spec)
 	mergeLabelKeys(p)
 	takeAppArmorAnnotations(p)
+	defaultPodResources(p)
+	p.Status.QOSClass = podQOS(&p.Spec)
 }
 
 func preparePodUpdate(next, old *corev1.Pod) {
 	next.Status = *old.Status.DeepCopy()
+	keepPodResources(next, old)
 	dropOffFields(&next.Spec)
 	bumpPodGeneration(next, old)
 }
