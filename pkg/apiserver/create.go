@@ -197,7 +197,7 @@ func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admi
 		warnings = k.found.warnings
 	} else {
 		if errs := newFaults(t, obj); len(errs) > 0 {
-			return apierrors.NewInvalid(t.gvk().GroupKind(), obj.GetName(), resource.Reported(errs))
+			return apierrors.NewInvalid(t.row.GVK().GroupKind(), obj.GetName(), resource.Reported(errs))
 		}
 		if t.row.Warnings != nil {
 			warnings = t.row.Warnings(obj, nil)

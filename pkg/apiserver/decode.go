@@ -132,7 +132,7 @@ func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersio
 	if u := resource.AsCustom(obj); u != nil {
 		return readCustom(c, u, strict, validation)
 	}
-	if got, err = c.kinds.checkType(got, want, obj); err != nil {
+	if got, err = c.kinds.checkType(got, want); err != nil {
 		return err
 	}
 	obj.GetObjectKind().SetGroupVersionKind(want)
@@ -236,7 +236,7 @@ func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind
 }
 
 // checkType refuses a body that claims another type than the URL names. What it does not claim is taken from the URL.
-func (k *kinds) checkType(got, want schema.GroupVersionKind, obj runtime.Object) (schema.GroupVersionKind, error) {
+func (k *kinds) checkType(got, want schema.GroupVersionKind) (schema.GroupVersionKind, error) {
 	if got.Kind == "" {
 		got.Kind = want.Kind
 	}
@@ -253,7 +253,7 @@ func (k *kinds) checkType(got, want schema.GroupVersionKind, obj runtime.Object)
 			"the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion()))
 	case k.knows(got):
 		return got, undecodable(fmt.Errorf("converting (%s) to (%s): unknown conversion",
-			goName(got), strings.TrimPrefix(reflect.TypeOf(obj).String(), "*")), want.Kind, got, nil)
+			goName(got), heldName(want)), want.Kind, got, nil)
 	}
 	return got, undecodable(fmt.Errorf("no kind %q is registered for version %q in scheme %q",
 		got.Kind, got.GroupVersion(), "pkg/api/legacyscheme/scheme.go:30"), want.Kind, got, nil)
@@ -268,6 +268,19 @@ var (
 	evictionGVK    = policyv1.SchemeGroupVersion.WithKind("Eviction")
 	oldEvictionGVK = schema.GroupVersionKind{Group: policyv1.GroupName, Version: "v1beta1", Kind: "Eviction"}
 )
+
+// heldName is the Go name that messages have for a kind as a server holds it: whatever its version, in a package named after its
+// group. Events are of the core in both groups.
+func heldName(gvk schema.GroupVersionKind) string {
+	group, _, _ := strings.Cut(gvk.Group, ".")
+	switch group {
+	case "", "events":
+		group = "core"
+	case "internal":
+		group = "apiserverinternal"
+	}
+	return group + "." + gvk.Kind
+}
 
 func goName(gvk schema.GroupVersionKind) string { return gvk.Version + "." + gvk.Kind }
 

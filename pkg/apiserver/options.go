@@ -188,6 +188,9 @@ func fieldNames(t *target) fields.TransformFunc {
 		if own, ok := t.ver.FieldNames[name]; ok {
 			return own, value, nil
 		}
+		if name == "spec.host" && t.row.Resource == "pods" {
+			name = "spec.nodeName" // its name before there were nodes
+		}
 		_, ok := known[name]
 		switch {
 		case ok && (t.ver.FieldNames == nil || strings.HasPrefix(name, "metadata.")):

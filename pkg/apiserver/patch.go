@@ -230,7 +230,7 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, body []byte, p patchFunc
 	if u := resource.AsCustom(next); u != nil {
 		strict, err = coerceCustom(c, u, strict, o.FieldValidation)
 	} else {
-		_, err = c.kinds.checkType(got, c.t.gvk(), next)
+		_, err = c.kinds.checkType(got, c.t.gvk())
 	}
 	if err != nil {
 		return nil, err

@@ -197,7 +197,7 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		errs = append(errs, e.part.ValidateSigned(next, old, s.signature(c))...)
 	}
 	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, resource.Reported(errs))
+		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, resource.Reported(errs))
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {

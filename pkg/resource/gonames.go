@@ -30,6 +30,13 @@ func invalidGoAt(p *place, value any, detail string) *field.Error {
 	return field.Invalid(p.path(), inGoNames{value}, detail)
 }
 
+func duplicateGoAt(p *place, value any) *field.Error {
+	if p == nil {
+		return somewhere
+	}
+	return field.Duplicate(p.path(), inGoNames{value})
+}
+
 // ownJSON tells whether v looks alike on both sides: what writes itself, and the metadata that all kinds share.
 func ownJSON(t reflect.Type) bool {
 	marshaler := reflect.TypeFor[json.Marshaler]()

@@ -25,6 +25,7 @@ func pods() *Row {
 	}.with(rules(Rules[*corev1.Pod]{
 		Default:        defaultPod,
 		PrepareCreate:  preparePodCreate,
+		Sign:           signPod,
 		PrepareUpdate:  preparePodUpdate,
 		Validate:       validatePodCreate,
 		ValidateUpdate: validatePodUpdate,
@@ -81,6 +82,7 @@ func podFields(p *corev1.Pod) map[string]string {
 		"spec.hostNetwork":         strconv.FormatBool(p.Spec.HostNetwork),
 		"status.phase":             string(p.Status.Phase),
 		"status.podIP":             p.Status.PodIP,
+		"status.podIPs":            "", // has a name, and never a value
 		"status.nominatedNodeName": p.Status.NominatedNodeName,
 	}
 }
@@ -119,6 +121,13 @@ func preparePodCreate(p *corev1.Pod) {
 	takeAppArmorAnnotations(p)
 	defaultPodResources(p)
 	p.Status.QOSClass = podQOS(&p.Spec)
+}
+
+// signPod says since when a gated pod waits.
+func signPod(p *corev1.Pod, by Signature) {
+	for i := range p.Status.Conditions {
+		p.Status.Conditions[i].LastTransitionTime = by.Now
+	}
 }
 
 func preparePodUpdate(next, old *corev1.Pod) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"bonsai/pkg/resource"
@@ -32,7 +33,11 @@ func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *auth
 		req.Spec.ExpirationSeconds = &seconds
 	}
 	if errs := validate(sa, req); len(errs) > 0 {
-		return apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), sa.Name, errs)
+		name := "" // a request has none, unless it is about the name
+		if strings.HasPrefix(errs[0].Field, "metadata.") {
+			name = sa.Name
+		}
+		return apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), name, errs)
 	}
 	if len(req.Spec.Audiences) == 0 {
 		req.Spec.Audiences = t.audiences

@@ -224,8 +224,8 @@ func TestIssueRefuses(t *testing.T) {
 		spec authenticationv1.TokenRequestSpec
 		want string
 	}{
-		"too short":         {spec: seconds(599), want: `TokenRequest.authentication.k8s.io "web-sa" is invalid: spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes`},
-		"too long":          {spec: seconds(1<<32 + 1), want: `TokenRequest.authentication.k8s.io "web-sa" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds`},
+		"too short":         {spec: seconds(599), want: `TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes`},
+		"too long":          {spec: seconds(1<<32 + 1), want: `TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds`},
 		"another account":   {meta: metav1.ObjectMeta{Name: "db-sa"}, want: `TokenRequest.authentication.k8s.io "web-sa" is invalid: metadata.name: Invalid value: "db-sa": must match the service account name if specified`},
 		"another namespace": {meta: metav1.ObjectMeta{Namespace: "x"}, want: `TokenRequest.authentication.k8s.io "web-sa" is invalid: metadata.namespace: Invalid value: "x": must match the service account namespace if specified`},
 		"a kind that binds nothing": {spec: to(authenticationv1.BoundObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}),
