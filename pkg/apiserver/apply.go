@@ -6,6 +6,7 @@ import (
 
 	"bonsai/pkg/resource"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,10 +25,10 @@ func (s *Server) apply(c *call, o *metav1.PatchOptions, body []byte) error {
 	force := o.Force != nil && *o.Force
 	e := s.edit(c, w)
 	e.next = func(old resource.Object) (resource.Object, error) {
-		return s.applied(c, old.DeepCopyObject().(resource.Object), want.DeepCopy(), w, force)
+		return s.applied(c, old.DeepCopyObject().(resource.Object), want, w, force)
 	}
 	if c.t.sub == "" {
-		e.absent = func() (outcome, error) { return s.insertByApply(c, want.DeepCopy(), w, force) }
+		e.absent = func() (outcome, error) { return s.insertByApply(c, want, w, force) }
 	}
 	out, err := s.change(c, c.t, e)
 	if err != nil {
@@ -39,6 +40,10 @@ func (s *Server) apply(c *call, o *metav1.PatchOptions, body []byte) error {
 // readApplied reads the body, which is YAML or JSON, as it is: what it leaves out must stay left out.
 func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*unstructured.Unstructured, error) {
 	want := &unstructured.Unstructured{Object: map[string]any{}}
+	if plainJSON(body) && jsonv2.Unmarshal(body, &want.Object) == nil && want.Object != nil {
+		return want, nil
+	}
+	want.Object = map[string]any{}
 	err := checkAliases(body)
 	if err == nil {
 		err = yaml.Unmarshal(body, &want.Object)

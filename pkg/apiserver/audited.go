@@ -24,7 +24,10 @@ func (s *Server) audit() step {
 
 // audited writes down what becomes of the request, if the policy asks for that.
 func (s *Server) audited(c *call, next handler) (err error) {
-	c.record = s.cfg.Audit.Begin(c.r, c.t.attributes(c.user), c.auditID, c.start)
+	c.record, err = s.cfg.Audit.Begin(c.r, c.t.attributes(c.user), c.auditID, c.start)
+	if err != nil {
+		return &internalError{uri: c.r.URL.RequestURI(), err: err}
+	}
 	if c.record == nil {
 		return next(c)
 	}

@@ -27,7 +27,14 @@ type eventLog struct {
 	done  chan string
 }
 
-func (l *eventLog) Write(e *auditv1.Event) {
+func (l *eventLog) Process(_ context.Context, events []*auditv1.Event) error {
+	for _, e := range events {
+		l.keep(e)
+	}
+	return nil
+}
+
+func (l *eventLog) keep(e *auditv1.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, err := json.Marshal(e)
@@ -48,7 +55,9 @@ func audited(t *testing.T, policy string, change ...func(*Config)) (*cluster, *e
 	require.NoError(t, err)
 	l := &eventLog{lines: map[string][]string{}, done: make(chan string, 100)}
 	change = append(change, func(c *Config) {
-		c.Audit = &audit.Auditor{Policy: p, Sinks: []audit.Sink{l}, Now: time.Now, Logger: c.Logger}
+		sink, err := audit.NewSink("log", l, audit.Delivery{Mode: audit.Blocking, MaxEvent: 1, MaxBatch: 1}, c.Logger, nil)
+		require.NoError(t, err)
+		c.Audit = &audit.Auditor{Policy: p, Sinks: []*audit.Sink{sink}, Now: time.Now, Logger: c.Logger}
 	})
 	return start(t, change...), l
 }

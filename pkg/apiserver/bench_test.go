@@ -123,7 +123,7 @@ func countCPU(b *testing.B) (done func()) {
 type nothing struct{ store.API }
 
 func (nothing) Commit(_ context.Context, t store.Txn) ([]*store.Object, error) {
-	out := make([]*store.Object, len(t.Put))
+	out := make([]*store.Object, len(t.Put)+len(t.Delete))
 	for i, p := range t.Put {
 		out[i] = &store.Object{Key: p.Key, Rev: 7, Value: p.Value, Attrs: p.Attrs}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
@@ -12,12 +13,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// The first objects are those that every cluster has before anybody has made any: four namespaces, the service through which
+// The first objects are those that every cluster has before anybody has made any: four namespaces, the range of the services' addresses, the service through which
 // pods reach this server, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and allocation of the address included, and are
 // only made where they are missing, so that a restart changes nothing.
 
@@ -28,7 +31,10 @@ func (s *Server) bootstrap(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if s.cfg.ServiceCIDR == "" {
+		return nil
+	}
+	return s.readyServiceRange(ctx)
 }
 
 // ownManager is whom managedFields name as the owner of what the server writes by itself.
@@ -39,6 +45,9 @@ func (s *Server) firstObjects() []resource.Object {
 	var out []resource.Object
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
 		out = append(out, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	if s.cfg.ServiceCIDR != "" {
+		out = append(out, s.serviceRange())
 	}
 	if s.cfg.ServiceIP != "" {
 		out = append(out, s.kubernetesService(), s.kubernetesEndpoints(), s.kubernetesSlice())
@@ -58,6 +67,34 @@ func (s *Server) kubernetesService() *corev1.Service {
 		Ports: []corev1.ServicePort{{Name: "https", Port: 443, Protocol: corev1.ProtocolTCP, TargetPort: intstr.FromInt32(s.cfg.AdvertisePort)}},
 	}
 	return svc
+}
+
+// serviceRange says where services get their addresses from.
+func (s *Server) serviceRange() *networkingv1.ServiceCIDR {
+	return &networkingv1.ServiceCIDR{
+		ObjectMeta: metav1.ObjectMeta{Name: "kubernetes"},
+		Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{s.cfg.ServiceCIDR}},
+	}
+}
+
+// readyServiceRange notes that addresses are given out of the range. What somebody else has said about it stays.
+func (s *Server) readyServiceRange(ctx context.Context) error {
+	c, err := s.ownCall(ctx, s.serviceRange())
+	if c == nil || err != nil {
+		return err
+	}
+	c.t.verb, c.t.sub = "update", "status"
+	e := s.edit(c, writeOptions{options: &metav1.UpdateOptions{}, manager: "kubernetes-service-cidr-controller"})
+	e.next = func(old resource.Object) (resource.Object, error) {
+		next := old.(*networkingv1.ServiceCIDR).DeepCopy()
+		if meta.FindStatusCondition(next.Status.Conditions, networkingv1.ServiceCIDRConditionReady) == nil && slices.Equal(next.Spec.CIDRs, []string{s.cfg.ServiceCIDR}) {
+			next.Status.Conditions = append(next.Status.Conditions, metav1.Condition{Type: networkingv1.ServiceCIDRConditionReady,
+				Status: metav1.ConditionTrue, LastTransitionTime: metav1.NewTime(s.now()), Message: "Kubernetes default Service CIDR is ready"})
+		}
+		return next, nil
+	}
+	_, err = s.change(c, c.t, e)
+	return err
 }
 
 // kubernetesEndpoints is labelled so that the controller that mirrors endpoints into slices leaves it alone: the slice is made here too.

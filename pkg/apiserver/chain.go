@@ -120,6 +120,7 @@ func (c *call) cutOff(ctx context.Context) func() {
 // authenticate finds out who asks.
 func (s *Server) authenticate(c *call, next handler) error {
 	user, ok, err := s.cfg.Authenticator.Authenticate(c.r)
+	s.identity.authenticated(user, ok, err, s.now().Sub(c.start)) // the steps before take no time
 	if err != nil || !ok {
 		if err != nil {
 			s.log.Info("credentials refused", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
@@ -137,7 +138,9 @@ func (s *Server) authenticate(c *call, next handler) error {
 
 // authorize asks whether that user may do this.
 func (s *Server) authorize(c *call, next handler) error {
-	reason, err := s.decide(c, c.t.verb)
+	began := s.now()
+	decision, reason, err := s.decide(c, c.t.verb)
+	s.identity.authorized(decision, err, s.now().Sub(began))
 	c.recordDecision(reason, err)
 	if err != nil {
 		return err
@@ -148,22 +151,22 @@ func (s *Server) authorize(c *call, next handler) error {
 // require asks whether the user may also do verb here: some requests come to more than their own verb says,
 // as an apply that creates.
 func (s *Server) require(c *call, verb string) error {
-	_, err := s.decide(c, verb)
+	_, _, err := s.decide(c, verb)
 	return err
 }
 
 // decide asks the authorizers; the reason is theirs.
-func (s *Server) decide(c *call, verb string) (reason string, err error) {
+func (s *Server) decide(c *call, verb string) (decision auth.Decision, reason string, err error) {
 	a := c.t.attributes(c.user)
 	a.Verb = verb
-	decision, reason, err := s.cfg.Authorizer.Authorize(c.ctx(), a)
+	decision, reason, err = s.cfg.Authorizer.Authorize(c.ctx(), a)
 	switch {
 	case decision == auth.Allow:
-		return reason, nil
+		return decision, reason, nil
 	case err != nil: // nobody said no: somebody who might have said yes could not be asked
-		return "internal error", &internalError{uri: c.r.URL.RequestURI(), err: err}
+		return decision, "internal error", &internalError{uri: c.r.URL.RequestURI(), err: err}
 	}
-	return reason, auth.Forbidden(a, reason)
+	return decision, reason, auth.Forbidden(a, reason)
 }
 
 var schemaNone = schema.GroupResource{}

@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // create makes an object: decode and default, mutate, prepare, validate, encode once, commit if absent.
@@ -196,7 +195,7 @@ func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admi
 	if k != nil && k.found != nil {
 		warnings = k.found.warnings
 	} else {
-		if errs := newFaults(t, obj); len(errs) > 0 {
+		if errs := t.row.NewFaults(t.ver, obj); len(errs) > 0 {
 			return apierrors.NewInvalid(t.row.GVK().GroupKind(), obj.GetName(), resource.Reported(errs))
 		}
 		if t.row.Warnings != nil {
@@ -210,16 +209,6 @@ func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admi
 		c.warn(w)
 	}
 	return s.cfg.Admission.Validate(c.ctx(), a)
-}
-
-// newFaults is all that is wrong with a new object.
-func newFaults(t *target, obj resource.Object) (errs field.ErrorList) {
-	for _, validate := range []func(resource.Object) field.ErrorList{t.row.Validate, t.ver.Validate} {
-		if validate != nil {
-			errs = append(errs, validate(obj)...)
-		}
-	}
-	return errs
 }
 
 // matchNamespace puts obj into the URL's namespace, unless it says that it is in another.

@@ -29,12 +29,16 @@ func unmarshalCustom(body []byte, u *unstructured.Unstructured, findStrict bool)
 	} else {
 		err = kjson.UnmarshalCaseSensitivePreserveInts(body, &u.Object)
 	}
-	if err != nil || u.Object == nil {
-		var claimed metav1.TypeMeta
-		if bad := kjson.UnmarshalCaseSensitivePreserveInts(body, &claimed); bad != nil {
-			err = bad
+	if err != nil {
+		// Upstream first looks what type the body claims to be of, and this is what its errors call what it reads that into.
+		var claimed struct {
+			APIVersion string `json:"apiVersion,omitempty"`
+			Kind       string `json:"kind,omitempty"`
 		}
-		return nil, got, fmt.Errorf("couldn't get version/kind; json parse error: %w", err)
+		if bad := kjson.UnmarshalCaseSensitivePreserveInts(body, &claimed); bad != nil {
+			return nil, got, fmt.Errorf("couldn't get version/kind; json parse error: %w", bad)
+		}
+		return nil, schema.FromAPIVersionAndKind(claimed.APIVersion, claimed.Kind), err
 	}
 	if kind, ok := u.Object["kind"].(string); !ok || kind == "" {
 		//lint:ignore ST1005 clients see this text
@@ -43,9 +47,40 @@ func unmarshalCustom(body []byte, u *unstructured.Unstructured, findStrict bool)
 	return strict, u.GroupVersionKind(), nil
 }
 
+// customNotAllowed is notAllowed, in other words for custom kinds, whose paths upstream does not know one by one.
+func customNotAllowed(c *call) error {
+	t := c.t
+	switch {
+	case t.row.Custom == nil:
+		return notAllowed()
+	case t.row.Namespaced && t.namespace == "":
+		notServed(c.w)
+		return nil
+	case t.sub == "" && t.name == "" && (t.verb == "update" || t.verb == "patch"):
+		return apierrors.NewBadRequest("name must be provided")
+	}
+	return apierrors.NewMethodNotSupported(t.gr(), t.verb)
+}
+
+// noSubresource answers requests for a subresource that the kind does not have.
+func noSubresource(c *call) error {
+	if t := c.t; t.row.Custom != nil && (!t.row.Namespaced || t.namespace != "") {
+		if t.row.Deprecated != "" {
+			c.warn(t.row.Deprecated)
+		}
+		return apierrors.NewNotFound(t.gr(), t.name)
+	}
+	notServed(c.w)
+	return nil
+}
+
 // readCustom brings u, which was decoded from a body, to its schema, and refuses or warns of what a strict reader finds wrong.
 func readCustom(c *call, u *unstructured.Unstructured, strict []error, validation string) error {
-	got := u.GroupVersionKind()
+	got, want := u.GroupVersionKind(), c.t.ver.GroupVersion
+	if got.GroupVersion() != want {
+		return apierrors.NewBadRequest(fmt.Sprintf(
+			"the API version in the data (%s) does not match the expected API version (%s)", u.GetAPIVersion(), want))
+	}
 	strict, err := coerceCustom(c, u, strict, validation)
 	if err != nil {
 		return err
@@ -71,10 +106,6 @@ func coerceCustom(c *call, u *unstructured.Unstructured, strict []error, validat
 // checkCustomType is checkType for custom kinds. Upstream finds out that the kind is another when it validates, so that is a 422.
 func checkCustomType(t *target, u *unstructured.Unstructured) error {
 	want, got := t.typeMeta(), u.GetAPIVersion()
-	if got != "" && got != want.APIVersion {
-		return apierrors.NewBadRequest(fmt.Sprintf(
-			"the API version in the data (%s) does not match the expected API version (%s)", got, want.APIVersion))
-	}
 	var errs field.ErrorList
 	if u.GetKind() != want.Kind {
 		errs = append(errs, field.Invalid(field.NewPath("kind"), u.GetKind(), "must be "+want.Kind))
@@ -85,7 +116,7 @@ func checkCustomType(t *target, u *unstructured.Unstructured) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(t.gvk().GroupKind(), u.GetName(), errs)
+	return apierrors.NewInvalid(schema.GroupKind{Group: t.group, Kind: u.GetKind()}, u.GetName(), errs)
 }
 
 // customFieldsOf returns what reads the fields that a definition makes selectable, if sel asks for any of them. The store does not

@@ -134,6 +134,9 @@ func (s *Server) eraseNow(c *call, t *target, last resource.Object, cur *store.O
 
 func (s *Server) admitDelete(c *call, t *target, o *metav1.DeleteOptions, obj resource.Object) error {
 	a := s.attributes(c, t, admission.Delete, "", nil, obj, writeOptions{options: o, dryRun: len(o.DryRun) > 0})
+	if t.verb == "deletecollection" {
+		a.Name = "" // the request has none; which object it is, is for OldObject to say
+	}
 	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
 		return err
 	}

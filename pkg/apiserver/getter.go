@@ -62,14 +62,26 @@ func (g *Getter) load(row *resource.Row, o *store.Object) (resource.Object, erro
 // Get returns an object at its storage version. What the image holds will do; only what it does not hold is looked for again
 // in the newest state, because it may have been made a moment ago.
 func (g *Getter) Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+	return g.get(ctx, r, namespace, name, store.Any, store.Newest)
+}
+
+// Held returns an object as the image holds it.
+func (g *Getter) Held(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+	return g.get(ctx, r, namespace, name, store.Any)
+}
+
+// get looks in one state after the other.
+func (g *Getter) get(ctx context.Context, r schema.GroupResource, namespace, name string, in ...store.ReadKind) (resource.Object, error) {
 	row := g.row(r)
 	if row == nil {
 		return nil, apierrors.NewNotFound(r, name)
 	}
-	key := row.Key(namespace, name)
-	o, err := g.store.Get(ctx, key, store.ReadAt{Kind: store.Any})
-	if err != nil {
-		o, err = g.store.Get(ctx, key, store.ReadAt{Kind: store.Newest})
+	var o *store.Object
+	var err error
+	for _, kind := range in {
+		if o, err = g.store.Get(ctx, row.Key(namespace, name), store.ReadAt{Kind: kind}); err == nil {
+			break
+		}
 	}
 	if err != nil {
 		return nil, apiError(err, &target{group: r.Group, resource: r.Resource}, name)

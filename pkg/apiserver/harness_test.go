@@ -131,7 +131,7 @@ func (notMice) Authorize(_ context.Context, r auth.Request) (auth.Decision, stri
 	return auth.Allow, "", nil
 }
 
-func (notMice) RulesFor(auth.User, string) ([]rbacv1.PolicyRule, error) { return nil, nil }
+func (notMice) RulesFor(auth.User, string) ([]rbacv1.PolicyRule, bool, error) { return nil, false, nil }
 
 type testWriter struct{ t testing.TB }
 

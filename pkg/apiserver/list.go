@@ -103,7 +103,7 @@ func listPieces(t *target, f format, page *store.Page, meta metav1.ListMeta) ([]
 	}
 	typ := t.typeMeta()
 	pieces := make([][]byte, 0, 2*len(page.Objects)+2)
-	head := append([]byte(`{"kind":"`+typ.Kind+`List","apiVersion":"`+typ.APIVersion+`","metadata":`), compactJSON(meta)...)
+	head := append([]byte(`{"kind":"`+t.row.ListKind()+`","apiVersion":"`+typ.APIVersion+`","metadata":`), listMeta(t, meta)...)
 	pieces = append(pieces, append(head, `,"items":[`...))
 	// Items of a list do not repeat their type; in the kept bytes it is always the first thing.
 	own := []byte(`{"kind":"` + typ.Kind + `","apiVersion":"` + typ.APIVersion + `",`)
@@ -123,6 +123,15 @@ func listPieces(t *target, f format, page *store.Page, meta metav1.ListMeta) ([]
 		between = later
 	}
 	return append(pieces, []byte("]}\n")), nil
+}
+
+// listMeta are the metadata of a list. The lists of custom kinds have always said that nothing follows, too.
+func listMeta(t *target, meta metav1.ListMeta) []byte {
+	b := compactJSON(meta)
+	if t.row.Custom == nil || meta.Continue != "" {
+		return b
+	}
+	return append([]byte(`{"continue":"",`), b[1:]...)
 }
 
 // protobufList is an envelope around a list message: metadata is field 1, each item field 2. The lengths of both have to

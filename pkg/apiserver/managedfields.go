@@ -1,14 +1,17 @@
 package apiserver
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"bonsai/pkg/apiserver/owners"
 	"bonsai/pkg/resource"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,7 +27,13 @@ type fieldTracker struct {
 	now      func() time.Time
 	cache    fieldCache
 	mu       sync.RWMutex
-	managers map[trackerKey]*managedfields.FieldManager
+	managers map[trackerKey]*fieldManager
+}
+
+// fieldManager is the library's manager for writes of a row at a version through a subresource, and what spares asking it.
+type fieldManager struct {
+	*managedfields.FieldManager
+	kind *owners.Kind // nil if the library has to be asked always
 }
 
 type trackerKey struct {
@@ -38,12 +47,12 @@ func newFieldTracker(now func() time.Time) *fieldTracker {
 	return &fieldTracker{
 		types:    newOwnerTypes(),
 		now:      now,
-		managers: map[trackerKey]*managedfields.FieldManager{},
+		managers: map[trackerKey]*fieldManager{},
 	}
 }
 
 // manager returns the manager for writes of a row at a version through a subresource.
-func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, sub string) (*managedfields.FieldManager, error) {
+func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, sub string) (*fieldManager, error) {
 	key := trackerKey{row, gvk.GroupVersion(), sub}
 	f.mu.RLock()
 	m := f.managers[key]
@@ -56,10 +65,11 @@ func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, s
 	if row.Custom != nil {
 		make, types = managedfields.NewDefaultCRDFieldManager, row.Custom.Types
 	}
-	m, err := make(types, v, v, v, gvk, hub, sub, ignoredFields(row, gvk, sub))
+	made, err := make(types, v, v, v, gvk, hub, sub, ignoredFields(row, gvk, sub))
 	if err != nil {
 		return nil, err
 	}
+	m = &fieldManager{FieldManager: made, kind: f.kind(row, gvk, sub)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.managers[key] = m
@@ -70,17 +80,39 @@ func (f *fieldTracker) manager(row *resource.Row, gvk schema.GroupVersionKind, s
 func (f *fieldTracker) forget(row *resource.Row) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	maps.DeleteFunc(f.managers, func(k trackerKey, _ *managedfields.FieldManager) bool { return k.row == row })
+	maps.DeleteFunc(f.managers, func(k trackerKey, _ *fieldManager) bool { return k.row == row })
 }
 
-// ignoredFields are those that a write through sub does not change, whatever it says, and thus cannot own.
-func ignoredFields(row *resource.Row, gvk schema.GroupVersionKind, sub string) map[fieldpath.APIVersion]fieldpath.Filter {
-	path := "status"
+// kind is what finds out the owners of an update's fields where that is simple; nil where it never is.
+func (f *fieldTracker) kind(row *resource.Row, gvk schema.GroupVersionKind, sub string) *owners.Kind {
+	if row.Custom != nil || gvk != row.GVK() {
+		return nil
+	}
+	obj := row.StorageVersion().New()
+	obj.GetObjectKind().SetGroupVersionKind(gvk)
+	empty, err := f.types.ObjectToTyped(obj)
+	if err != nil {
+		return nil
+	}
+	return owners.NewKind(obj, empty, gvk.GroupVersion().String(), sub, ignoredField(row, sub))
+}
+
+// ignoredField is the one that a write through sub does not change, whatever it says, and thus cannot own; "" if there is none.
+func ignoredField(row *resource.Row, sub string) string {
 	switch {
 	case row.Status == nil:
-		return nil
+		return ""
 	case sub == "status":
-		path = "spec"
+		return "spec"
+	}
+	return "status"
+}
+
+// ignoredFields is ignoredField as the library wants it.
+func ignoredFields(row *resource.Row, gvk schema.GroupVersionKind, sub string) map[fieldpath.APIVersion]fieldpath.Filter {
+	path := ignoredField(row, sub)
+	if path == "" {
+		return nil
 	}
 	set := fieldpath.NewSet(fieldpath.MakePathOrDie(path))
 	return map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(gvk.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set)}
@@ -103,10 +135,19 @@ func (f *fieldTracker) created(t *target, obj resource.Object, manager string) {
 
 // updated notes that manager has set what differs between next and old.
 func (f *fieldTracker) updated(t *target, sub string, next, old resource.Object, manager string) {
+	if m, err := f.manager(t.row, t.gvk(), sub); err == nil && m.kind != nil {
+		if entries, ok := m.kind.Updated(old, next, knownAs(manager), f.now()); ok {
+			next.SetManagedFields(entries)
+			return
+		}
+	}
 	shownNext, shownOld := differing(next, old)
 	f.track(t, sub, shownNext, shownOld, manager)
 	next.SetManagedFields(shownNext.GetManagedFields())
 }
+
+// knownAs is the name that the library gives to a manager without one.
+func knownAs(manager string) string { return cmp.Or(manager, "unknown") }
 
 // track writes next's managedFields. A failure leaves those of old: a write must not fail because of its bookkeeping.
 func (f *fieldTracker) track(t *target, sub string, next, old resource.Object, manager string) {
@@ -119,17 +160,25 @@ func (f *fieldTracker) track(t *target, sub string, next, old resource.Object, m
 	m.UpdateNoErrors(old, next, manager)
 }
 
-// apply merges what manager wants into old, by the owners of the fields.
+// apply merges what manager wants into old, by the owners of the fields. want is not changed.
 func (f *fieldTracker) apply(t *target, sub string, old resource.Object, want *unstructured.Unstructured, manager string, force bool) (resource.Object, error) {
 	m, err := f.manager(t.row, t.gvk(), sub)
 	if err != nil {
 		return nil, err
 	}
-	merged, err := m.Apply(old, want, manager, force)
+	if m.kind != nil && want.GroupVersionKind() == t.gvk() && !tellsKubectl(old, manager) && m.kind.Applied(old, want.Object, manager, f.now()) {
+		return old, nil
+	}
+	merged, err := m.Apply(old, want.DeepCopy(), manager, force)
 	if err != nil {
 		return nil, err
 	}
 	return merged.(resource.Object), nil
+}
+
+// tellsKubectl tells whether an apply by manager also changes the annotation from which kubectl's own apply knows what it has applied.
+func tellsKubectl(obj resource.Object, manager string) bool {
+	return manager == "kubectl" && obj.GetAnnotations()[corev1.LastAppliedConfigAnnotation] != ""
 }
 
 // sameOwners tells whether a and b differ in nothing but times.

@@ -89,7 +89,7 @@ func newMetrics(s *Server) *metrics {
 		etcd: histogramVec("etcd_request_duration_seconds", "Time of writes to etcd.", etcdBounds, "group", "operation", "resource"),
 	}
 	m.registry.MustRegister(m.requests, m.duration, m.sli, m.sizes, m.longRunning, m.watchers, m.watchEvents, m.slowWatchers,
-		m.terminations, m.admission, m.etcd, s.fairness, &stateCollector{s}, buildInfo(),
+		m.terminations, m.admission, m.etcd, s.fairness, s.cfg.Counts, &stateCollector{s}, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -86,6 +86,9 @@ func (c *call) negotiate() (err error) {
 
 // canEncode tells whether the target's objects have the encoding f. Custom ones have no protobuf; their metadata and scales have.
 func (c *call) canEncode(f format) bool {
+	if f.shape == asTable && c.t.row.Custom == nil && tableless[c.t.resource+"/"+c.t.sub] {
+		return false
+	}
 	return c.t.row.Custom == nil || f.media != mediaProtobuf || f.shape != whole || c.t.sub == "scale"
 }
 

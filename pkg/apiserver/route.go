@@ -40,7 +40,7 @@ func (s *Server) route(c *call) error {
 	}
 	h := s.verbHandler(t)
 	if h == nil {
-		return notAllowed()
+		return customNotAllowed(c)
 	}
 	if t.row.Deprecated != "" {
 		c.warn(t.row.Deprecated)
@@ -119,12 +119,14 @@ func (s *Server) routeSub(c *call) error {
 		verbs = map[string]handler{"get": s.getScale, "update": s.updateScale, "patch": s.patchScale}
 	}
 	if verbs == nil {
-		notServed(c.w)
-		return nil
+		return noSubresource(c)
 	}
 	h, ok := verbs[t.verb]
 	if !ok {
-		return notAllowed()
+		return customNotAllowed(c)
+	}
+	if t.row.Custom != nil && t.row.Deprecated != "" {
+		c.warn(t.row.Deprecated)
 	}
 	return h(c)
 }

@@ -16,6 +16,7 @@ import (
 	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/fairness"
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
@@ -59,7 +60,9 @@ type Config struct {
 	// ServiceIP is that of the service "kubernetes" in the namespace default, AdvertiseIP and AdvertisePort what it leads to.
 	// Without a ServiceIP there is no such service.
 	ServiceIP, AdvertiseIP string
-	AdvertisePort          int32
+	// ServiceCIDR is the range that Allocator gives services their addresses from, which the ServiceCIDR "kubernetes" tells clients.
+	ServiceCIDR   string
+	AdvertisePort int32
 
 	// MaxReads and MaxWrites together are the seats that priority and fairness divide. Defaults: 400 and 200.
 	MaxReads, MaxWrites int
@@ -69,6 +72,9 @@ type Config struct {
 	WatchStall time.Duration
 	// RequestTimeout bounds those that are not long-running. Default: a minute.
 	RequestTimeout time.Duration
+
+	// Counts is what the parts of the server count by themselves, which /metrics shows too; nil if they do not.
+	Counts *meter.Set
 
 	// HealthChecks are asked by /healthz, /livez and /readyz, besides the server's own.
 	HealthChecks []HealthCheck
@@ -118,6 +124,7 @@ type Server struct {
 	hooks        []*hook
 	watches      *watches
 	metrics      *metrics
+	identity     identityMetrics
 	causes       *causes
 	timings      []*timing
 	mux          *http.ServeMux
@@ -147,6 +154,7 @@ func New(c Config) (*Server, error) {
 	s.followAPIServices()
 	s.hooks = s.startHooks()
 	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
+	s.identity = newIdentityMetrics(c.Counts)
 	s.metrics = newMetrics(s)
 	if err := s.addKinds(); err != nil {
 		return nil, err
@@ -174,6 +182,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.RequestTimeout == 0 {
 		c.RequestTimeout = time.Minute
+	}
+	if c.Counts == nil {
+		c.Counts = meter.New()
 	}
 	if c.Now == nil {
 		c.Now = time.Now

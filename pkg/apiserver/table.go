@@ -14,6 +14,16 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
+// tableless are the resources and subresources that upstream cannot show as a Table: who wants nothing else gets 406. They are those whose
+// answer is no stored object, and some subresources of which nobody thought.
+var tableless = map[string]bool{
+	"selfsubjectreviews/": true, "tokenreviews/": true, "serviceaccounts/token": true,
+	"subjectaccessreviews/": true, "localsubjectaccessreviews/": true, "selfsubjectaccessreviews/": true, "selfsubjectrulesreviews/": true,
+	"bindings/": true, "pods/binding": true, "pods/eviction": true, "pods/ephemeralcontainers": true, "pods/resize": true,
+	"namespaces/finalize": true, "certificatesigningrequests/approval": true,
+	"resourceclaims/status": true, "customresourcedefinitions/status": true, "apiservices/status": true,
+}
+
 // shaped turns one object into the shape that the client wants.
 func (s *Server) shaped(c *call, obj resource.Object) (runtime.Object, schema.GroupVersionKind, error) {
 	switch c.f.shape {
@@ -108,7 +118,8 @@ func (t *tabler) columns() []metav1.TableColumnDefinition {
 	return t.row.Columns
 }
 
-// line is one row. The row of the table of kinds reads the storage version; what is shown beside the cells is the client's.
+// line is one row. The row of the table of kinds reads the storage version; beside the cells is the object as
+// the client's version has it, or no more than the metadata as it is stored.
 func (t *tabler) line(obj resource.Object, now time.Time) (line metav1.TableRow, err error) {
 	stored := obj
 	if t.ver.ToStorage != nil {
@@ -129,7 +140,7 @@ func (t *tabler) line(obj resource.Object, now time.Time) (line metav1.TableRow,
 	case metav1.IncludeObject:
 		line.Object.Object = obj
 	default:
-		p := partialOf(obj)
+		p := partialOf(stored)
 		p.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
 		line.Object.Object = p
 	}

@@ -21,6 +21,9 @@ func (s *Server) issueToken(c *call) error {
 	if err := s.decodeInto(c, req, gvk, o.FieldValidation); err != nil {
 		return err
 	}
+	if err := matchNamespace(c.t, req); err != nil {
+		return err
+	}
 	stored, err := s.store.Get(c.ctx(), c.t.key(), store.ReadAt{})
 	if err != nil {
 		return apiError(err, c.t, c.t.name)

@@ -85,6 +85,11 @@ func fill(into, from resource.Object, shown map[string]bool) {
 	}
 }
 
+// metadataOf is the metadata of obj, which is a struct.
+func metadataOf(obj resource.Object) reflect.Value {
+	return reflect.ValueOf(obj).Elem().FieldByName("ObjectMeta")
+}
+
 // customWithout is without for objects that are maps. Their metadata is copied one level deep, so that owners can be taken out of it.
 func customWithout(u *unstructured.Unstructured, hidden func(name string) bool) *unstructured.Unstructured {
 	shown := make(map[string]any, len(u.Object))

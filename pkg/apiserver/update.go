@@ -182,19 +182,11 @@ func keepSystemMeta(next, old resource.Object) {
 
 // validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
 func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
-	checks := []func(next, old resource.Object) field.ErrorList{t.row.ValidateUpdate, t.ver.ValidateUpdate}
-	if e.part != nil {
-		checks = checks[:1]
-		checks[0] = e.part.Validate
-	}
 	var errs field.ErrorList
-	for _, check := range checks {
-		if check != nil {
-			errs = append(errs, check(next, old)...)
-		}
-	}
-	if e.part != nil && e.part.ValidateSigned != nil {
-		errs = append(errs, e.part.ValidateSigned(next, old, s.signature(c))...)
+	if custom := t.row.Custom; custom != nil {
+		errs = custom.CheckUpdate(next, old, e.part != nil, c.warn)
+	} else {
+		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
 	}
 	if len(errs) > 0 {
 		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, resource.Reported(errs))

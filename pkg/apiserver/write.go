@@ -42,6 +42,11 @@ func (s *Server) answerOutcome(c *call, code int, out outcome) error {
 	return s.answerLive(c, code, out.live)
 }
 
+// wantsJSON tells whether the client wants the JSON that is made of the object that is stored.
+func wantsJSON(c *call, t *target) bool {
+	return c.f.media == mediaJSON && t.isStorageVersion() && !t.row.ConvertsToStore()
+}
+
 // draft is an object encoded and ready to be committed. The JSON is made from the object at hand when the client wants
 // JSON back; otherwise whoever wants it first makes it from the stored bytes.
 type draft struct {
@@ -53,16 +58,21 @@ type draft struct {
 // encode makes a draft of obj, which is at the storage version. k is the casting of a new object, or nil.
 func (s *Server) encode(c *call, t *target, obj resource.Object, k *casting) (draft, error) {
 	obj.SetResourceVersion("")
-	wantsJSON := c.f.media == mediaJSON && t.isStorageVersion()
 	if k != nil {
-		return s.encoded(t, obj, k, wantsJSON)
+		return s.encoded(t, obj, k, wantsJSON(c, t))
 	}
 	value, err := t.row.EncodeStorage(obj)
 	if err != nil {
 		return draft{}, err
 	}
+	return s.encodedAs(c, t, obj, value)
+}
+
+// encodedAs makes a draft of obj, which value encodes.
+func (s *Server) encodedAs(c *call, t *target, obj resource.Object, value []byte) (draft, error) {
+	obj.SetResourceVersion("")
 	d := newDraft(t, obj, value)
-	if wantsJSON {
+	if wantsJSON(c, t) {
 		json, err := resource.DraftJSON(t.row.GVK(), obj)
 		if err != nil {
 			return d, err
@@ -227,10 +237,14 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 // replace writes next over cur, which old is: not at all if nothing changes, and by removing it if it only waited for its
 // last finalizer to go.
 func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old resource.Object, cur *store.Object, extra *store.Txn) (outcome, error) {
-	if extra == nil && !cur.Stale() && sameButTimes(t, next, old, cur) {
+	value, err := t.row.EncodeStorage(next)
+	if err != nil {
+		return outcome{}, err
+	}
+	if extra == nil && !cur.Stale() && sameButTimes(t, value, next, old, cur) {
 		return outcome{stored: cur}, nil
 	}
-	d, err := s.encode(c, t, next, nil)
+	d, err := s.encodedAs(c, t, next, value)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -241,16 +255,25 @@ func (s *Server) replace(c *call, t *target, a *admission.Attributes, next, old 
 	return outcome{stored: made}, err
 }
 
-// sameButTimes tells whether next would be stored as cur is, but for when its fields were set last: a client that says
-// again what is so already has changed nothing.
-func sameButTimes(t *target, next, old resource.Object, cur *store.Object) bool {
+// sameButTimes tells whether next, which value encodes, would be stored as cur is, but for when its fields were set last: a client
+// that says again what is so already has changed nothing.
+func sameButTimes(t *target, value []byte, next, old resource.Object, cur *store.Object) bool {
 	noted := next.GetManagedFields()
 	if !sameOwners(noted, old.GetManagedFields()) {
 		return false
 	}
+	if bytes.Equal(value, cur.Value) {
+		return true
+	}
+	// The times are in the metadata. Nearly always something behind it has changed, and then there is no need to encode all again.
+	rest, ok := resource.AfterMetadata(value)
+	was, wasOk := resource.AfterMetadata(cur.Value)
+	if ok && wasOk && !bytes.Equal(rest, was) {
+		return false
+	}
 	next.SetManagedFields(old.GetManagedFields())
-	value, err := t.row.EncodeStorage(next)
-	if err == nil && bytes.Equal(value, cur.Value) {
+	again, err := t.row.EncodeStorage(next)
+	if err == nil && bytes.Equal(again, cur.Value) {
 		return true
 	}
 	next.SetManagedFields(noted)

@@ -3,12 +3,47 @@ package apiserver
 import (
 	"bytes"
 	"errors"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	yamlv3 "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
 )
+
+// plainJSON tells whether body, if it is JSON, means the same to a reader of JSON and to one of YAML. Clients send JSON, which is read ten
+// times as fast; but YAML has rules of its own for escapes, blanks, negative zeros, long keys and the letters of other languages. Whether
+// body is JSON at all is for the reader of JSON to say.
+func plainJSON(body []byte) bool {
+	const longest = 1000 // of what may stand before a colon
+	text, from := false, 0
+	for i := 0; i < len(body); i++ {
+		c := body[i]
+		switch {
+		case c == '\n' && !text:
+			from = i
+			continue
+		case c < ' ' || c > '~':
+			return false
+		case c == '"':
+			text = !text
+			if text {
+				from = i
+			}
+		case text && c == '\\':
+			if i++; i == len(body) || !strings.ContainsRune(`"\nrt`, rune(body[i])) {
+				return false
+			}
+		case text && c == '<' && bytes.HasPrefix(body[i-1:], []byte(`"<<"`)):
+			return false // merges what it holds
+		case !text && c == '-' && i+1 < len(body) && body[i+1] == '0':
+			return false
+		case !text && c == ':' && (body[i-1] != '"' || i-from > longest):
+			return false
+		}
+	}
+	return len(body) > 0 && body[0] == '{'
+}
 
 // maxExpanded is how many bytes a YAML body may stand for once its aliases are written out.
 const maxExpanded = 4 * maxBody

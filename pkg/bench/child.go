@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -24,7 +25,9 @@ import (
 var advertised = net.IPv4(192, 0, 2, 1)
 
 // certificates are those of both servers.
-func certificates() pki.Options { return parts.PKIOptions("bench", advertised, time.Now()) }
+func certificates() pki.Options {
+	return parts.PKIOptions("bench", advertised, parts.APIPort, time.Now())
+}
 
 // child is a process that is measured.
 type child struct {
@@ -195,14 +198,18 @@ func (b *bench) startAPIServer(ctx context.Context, name string, args ...string)
 	return s, nil
 }
 
-// freePort asks the kernel for one. Somebody else could take it before the child does; then the child says so and ends.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+// freePort finds one below those that the kernel gives to connections. Somebody else could take it before the child does; then the child
+// says so and ends.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 16000 + rand.IntN(16000)
+		l, listenErr := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if listenErr == nil {
+			return port, l.Close()
+		}
+		err = listenErr
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", err)
 }
 
 // startPatience bounds the time until a child serves.

@@ -20,6 +20,7 @@ import (
 	"bonsai/pkg/cli/component/apiserver"
 	"bonsai/pkg/cluster"
 	"bonsai/pkg/cluster/parts"
+	"bonsai/pkg/heap"
 	"bonsai/pkg/machine"
 	"bonsai/pkg/pki"
 )
@@ -103,6 +104,7 @@ func (o *upOptions) run(ctx context.Context) error {
 			return err
 		}
 	}
+	heap.Tend(ctx)
 	err = cluster.Run(ctx, cluster.Config{
 		Dir: dir, NodeName: name, EtcdServers: o.etcdServers, Separate: o.separate, APIServer: settings, APIServerFlags: flags,
 		Program: program, Steps: steps, Logger: logger,

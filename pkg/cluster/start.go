@@ -17,7 +17,7 @@ import (
 // certificates makes sure that every part can prove itself.
 func (c *Config) certificates(n node) (p *pki.PKI, err error) {
 	err = c.Steps.Do("certificates", func() (string, error) {
-		p, err = pki.Ensure(string(c.Dir), parts.PKIOptions(n.name, net.IP(n.addr.AsSlice()), time.Now()))
+		p, err = pki.Ensure(string(c.Dir), parts.PKIOptions(n.name, net.IP(n.addr.AsSlice()), parts.APIPort, time.Now()))
 		if err != nil {
 			return "", err
 		}

@@ -67,6 +67,12 @@ func (p *PKI) Component(name string) string {
 	return filepath.Join(p.dir, "kubeconfigs", name+".kubeconfig")
 }
 
+// APIServerFiles are the paths of the API server's certificate and its key.
+func (p *PKI) APIServerFiles() (certificate, key string) {
+	base := filepath.Join(p.dir, "pki", "apiserver")
+	return base + ".crt", base + ".key"
+}
+
 // Ensure makes or mends everything below the data directory dir: dir/pki, dir/encryption.yaml, dir/kubeconfig and dir/kubeconfigs.
 func Ensure(dir string, o Options) (*PKI, error) {
 	if u, err := url.Parse(o.Server); err != nil || u.Scheme != "https" || u.Host == "" {

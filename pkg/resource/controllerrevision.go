@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -45,17 +47,33 @@ func controllerText(obj metav1.Object) string {
 }
 
 func validateControllerRevision(r *appsv1.ControllerRevision) field.ErrorList {
+	return append(validateRevision(r), revisionData(r.Data.Raw, newPlace("data"))...)
+}
+
+func validateRevision(r *appsv1.ControllerRevision) field.ErrorList {
+	return append(validateMeta(r, true, subdomainName), nonNegative(r.Revision, newPlace("revision"))...)
+}
+
+// revisionData is a JSON object; only a new revision must hold one.
+func revisionData(data []byte, path *place) field.ErrorList {
+	var v any
+	if data == nil {
+		return field.ErrorList{requiredAt(path, "data is mandatory")}
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return field.ErrorList{invalidAt(path, "<value omitted>", fmt.Sprintf("error parsing data: %v", err))}
+	}
+	_, isObject := v.(map[string]any)
 	return join(
-		validateMeta(r, true, subdomainName),
-		when(len(r.Data.Raw) == 0 && r.Data.Object == nil, requiredAt(newPlace("data"), "data is mandatory")),
-		nonNegative(r.Revision, newPlace("revision")),
+		when(v == nil, requiredAt(path, "data is mandatory")),
+		when(v != nil && !isObject, requiredAt(path, "data must be a valid JSON object")),
 	)
 }
 
 func validateControllerRevisionUpdate(next, old *appsv1.ControllerRevision) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		validateControllerRevision(next),
+		validateRevision(next),
 		immutable(next.Data, old.Data, newPlace("data")),
 	)
 }

@@ -36,7 +36,7 @@ func cronJobs() *Row {
 		PrepareStatus: func(next, old *batchv1.CronJob) {
 			next.Spec, next.Generation = *old.Spec.DeepCopy(), old.Generation
 		},
-		ValidateStatus: func(next, old *batchv1.CronJob) field.ErrorList { return validateMetaUpdate(next, old) },
+		ValidateStatus: func(_, _ *batchv1.CronJob) field.ErrorList { return nil }, // a record of what was, with no rules
 	}))
 }
 

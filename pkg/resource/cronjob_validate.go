@@ -50,7 +50,7 @@ func validateCronJobSpec(s, old *batchv1.CronJobSpec, path *place) field.ErrorLi
 // validateSchedule wants a crontab line. A zone in it works by accident, and only those who have one may keep it.
 func validateSchedule(s *batchv1.CronJobSpec, hadZone bool, path *place) field.ErrorList {
 	if s.Schedule == "" {
-		return field.ErrorList{requiredAt(path, "")}
+		return declared(field.ErrorList{requiredAt(path, "")})
 	}
 	var errs field.ErrorList
 	if _, err := cron.ParseStandard(s.Schedule); err != nil {

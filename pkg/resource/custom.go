@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 )
 
@@ -34,8 +35,13 @@ type Custom struct {
 	FromStored func(*unstructured.Unstructured) (*unstructured.Unstructured, error)
 	// Convert returns an object at another of the kind's versions, and leaves its argument as it is.
 	Convert func(*unstructured.Unstructured, schema.GroupVersion) (*unstructured.Unstructured, error)
+	// CheckUpdate is the row's ValidateUpdate or, for the status, its Status.Validate, and warns of what is let be only because
+	// it was wrong before.
+	CheckUpdate func(next, old Object, status bool, warn func(string)) field.ErrorList
 	// Terminating tells whether the definition is being deleted: then nothing is made of the kind any longer.
 	Terminating func() bool
+	// Others are the kind's other served versions, each converting from and to the row's, in the order of the definition.
+	Others []Version
 	// Types is the schema for those who note and merge the owners of fields.
 	Types managedfields.TypeConverter
 	// Models describe the kind for the OpenAPI documents.
@@ -54,6 +60,27 @@ type CustomModels struct {
 func AsCustom(obj any) *unstructured.Unstructured {
 	u, _ := obj.(*unstructured.Unstructured)
 	return u
+}
+
+// ConvertsToStore tells whether what is stored of an object is another version than the row's, so that only what both know of it stays.
+func (r *Row) ConvertsToStore() bool {
+	return r.Custom != nil && r.Custom.Stored != r.Versions[0].GroupVersion
+}
+
+// EveryVersion are all in which a client may speak of the row's objects: for a custom kind the other versions are rows of their own.
+func (r *Row) EveryVersion() []Version {
+	if r.Custom == nil {
+		return r.Versions
+	}
+	return slices.Concat(r.Versions, r.Custom.Others)
+}
+
+// ListKind is the kind of a list of the row's objects.
+func (r *Row) ListKind() string {
+	if r.Custom != nil {
+		return r.Custom.ListKind
+	}
+	return r.Kind + "List"
 }
 
 func (r *Row) encodeCustom(obj Object) ([]byte, error) {

@@ -56,12 +56,12 @@ func prepareDefinitionUpdate(next, old *apiextensionsv1.CustomResourceDefinition
 	noteStoredVersion(next)
 }
 
-// noteStoredVersion remembers every version that objects may be stored in, until somebody has migrated them and says so.
+// noteStoredVersion remembers every version that objects may be stored in, until somebody has migrated them and says so. A definition
+// that marks several is refused later; until then the first counts.
 func noteStoredVersion(d *apiextensionsv1.CustomResourceDefinition) {
-	for _, v := range d.Spec.Versions {
-		if v.Storage && !slices.Contains(d.Status.StoredVersions, v.Name) {
-			d.Status.StoredVersions = append(d.Status.StoredVersions, v.Name)
-		}
+	stored := slices.IndexFunc(d.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Storage })
+	if stored >= 0 && !slices.Contains(d.Status.StoredVersions, d.Spec.Versions[stored].Name) {
+		d.Status.StoredVersions = append(d.Status.StoredVersions, d.Spec.Versions[stored].Name)
 	}
 	dropObservedGenerations(&d.Status)
 }

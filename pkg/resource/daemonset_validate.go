@@ -15,8 +15,8 @@ func validateDaemonSet(d *appsv1.DaemonSet) field.ErrorList {
 func validateDaemonSetUpdate(next, old *appsv1.DaemonSet) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		validateDaemonSetSpec(&next.Spec, atSpec),
 		immutable(next.Spec.Selector, old.Spec.Selector, atSpec.Child("selector")),
+		validateDaemonSetSpec(&next.Spec, atSpec),
 	)
 }
 
@@ -46,7 +46,7 @@ func validateDaemonSetStrategy(s *appsv1.DaemonSetUpdateStrategy, path *place) f
 	case s.Type == appsv1.OnDeleteDaemonSetStrategyType:
 		return nil
 	case s.Type != appsv1.RollingUpdateDaemonSetStrategyType:
-		return field.ErrorList{notSupportedAt(path, bareStrategy{string(s.Type), s.RollingUpdate}, []appsv1.DaemonSetUpdateStrategyType{
+		return field.ErrorList{notSupportedAt(path, bareStrategy(string(s.Type), rolledBy((*appsv1.RollingUpdateDeployment)(s.RollingUpdate))), []appsv1.DaemonSetUpdateStrategyType{
 			appsv1.RollingUpdateDaemonSetStrategyType, appsv1.OnDeleteDaemonSetStrategyType})}
 	case s.RollingUpdate == nil:
 		return field.ErrorList{requiredAt(rolling, "")}
@@ -87,6 +87,7 @@ func validateDaemonSetStatusUpdate(next, old *appsv1.DaemonSet) field.ErrorList 
 		nonNegative(int64(s.UpdatedNumberScheduled), path.Child("updatedNumberScheduled")),
 		nonNegative(int64(s.NumberAvailable), path.Child("numberAvailable")),
 		nonNegative(int64(s.NumberUnavailable), path.Child("numberUnavailable")),
+		nonNegative(int64(count(s.CollisionCount)), path.Child("collisionCount")),
 		validateCollisionCount(s.CollisionCount, old.Status.CollisionCount, path.Child("collisionCount")),
 	)
 }

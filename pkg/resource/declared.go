@@ -13,7 +13,14 @@ import (
 // rules comes after all else that is wrong, and an update is not measured by them where it changes nothing.
 
 // declared marks findings as those of declared rules.
-func declared(errs field.ErrorList) field.ErrorList { return errs.MarkBeta() }
+func declared(errs field.ErrorList) field.ErrorList {
+	for _, e := range errs {
+		if e != somewhere {
+			field.ErrorList{e}.MarkBeta()
+		}
+	}
+	return errs
+}
 
 // Reported is errs as a client is told of them: what declared rules find comes last, and what the others find, however often,
 // once.
@@ -48,6 +55,19 @@ func declaredLast(errs field.ErrorList) field.ErrorList {
 // onlyDeclared is what errs has from declared rules.
 func onlyDeclared(errs field.ErrorList) field.ErrorList {
 	return slices.DeleteFunc(errs, func(e *field.Error) bool { return !e.IsBeta() })
+}
+
+// undeclared is errs where a declared rule is not asked because another one has been broken, and the older rule that it repeats is.
+func undeclared(errs field.ErrorList) field.ErrorList {
+	for i, e := range errs {
+		errs[i] = &field.Error{Type: e.Type, Field: e.Field, BadValue: e.BadValue, Detail: e.Detail}
+	}
+	return errs
+}
+
+// declaredChange refuses that a value changes, and shows no value.
+func declaredChange[T any](next, old *T, path *place) field.ErrorList {
+	return declared(declaredImmutable(next, old, path))
 }
 
 // declaredFormat is s in one of the API's formats.

@@ -54,7 +54,7 @@ func validateDeploymentStrategy(s *appsv1.DeploymentStrategy, path *place) field
 		return validateRollingUpdate(s.RollingUpdate, rolling)
 	}
 	known := []appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType}
-	return field.ErrorList{notSupportedAt(path, bareStrategy{string(s.Type), s.RollingUpdate}, known)}
+	return field.ErrorList{notSupportedAt(path, bareStrategy(string(s.Type), rolledBy(s.RollingUpdate)), known)}
 }
 
 func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *place) field.ErrorList {
@@ -64,6 +64,24 @@ func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *place) field
 		errs = append(errs, invalidAt(path.Child("maxUnavailable"), unavailable, "may not be 0 when `maxSurge` is 0"))
 	}
 	return append(errs, atMostAll(unavailable, path.Child("maxUnavailable"))...)
+}
+
+// bareRolling is a rolling update as messages show it: what is not said is 0.
+type bareRolling struct{ MaxUnavailable, MaxSurge intstr.IntOrString }
+
+func rolledBy(r *appsv1.RollingUpdateDeployment) *bareRolling {
+	if r == nil {
+		return nil
+	}
+	return &bareRolling{intstrOf(r.MaxUnavailable), intstrOf(r.MaxSurge)}
+}
+
+// bareStrategy is an update strategy as messages show it.
+func bareStrategy(kind string, rolling any) any {
+	return bare(struct {
+		Type          string
+		RollingUpdate any
+	}{kind, rolling})
 }
 
 func intstrOf(v *intstr.IntOrString) intstr.IntOrString {
@@ -114,6 +132,7 @@ func validateDeploymentStatus(s *appsv1.DeploymentStatus, path *place) field.Err
 	if s.TerminatingReplicas != nil {
 		errs = append(errs, nonNegative(int64(*s.TerminatingReplicas), path.Child("terminatingReplicas"))...)
 	}
+	errs = append(errs, nonNegative(int64(count(s.CollisionCount)), path.Child("collisionCount"))...)
 	errs = append(errs, atMost(s.UpdatedReplicas, s.Replicas, path.Child("updatedReplicas"), "status.replicas")...)
 	errs = append(errs, atMost(s.ReadyReplicas, s.Replicas, path.Child("readyReplicas"), "status.replicas")...)
 	errs = append(errs, atMost(s.AvailableReplicas, s.Replicas, path.Child("availableReplicas"), "status.replicas")...)
@@ -130,11 +149,6 @@ func atMost(part, whole int32, path *place, name string) field.ErrorList {
 
 // validateCollisionCount keeps the count of hash collisions rising: going back would name a ReplicaSet twice.
 func validateCollisionCount(next, old *int32, path *place) field.ErrorList {
-	if next != nil {
-		if errs := nonNegative(int64(*next), path); len(errs) > 0 {
-			return errs
-		}
-	}
 	if old == nil || (next != nil && *next >= *old) {
 		return nil
 	}

@@ -50,6 +50,7 @@ func horizontalPodAutoscalers() *Row {
 }
 
 func defaultAutoscaler(a *autoscalingv2.HorizontalPodAutoscaler) {
+	a.Annotations = withoutCarried(a.Annotations)
 	orPtr(&a.Spec.MinReplicas, 1)
 	if len(a.Spec.Metrics) == 0 {
 		utilization := defaultUtilization

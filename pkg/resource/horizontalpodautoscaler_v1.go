@@ -35,9 +35,12 @@ type (
 	}
 )
 
+var carryingAnnotations = []string{metricsAnnotation, statusesAnnotation, conditionsAnnotation, behaviorAnnotation,
+	"autoscaling.alpha.kubernetes.io/scale-down-tolerance", "autoscaling.alpha.kubernetes.io/scale-up-tolerance"}
+
 func withoutCarried(annotations map[string]string) map[string]string {
 	rest := maps.Clone(annotations)
-	for _, a := range []string{metricsAnnotation, statusesAnnotation, conditionsAnnotation, behaviorAnnotation} {
+	for _, a := range carryingAnnotations {
 		delete(rest, a)
 	}
 	if len(rest) == 0 {

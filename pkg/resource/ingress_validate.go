@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	namepath "k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
@@ -129,7 +128,7 @@ func validateIngressBackend(b *networkingv1.IngressBackend, path *place) field.E
 	case b.Resource != nil && b.Service != nil:
 		return field.ErrorList{invalidAt(path, "", "cannot set both resource and service backends")}
 	case b.Resource != nil:
-		return objectRef(b.Resource, "kind is required", "name is required", path.Child("resource"))
+		return objectRef(b.Resource, segment, path.Child("resource"))
 	case b.Service == nil:
 		return field.ErrorList{invalidAt(path, "", "resource or service backend is required")}
 	}
@@ -150,17 +149,11 @@ func validateIngressBackend(b *networkingv1.IngressBackend, path *place) field.E
 }
 
 // objectRef validates a reference to an object of any kind.
-func objectRef(r *corev1.TypedLocalObjectReference, noKind, noName string, path *place) field.ErrorList {
-	segment := func(s, missing string, path *place) field.ErrorList {
-		if s == "" {
-			return field.ErrorList{requiredAt(path, missing)}
-		}
-		return invalid(path, s, namepath.IsValidPathSegmentName(s))
-	}
+func objectRef(r *corev1.TypedLocalObjectReference, segment func(string, *place) field.ErrorList, path *place) field.ErrorList {
 	return join(
 		given(r.APIGroup, path.Child("apiGroup"), func(g *string, path *place) field.ErrorList { return dnsSubdomain(*g, path) }),
-		segment(r.Kind, noKind, path.Child("kind")),
-		segment(r.Name, noName, path.Child("name")),
+		segment(r.Kind, path.Child("kind")),
+		segment(r.Name, path.Child("name")),
 	)
 }
 

@@ -72,7 +72,7 @@ func validateIngressClass(c *networkingv1.IngressClass) field.ErrorList {
 
 func validateClassParameters(p *networkingv1.IngressClassParametersReference, path *place) field.ErrorList {
 	const cluster, namespace = networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace
-	errs := objectRef(&corev1.TypedLocalObjectReference{APIGroup: p.APIGroup, Kind: p.Kind, Name: p.Name}, "", "", path)
+	errs := objectRef(&corev1.TypedLocalObjectReference{APIGroup: p.APIGroup, Kind: p.Kind, Name: p.Name}, declaredSegment, path)
 	if p.Scope == nil {
 		return append(errs, requiredAt(path.Child("scope"), ""))
 	}

@@ -49,7 +49,8 @@ func validateIPAddress(a *networkingv1.IPAddress) field.ErrorList {
 func validateIPAddressUpdate(next, old *networkingv1.IPAddress) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		immutable(next.Spec.ParentRef, old.Spec.ParentRef, newPlace("spec", "parentRef")),
+		undeclared(validateIPAddress(next)),
+		declaredChange(next.Spec.ParentRef, old.Spec.ParentRef, newPlace("spec", "parentRef")),
 	)
 }
 
@@ -65,15 +66,15 @@ func ipAddressName(name string, _ bool) []string {
 func validateParent(p *networkingv1.ParentReference) field.ErrorList {
 	at := newPlace("spec", "parentRef")
 	if p == nil {
-		return field.ErrorList{requiredAt(at, "")}
+		return declared(field.ErrorList{requiredAt(at, "")})
 	}
 	var errs field.ErrorList
 	if p.Group != "" {
 		errs = dnsSubdomain(p.Group, at.Child("group"))
 	}
 	return join(errs,
-		segment(p.Resource, at.Child("resource")),
-		segment(p.Name, at.Child("name")),
+		declaredSegment(p.Resource, at.Child("resource")),
+		declaredSegment(p.Name, at.Child("name")),
 		invalid(at.Child("namespace"), p.Namespace, path.IsValidPathSegmentName(p.Namespace)),
 	)
 }
@@ -84,6 +85,14 @@ func segment(s string, at *place) field.ErrorList {
 		return field.ErrorList{requiredAt(at, "")}
 	}
 	return invalid(at, s, path.IsValidPathSegmentName(s))
+}
+
+// declaredSegment is segment where a declared rule says that there must be a text.
+func declaredSegment(s string, at *place) field.ErrorList {
+	if s == "" {
+		return declared(segment(s, at))
+	}
+	return segment(s, at)
 }
 
 // parentText is "services/default/web", with the group after the resource if there is one.

@@ -71,6 +71,7 @@ func defaultJob(j *batchv1.Job) {
 // defaultJobTemplate is what a Job and the Jobs of a CronJob have in common.
 func defaultJobTemplate(s *batchv1.JobSpec) {
 	if s.PodFailurePolicy != nil {
+		noneIfEmpty(&s.PodFailurePolicy.Rules)
 		for _, r := range s.PodFailurePolicy.Rules {
 			for i := range r.OnPodConditions {
 				or(&r.OnPodConditions[i].Status, corev1.ConditionTrue)

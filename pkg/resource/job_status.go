@@ -2,8 +2,11 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -87,7 +90,7 @@ func (c jobChange) ends() field.ErrorList {
 		when(timed && ended != nil && !c.is(complete), invalidAt(at, ended, "cannot set completionTime when there is no Complete=True condition")),
 		when(timed && ended == nil && c.is(complete), requiredAt(at, "completionTime is required for Complete jobs")),
 		when((!sameTime(began, c.old.Status.StartTime) || !sameTime(ended, c.old.Status.CompletionTime)) && began != nil && ended != nil && ended.Before(began),
-			invalidAt(at, ended, "completionTime cannot be set before startTime")),
+			invalidAt(at, ended, "must be equal to or after `startTime`")),
 		when((c.turned(failed) || c.failedIndexesChanged()) && c.is(failed) && !c.is(failing),
 			c.wrongConditions("cannot set Failed=True condition without the FailureTarget=true condition")),
 		when(c.turned(complete, met) && c.is(complete) && !c.is(met),
@@ -112,7 +115,7 @@ func (c jobChange) finished() field.ErrorList {
 		when((turned || !sameTime(now.StartTime, was.StartTime)) && !empty && now.StartTime == nil,
 			requiredAt(c.path.Child("startTime"), "startTime is required for finished job")),
 		when((turned || !same(u, was.UncountedTerminatedPods)) && u != nil && len(u.Failed)+len(u.Succeeded) > 0,
-			invalidAt(c.path.Child("uncountedTerminatedPods"), u, "uncountedTerminatedPods needs to be empty for finished job")),
+			invalidAt(c.path.Child("uncountedTerminatedPods"), bare(u), "must be empty for finished job")),
 	)
 }
 
@@ -155,12 +158,19 @@ func (c jobChange) criteria() field.ErrorList {
 	return join(
 		when(terminating && jobFinished(c.next) && count(now.Terminating) > 0,
 			invalidAt(c.path.Child("terminating"), now.Terminating, "terminating>0 is invalid for finished job")),
-		when(active && count(now.Ready) > now.Active, invalidAt(c.path.Child("ready"), count(now.Ready), "cannot set more ready pods than active")),
+		when(active && now.Ready != nil && *now.Ready > now.Active, invalidAt(c.path.Child("ready"), count(now.Ready), "cannot set more ready pods than active")),
 		when(c.is(met, failed), c.wrongConditions("cannot set SuccessCriteriaMet=True and Failed=true conditions")),
 		when(c.is(met, failing), c.wrongConditions("cannot set SuccessCriteriaMet=True and FailureTarget=true conditions")),
 		when(c.next.Spec.SuccessPolicy != nil && !c.is(met) && c.is(batchv1.JobComplete),
 			c.wrongConditions("cannot set Complete=True for Job with SuccessPolicy unless SuccessCriteriaMet=True")),
 	)
+}
+
+// resumes is whether the Job is no longer suspended, as its conditions say.
+func (c jobChange) resumes() bool {
+	return jobIs(c.old, batchv1.JobSuspended) && slices.ContainsFunc(c.next.Status.Conditions, func(n batchv1.JobCondition) bool {
+		return n.Type == batchv1.JobSuspended && n.Status == corev1.ConditionFalse
+	})
 }
 
 // steps is about what can follow what.
@@ -177,9 +187,9 @@ func (c jobChange) steps() field.ErrorList {
 		when(now.Failed < was.Failed, invalidAt(c.path.Child("failed"), now.Failed, "cannot decrease the failed counter")),
 		when(!shrinks && now.Succeeded < was.Succeeded, invalidAt(c.path.Child("succeeded"), now.Succeeded, "cannot decrease the succeeded counter")),
 		when(ended != nil && was.CompletionTime != nil && !sameTime(ended, was.CompletionTime),
-			invalidAt(c.path.Child("completionTime"), ended, "completionTime cannot be mutated")),
-		when(was.StartTime != nil && !sameTime(began, was.StartTime) && !isTrue(spec.Suspend),
-			requiredAt(c.path.Child("startTime"), "startTime cannot be removed for unsuspended job")),
+			invalidAt(c.path.Child("completionTime"), ended, apivalidation.FieldImmutableErrorMsg)),
+		when(was.StartTime != nil && !sameTime(began, was.StartTime) && !isTrue(spec.Suspend) && !c.resumes(),
+			invalidAt(c.path.Child("startTime"), began, "field is immutable for unsuspended job once set")),
 		when(jobIs(c.old, met) && !c.is(met), c.wrongConditions("cannot disable the SuccessCriteriaMet=True condition")),
 		when(jobIs(c.old, complete) && !jobIs(c.old, met) && c.is(met),
 			c.wrongConditions("cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions")),

@@ -8,19 +8,19 @@ import (
 
 func validateJobUpdate(next, old *batchv1.Job) field.ErrorList {
 	path, now, was := atSpec, &next.Spec, &old.Spec
-	_, hadName := was.Template.Labels[batchv1.JobNameLabel]
-	_, hadUID := was.Template.Labels[batchv1.ControllerUidLabel]
 	return join(
-		validateJob(next, hadName && hadUID),
 		validateMetaUpdate(next, old),
+		validateJobSpec(now, path),
+		validateJobSelector(now, path),
 		changedCompletions(now, was, path.Child("completions")),
 		immutable(now.Selector, was.Selector, path.Child("selector")),
 		changedJobTemplate(now, old, path.Child("template")),
 		immutable(now.CompletionMode, was.CompletionMode, path.Child("completionMode")),
-		immutable(now.PodFailurePolicy, was.PodFailurePolicy, path.Child("podFailurePolicy")),
+		bareImmutable(now.PodFailurePolicy, was.PodFailurePolicy, path.Child("podFailurePolicy")),
 		immutable(now.BackoffLimitPerIndex, was.BackoffLimitPerIndex, path.Child("backoffLimitPerIndex")),
 		immutable(now.ManagedBy, was.ManagedBy, path.Child("managedBy")),
-		immutable(now.SuccessPolicy, was.SuccessPolicy, path.Child("successPolicy")),
+		bareImmutable(now.SuccessPolicy, was.SuccessPolicy, path.Child("successPolicy")),
+		hostsOfIndexes(next),
 	)
 }
 
@@ -44,8 +44,9 @@ func changedJobTemplate(now *batchv1.JobSpec, old *batchv1.Job, path *place) fie
 		takeDirectives(was, &now.Template)
 		takeJobResources(was.Spec.Containers, now.Template.Spec.Containers)
 		takeJobResources(was.Spec.InitContainers, now.Template.Spec.InitContainers)
+		return bareImmutable(&now.Template.Spec, &was.Spec, path.Child("spec"))
 	}
-	return immutable(&now.Template, was, path)
+	return bareImmutable(&now.Template, was, path)
 }
 
 // awaitsQueue is whether none of a Job's pods are there: it was suspended from the start, or has come to rest since.
@@ -75,7 +76,7 @@ func takeDirectives(into, from *corev1.PodTemplateSpec) {
 
 func takeJobResources(into, from []corev1.Container) {
 	for i := range into {
-		if i < len(from) && from[i].Name == into[i].Name {
+		if len(into) == len(from) && from[i].Name == into[i].Name {
 			into[i].Resources = from[i].Resources
 		}
 	}

@@ -27,36 +27,34 @@ func isIndexed(s *batchv1.JobSpec) bool {
 	return s.CompletionMode != nil && *s.CompletionMode == batchv1.IndexedCompletion
 }
 
-func validateJobCreate(j *batchv1.Job) field.ErrorList { return validateJob(j, true) }
-
-// validateJob validates a Job. Those from before its labels had a domain need not have the newer ones.
-func validateJob(j *batchv1.Job, newLabels bool) field.ErrorList {
-	errs := join(
+func validateJobCreate(j *batchv1.Job) field.ErrorList {
+	return join(
 		validateMeta(j, true, subdomainName),
-		validateGeneratedSelector(j, newLabels),
+		validateGeneratedSelector(j),
 		validateJobSpec(&j.Spec, atSpec),
 		validateJobSelector(&j.Spec, atSpec),
+		hostsOfIndexes(j),
 	)
-	if n := count(j.Spec.Completions); isIndexed(&j.Spec) && n > 0 {
-		last := fmt.Sprintf("%s-%d", j.Name, n-1) // the host name of the last pod
-		errs = append(errs, when(len(labelName(last, false)) > 0, invalidAt(atMetadata.Child("name"), j.Name,
-			"will not able to create pod with invalid DNS label: "+last))...)
+}
+
+// hostsOfIndexes wants a name from which the pods' host names can be made.
+func hostsOfIndexes(j *batchv1.Job) field.ErrorList {
+	n := count(j.Spec.Completions)
+	if !isIndexed(&j.Spec) || n <= 0 {
+		return nil
 	}
-	return errs
+	last := fmt.Sprintf("%s-%d", j.Name, n-1)
+	return when(len(labelName(last, false)) > 0, invalidAt(atMetadata.Child("name"), j.Name, "will not able to create pod with invalid DNS label: "+last))
 }
 
 // validateGeneratedSelector wants a selector that the server has made to select the pods of this Job and of no other.
-func validateGeneratedSelector(j *batchv1.Job, newLabels bool) field.ErrorList {
+func validateGeneratedSelector(j *batchv1.Job) field.ErrorList {
 	if isTrue(j.Spec.ManualSelector) || j.Spec.Selector == nil {
 		return nil
 	}
 	errs := when(j.UID == "", requiredAt(atMetadata.Child("uid"), ""))
-	want := jobLabels(j)
-	if !newLabels {
-		want = want[:2]
-	}
 	set := labels.Set{}
-	for _, l := range want {
+	for _, l := range jobLabels(j) {
 		set[l.key] = l.value
 		errs = append(errs, hasLabel(j.Spec.Template.Labels, l, newPlace("spec", "template", "metadata", "labels").Key(l.key))...)
 	}

@@ -101,7 +101,7 @@ func validateSuccessPolicy(s *batchv1.JobSpec, path *place) field.ErrorList {
 	case s.SuccessPolicy == nil:
 		return nil
 	case !isIndexed(s):
-		return field.ErrorList{invalidAt(path, *s.SuccessPolicy, "requires indexed completion mode")}
+		return field.ErrorList{invalidAt(path, bare(s.SuccessPolicy), "requires indexed completion mode")}
 	}
 	rules := s.SuccessPolicy.Rules
 	path = path.Child("rules")

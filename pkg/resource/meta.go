@@ -18,6 +18,11 @@ func validateMeta(obj Object, namespaced bool, name apivalidation.ValidateNameFu
 	return append(apivalidation.ValidateObjectMetaAccessor(unlabelled(obj), namespaced, name, atMetadata.path()), finalizers(obj)...)
 }
 
+// anyFinalizers is validateMeta for kinds whose finalizers may have short names.
+func anyFinalizers(obj Object, namespaced bool, name apivalidation.ValidateNameFunc) field.ErrorList {
+	return apivalidation.ValidateObjectMetaAccessor(unlabelled(obj), namespaced, name, atMetadata.path())
+}
+
 // validateMetaUpdate is the metadata half of every row's ValidateUpdate.
 func validateMetaUpdate(next, old Object) field.ErrorList {
 	return append(apivalidation.ValidateObjectMetaAccessorUpdate(unlabelled(next), old, atMetadata.path()), finalizers(next)...)
@@ -55,13 +60,13 @@ func unlabelled(obj metav1.Object) metav1.Object {
 			return obj
 		}
 	}
-	return bare{obj}
+	return labelless{obj}
 }
 
-type bare struct{ metav1.Object }
+type labelless struct{ metav1.Object }
 
-func (bare) GetLabels() map[string]string      { return nil }
-func (bare) GetAnnotations() map[string]string { return nil }
+func (labelless) GetLabels() map[string]string      { return nil }
+func (labelless) GetAnnotations() map[string]string { return nil }
 
 // immutable refuses a change of a field that is fixed at create.
 func immutable(next, old any, path *place) field.ErrorList {
@@ -96,6 +101,13 @@ func or[T comparable](p *T, value T) {
 func orPtr[T any](p **T, value T) {
 	if *p == nil {
 		*p = &value
+	}
+}
+
+// noneIfEmpty makes no list of an empty one, as it is shown once it has been stored.
+func noneIfEmpty[T any](list *[]T) {
+	if len(*list) == 0 {
+		*list = nil
 	}
 }
 

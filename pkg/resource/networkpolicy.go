@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"reflect"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,7 +27,9 @@ func networkPolicies() *Row {
 	}.with(rules(Rules[*networkingv1.NetworkPolicy]{
 		Default:       defaultNetworkPolicy,
 		PrepareCreate: func(p *networkingv1.NetworkPolicy) { p.Generation = 1 },
-		PrepareUpdate: func(next, old *networkingv1.NetworkPolicy) { raiseGeneration(next, old, !same(next.Spec, old.Spec)) },
+		PrepareUpdate: func(next, old *networkingv1.NetworkPolicy) {
+			raiseGeneration(next, old, !reflect.DeepEqual(next.Spec, old.Spec))
+		},
 		Validate: func(p *networkingv1.NetworkPolicy) field.ErrorList {
 			return append(validateMeta(p, true, subdomainName), policyCheck{}.spec(&p.Spec, atSpec)...)
 		},
@@ -147,7 +150,7 @@ func policyPort(p *networkingv1.NetworkPolicyPort, path *place) field.ErrorList 
 		errs = append(errs, invalid(port, n, validation.IsValidPortNum(int(n)))...)
 		if p.EndPort != nil {
 			errs = join(errs,
-				when(*p.EndPort < n, invalidAt(end, n, "must be greater than or equal to `port`")),
+				when(*p.EndPort < n, invalidAt(end, *p.EndPort, "must be greater than or equal to `port`")),
 				invalid(end, *p.EndPort, validation.IsValidPortNum(int(*p.EndPort))))
 		}
 	}
@@ -169,7 +172,7 @@ func (c policyCheck) peer(p *networkingv1.NetworkPolicyPeer, path *place) field.
 func (c policyCheck) block(b *networkingv1.IPBlock, path *place) field.ErrorList {
 	at := path.Child("cidr")
 	if b.CIDR == "" {
-		return field.ErrorList{requiredAt(at, "")}
+		return declared(field.ErrorList{requiredAt(at, "")})
 	}
 	errs := validation.IsValidCIDRForLegacyField(at.path(), b.CIDR, true, c.had)
 	_, whole, err := netutils.ParseCIDRSloppy(b.CIDR)

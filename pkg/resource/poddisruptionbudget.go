@@ -36,8 +36,8 @@ func podDisruptionBudgets() *Row {
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
 		},
 		Validate: validateBudget,
-		ValidateUpdate: func(next, old *policyv1.PodDisruptionBudget) field.ErrorList {
-			return append(validateMetaUpdate(next, old), validateBudgetSpec(&next.Spec, atSpec)...)
+		ValidateUpdate: func(next, _ *policyv1.PodDisruptionBudget) field.ErrorList {
+			return validateBudgetSpec(&next.Spec, atSpec)
 		},
 		Cells: func(b *policyv1.PodDisruptionBudget, now time.Time) []any {
 			return []any{b.Name, orNotApplicable(b.Spec.MinAvailable), orNotApplicable(b.Spec.MaxUnavailable), int64(b.Status.DisruptionsAllowed), age(b, now)}
@@ -69,7 +69,7 @@ func validateBudgetSpec(s *policyv1.PodDisruptionBudgetSpec, path *place) field.
 		return append(validateIntOrPercent(*v, path), atMostAll(*v, path)...)
 	}
 	errs := join(
-		when(s.MinAvailable != nil && s.MaxUnavailable != nil, invalidAt(path, *s, "minAvailable and maxUnavailable cannot be both set")),
+		when(s.MinAvailable != nil && s.MaxUnavailable != nil, invalidAt(path, bare(s), "minAvailable and maxUnavailable cannot be both set")),
 		given(s.MinAvailable, path.Child("minAvailable"), amount),
 		given(s.MaxUnavailable, path.Child("maxUnavailable"), amount),
 		metavalidation.ValidateLabelSelector(s.Selector, metavalidation.LabelSelectorValidationOptions{}, path.Child("selector").path()),
@@ -80,10 +80,9 @@ func validateBudgetSpec(s *policyv1.PodDisruptionBudgetSpec, path *place) field.
 	return errs
 }
 
-func validateBudgetStatus(next, old *policyv1.PodDisruptionBudget) field.ErrorList {
+func validateBudgetStatus(next, _ *policyv1.PodDisruptionBudget) field.ErrorList {
 	s, path := &next.Status, atStatus
 	return join(
-		validateMetaUpdate(next, old),
 		metavalidation.ValidateConditions(s.Conditions, path.Child("conditions").path()),
 		nonNegative(int64(s.DisruptionsAllowed), path.Child("disruptionsAllowed")),
 		nonNegative(int64(s.CurrentHealthy), path.Child("currentHealthy")),

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	rbacv1beta1 "k8s.io/api/rbac/v1beta1" // whose words the columns have
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -21,6 +22,7 @@ func roles() *Row {
 
 		CreateOnUpdate: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*rbacv1.Role]{
+		Default:        func(r *rbacv1.Role) { noneIfEmpty(&r.Rules) },
 		Validate:       validateRole,
 		ValidateUpdate: validateRoleUpdate,
 		Cells:          func(r *rbacv1.Role, _ time.Time) []any { return []any{r.Name, createdAt(r)} },
@@ -36,6 +38,7 @@ func clusterRoles() *Row {
 
 		CreateOnUpdate: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*rbacv1.ClusterRole]{
+		Default:        func(r *rbacv1.ClusterRole) { noneIfEmpty(&r.Rules) },
 		Validate:       validateClusterRole,
 		ValidateUpdate: validateClusterRoleUpdate,
 		Cells:          func(r *rbacv1.ClusterRole, _ time.Time) []any { return []any{r.Name, createdAt(r)} },
@@ -48,7 +51,7 @@ func roleBindings() *Row {
 		Namespaced: true,
 		Versions:   []Version{servedAs[rbacv1.RoleBinding, rbacv1.RoleBindingList](rbacv1.SchemeGroupVersion)},
 		Prefix:     "rolebindings",
-		Columns:    bindingColumns(rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"], "roleBinding"),
+		Columns:    bindingColumns(rbacv1beta1.RoleBinding{}.SwaggerDoc()["roleRef"], "roleBinding"),
 
 		CreateOnUpdate: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*rbacv1.RoleBinding]{
@@ -66,7 +69,7 @@ func clusterRoleBindings() *Row {
 		Resource: "clusterrolebindings", Singular: "clusterrolebinding", Kind: "ClusterRoleBinding",
 		Versions: []Version{servedAs[rbacv1.ClusterRoleBinding, rbacv1.ClusterRoleBindingList](rbacv1.SchemeGroupVersion)},
 		Prefix:   "clusterrolebindings",
-		Columns:  bindingColumns(rbacv1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"], "clusterRoleBinding"),
+		Columns:  bindingColumns(rbacv1beta1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"], "clusterRoleBinding"),
 
 		CreateOnUpdate: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*rbacv1.ClusterRoleBinding]{

@@ -9,8 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Upstream v1.37 checks some of the fields by tags on the types, which say less and come last: these are the ones without words.
-
 var (
 	atRules    = newPlace("rules")
 	atRoleRef  = newPlace("roleRef")
@@ -63,12 +61,12 @@ func aggregation(a *rbacv1.AggregationRule, o metavalidation.LabelSelectorValida
 // policyRules checks the rules of a role, which has a namespace or not.
 func policyRules(list []rbacv1.PolicyRule, namespaced bool) field.ErrorList {
 	return locate(atRules, func(at *place) field.ErrorList {
-		var errs, silent field.ErrorList
+		var errs field.ErrorList
 		for i := range list {
 			errs = append(errs, policyRule(&list[i], namespaced, at.Index(i))...)
-			silent = append(silent, when(len(list[i].Verbs) == 0, requiredAt(at.Index(i).Child("verbs"), ""))...)
+			errs = append(errs, declared(when(len(list[i].Verbs) == 0, requiredAt(at.Index(i).Child("verbs"), "")))...)
 		}
-		return append(errs, silent...)
+		return errs
 	})
 }
 
@@ -85,44 +83,54 @@ func policyRule(r *rbacv1.PolicyRule, namespaced bool, at *place) field.ErrorLis
 		when(len(r.Resources) == 0, requiredAt(at.Child("resources"), "resource rules must supply at least one resource")))
 }
 
-func validateRoleBinding(b *rbacv1.RoleBinding) field.ErrorList {
-	return join(validateMeta(b, true, pathName), binding(b.RoleRef, b.Subjects, true, "Role", "ClusterRole"))
+func validateRoleBinding(b *rbacv1.RoleBinding) field.ErrorList { return roleBinding(b, nil) }
+
+func roleBinding(b *rbacv1.RoleBinding, old *rbacv1.RoleRef) field.ErrorList {
+	return join(validateMeta(b, true, pathName), binding(b.RoleRef, old, b.Subjects, true, "Role", "ClusterRole"))
 }
 
 func validateRoleBindingUpdate(next, old *rbacv1.RoleBinding) field.ErrorList {
-	return join(validateRoleBinding(next), validateMetaUpdate(next, old), fixedRoleRef(next.RoleRef, old.RoleRef))
+	return join(roleBinding(next, &old.RoleRef), validateMetaUpdate(next, old), fixedRoleRef(next.RoleRef, old.RoleRef))
 }
 
 func validateClusterRoleBinding(b *rbacv1.ClusterRoleBinding) field.ErrorList {
-	return join(validateMeta(b, false, pathName), binding(b.RoleRef, b.Subjects, false, "ClusterRole"))
+	return clusterRoleBinding(b, nil)
+}
+
+func clusterRoleBinding(b *rbacv1.ClusterRoleBinding, old *rbacv1.RoleRef) field.ErrorList {
+	return join(validateMeta(b, false, pathName), binding(b.RoleRef, old, b.Subjects, false, "ClusterRole"))
 }
 
 func validateClusterRoleBindingUpdate(next, old *rbacv1.ClusterRoleBinding) field.ErrorList {
-	return join(validateClusterRoleBinding(next), validateMetaUpdate(next, old), fixedRoleRef(next.RoleRef, old.RoleRef))
+	return join(clusterRoleBinding(next, &old.RoleRef), validateMetaUpdate(next, old), fixedRoleRef(next.RoleRef, old.RoleRef))
 }
 
 // fixedRoleRef keeps a binding to its role: who may edit the subjects of a binding shall not give them another role.
 func fixedRoleRef(next, old rbacv1.RoleRef) field.ErrorList {
-	return when(next != old, invalidAt(atRoleRef, next, "cannot change roleRef"))
+	return bareImmutable(next, old, atRoleRef)
 }
 
 // binding checks what both kinds of binding are made of. Kinds are those of the roles that it may refer to.
-func binding(ref rbacv1.RoleRef, subjects []rbacv1.Subject, namespaced bool, kinds ...string) field.ErrorList {
+func binding(ref rbacv1.RoleRef, old *rbacv1.RoleRef, subjects []rbacv1.Subject, namespaced bool, kinds ...string) field.ErrorList {
+	noName := when(ref.Name == "", requiredAt(atRoleRef.Child("name"), ""))
 	errs := join(
 		when(ref.APIGroup != rbacv1.GroupName, notSupportedAt(atRoleRef.Child("apiGroup"), ref.APIGroup, []string{rbacv1.GroupName})),
-		oneOf(ref.Kind, atRoleRef.Child("kind"), kinds...),
-		when(ref.Name == "", requiredAt(atRoleRef.Child("name"), "")))
+		oneOf(ref.Kind, atRoleRef.Child("kind"), kinds...))
+	if old != nil && *old != ref { // that it changes is declared to be wrong, and nothing declared is said beside that
+		errs, noName = append(errs, noName...), nil
+	}
 	if ref.Name != "" {
 		errs = append(errs, invalid(atRoleRef.Child("name"), ref.Name, pathName(ref.Name, false))...)
 	}
-	return join(errs, locate(atSubjects, func(at *place) field.ErrorList {
-		var errs, silent field.ErrorList
+	errs = append(errs, locate(atSubjects, func(at *place) field.ErrorList {
+		var errs field.ErrorList
 		for i := range subjects {
 			errs = append(errs, subject(&subjects[i], namespaced, at.Index(i))...)
-			silent = append(silent, when(subjects[i].Name == "", requiredAt(at.Index(i).Child("name"), ""))...)
+			errs = append(errs, declared(when(subjects[i].Name == "", requiredAt(at.Index(i).Child("name"), "")))...)
 		}
-		return append(errs, silent...)
-	}))
+		return errs
+	})...)
+	return append(errs, declared(noName)...)
 }
 
 func subject(s *rbacv1.Subject, namespaced bool, at *place) field.ErrorList {

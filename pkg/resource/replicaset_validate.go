@@ -18,7 +18,7 @@ func validateReplicaSetUpdate(next, old *appsv1.ReplicaSet) field.ErrorList {
 func validateReplicaSetSpec(s *appsv1.ReplicaSetSpec, path *place) field.ErrorList {
 	errs := nonNegative(int64(count(s.Replicas)), path.Child("replicas"))
 	errs = append(errs, nonNegative(int64(s.MinReadySeconds), path.Child("minReadySeconds"))...)
-	selector, more := validateWorkloadSelector(s.Selector, "replicaset", path.Child("selector"))
+	selector, more := validateWorkloadSelector(s.Selector, "deployment", path.Child("selector"))
 	errs = append(errs, more...)
 	if selector != nil {
 		errs = append(errs, validateReplicaTemplate(&s.Template, selector, path.Child("template"))...)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -25,7 +26,10 @@ func serviceCIDRs() *Row {
 		PrepareUpdate:  func(next, old *networkingv1.ServiceCIDR) { next.Status = old.Status },
 		Validate:       validateServiceCIDR,
 		ValidateUpdate: validateServiceCIDRUpdate,
-		PrepareStatus:  func(next, old *networkingv1.ServiceCIDR) { next.Spec = old.Spec },
+		PrepareStatus: func(next, old *networkingv1.ServiceCIDR) {
+			next.Spec = old.Spec
+			metav1.ResetObjectMetaForStatus(next, old)
+		},
 		ValidateStatus: func(next, old *networkingv1.ServiceCIDR) field.ErrorList { return validateMetaUpdate(next, old) },
 		Cells: func(c *networkingv1.ServiceCIDR, now time.Time) []any {
 			return []any{c.Name, strings.Join(c.Spec.CIDRs, ","), age(c, now)}
@@ -34,29 +38,43 @@ func serviceCIDRs() *Row {
 }
 
 func validateServiceCIDR(c *networkingv1.ServiceCIDR) field.ErrorList {
-	errs := validateMeta(c, false, subdomainName)
-	path := newPlace("spec", "cidrs")
-	switch len(c.Spec.CIDRs) {
+	return append(validateMeta(c, false, subdomainName), validateCIDRs(&c.Spec, newPlace("spec", "cidrs"))...)
+}
+
+func validateCIDRs(s *networkingv1.ServiceCIDRSpec, path *place) (errs field.ErrorList) {
+	switch len(s.CIDRs) {
 	case 0:
 		return append(errs, requiredAt(path, "at least one CIDR required"))
-	case 1:
-	case 2:
-		if dual, err := netutils.IsDualStackCIDRStrings(c.Spec.CIDRs); err != nil || !dual {
-			return append(errs, invalidAt(path, c.Spec,
-				"may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))
-		}
+	case 1, 2:
 	default:
-		return append(errs, invalidAt(path, c.Spec, "may only hold up to 2 values"))
+		return append(errs, invalidAt(path, bare(s), "may only hold up to 2 values"))
 	}
-	for i, cidr := range c.Spec.CIDRs {
+	for i, cidr := range s.CIDRs {
 		errs = append(errs, validation.IsValidCIDR(path.Index(i).path(), cidr)...)
+	}
+	if len(s.CIDRs) == 2 {
+		one, other := netutils.IPFamilyOfCIDRString(s.CIDRs[0]), netutils.IPFamilyOfCIDRString(s.CIDRs[1])
+		errs = append(errs, when(one == other && one != netutils.IPFamilyUnknown,
+			invalidAt(path, s.CIDRs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))...)
 	}
 	return errs
 }
 
 func validateServiceCIDRUpdate(next, old *networkingv1.ServiceCIDR) field.ErrorList {
-	return join(
-		validateMetaUpdate(next, old),
-		immutable(next.Spec.CIDRs, old.Spec.CIDRs, newPlace("spec", "cidrs")),
-	)
+	return append(validateMetaUpdate(next, old), changedCIDRs(&next.Spec, old.Spec.CIDRs, newPlace("spec", "cidrs"))...)
+}
+
+// changedCIDRs lets a range get another one beside it, for the other family of addresses.
+func changedCIDRs(next *networkingv1.ServiceCIDRSpec, old []string, path *place) (errs field.ErrorList) {
+	grows := len(old) == 1 && len(next.CIDRs) == 2
+	if len(next.CIDRs) != len(old) && !grows {
+		return field.ErrorList{invalidAt(path, next.CIDRs, apivalidation.FieldImmutableErrorMsg)}
+	}
+	for i, c := range old {
+		errs = append(errs, when(c != next.CIDRs[i], invalidAt(path.Index(i), next.CIDRs[i], apivalidation.FieldImmutableErrorMsg))...)
+	}
+	if grows {
+		errs = append(errs, validateCIDRs(next, path)...)
+	}
+	return errs
 }

@@ -62,6 +62,23 @@ func SpliceProtobuf(value []byte, rev int64) ([]byte, error) {
 	return append(out, body[version.to:]...), nil
 }
 
+// AfterMetadata returns what in value, an object as EncodeStorage makes it, stands behind its metadata; false if value is not in protobuf.
+func AfterMetadata(value []byte) ([]byte, bool) {
+	body, ok := bytes.CutPrefix(value, magic)
+	if !ok {
+		return nil, false
+	}
+	raw, err := find(body, envelopeRaw)
+	if err != nil {
+		return nil, false
+	}
+	meta, err := find(body[raw.from:raw.to], objectMetadata)
+	if err != nil {
+		return nil, false
+	}
+	return body[raw.from+meta.to : raw.to], true
+}
+
 // span is a length-delimited field's place in its message: its length is stated at [length, from), its content is
 // [from, to).
 type span struct{ length, from, to int }

@@ -16,19 +16,13 @@ func validateStatefulSet(s *appsv1.StatefulSet) field.ErrorList {
 }
 
 func validateStatefulSetUpdate(next, old *appsv1.StatefulSet) field.ErrorList {
-	fixed := next.Spec
-	fixed.Replicas = old.Spec.Replicas
-	fixed.Ordinals = old.Spec.Ordinals
-	fixed.Template = old.Spec.Template
-	fixed.UpdateStrategy = old.Spec.UpdateStrategy
-	fixed.RevisionHistoryLimit = old.Spec.RevisionHistoryLimit
-	fixed.PersistentVolumeClaimRetentionPolicy = old.Spec.PersistentVolumeClaimRetentionPolicy
-	fixed.MinReadySeconds = old.Spec.MinReadySeconds
 	return join(
 		validateMetaUpdate(next, old),
 		validateStatefulSetSpec(&next.Spec, rulesForStatefulSet(old), atSpec),
-		when(!same(fixed, old.Spec), forbiddenAt(atSpec, "updates to statefulset spec for fields other than 'replicas', 'ordinals', "+
-			"'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden")),
+		immutable(next.Spec.Selector, old.Spec.Selector, atSpec.Child("selector")),
+		bareImmutable(next.Spec.VolumeClaimTemplates, old.Spec.VolumeClaimTemplates, atSpec.Child("volumeClaimTemplates")),
+		immutable(next.Spec.ServiceName, old.Spec.ServiceName, atSpec.Child("serviceName")),
+		immutable(next.Spec.PodManagementPolicy, old.Spec.PodManagementPolicy, atSpec.Child("podManagementPolicy")),
 	)
 }
 
@@ -50,6 +44,13 @@ func validateStatefulSetSpec(s *appsv1.StatefulSetSpec, r statefulSetRules, path
 		podManagementPolicy(s.PodManagementPolicy, path.Child("podManagementPolicy")),
 		validateStatefulSetStrategy(&s.UpdateStrategy, path.Child("updateStrategy")),
 		given(s.PersistentVolumeClaimRetentionPolicy, path.Child("persistentVolumeClaimRetentionPolicy"), claimRetention),
+	)
+	if r.claims {
+		errs = append(errs, each(s.VolumeClaimTemplates, path.Child("volumeClaimTemplates"), func(c *corev1.PersistentVolumeClaim, path *place) field.ErrorList {
+			return validateClaimSpec(&c.Spec, path.Child("spec"))
+		})...)
+	}
+	errs = join(errs,
 		nonNegative(int64(count(s.Replicas)), path.Child("replicas")),
 		nonNegative(int64(s.MinReadySeconds), path.Child("minReadySeconds")),
 	)
@@ -58,11 +59,6 @@ func validateStatefulSetSpec(s *appsv1.StatefulSetSpec, r statefulSetRules, path
 	}
 	if r.serviceName && s.ServiceName != "" {
 		errs = append(errs, dnsLabel(s.ServiceName, path.Child("serviceName"))...)
-	}
-	if r.claims {
-		errs = append(errs, each(s.VolumeClaimTemplates, path.Child("volumeClaimTemplates"), func(c *corev1.PersistentVolumeClaim, path *place) field.ErrorList {
-			return validateClaimSpec(&c.Spec, path.Child("spec"))
-		})...)
 	}
 	return join(errs, validateStatefulSetPods(s, r.template, path), runsForever(&s.Template, "StatefulSet", path.Child("template")))
 }
@@ -90,21 +86,26 @@ func validateStatefulSetPods(s *appsv1.StatefulSetSpec, whole bool, path *place)
 	return append(errs, labelMap(s.Template.Labels, template.Child("labels"))...)
 }
 
-// statefulSetTemplate validates the template with the volumes that the claims will be.
+// statefulSetTemplate validates the template with the volumes that the claims will be, which come before and hide its own of the
+// same name. Its hostname and subdomain are not looked at: pods get others.
 func statefulSetTemplate(s *appsv1.StatefulSetSpec, path *place) field.ErrorList {
-	if len(s.VolumeClaimTemplates) == 0 {
+	if len(s.VolumeClaimTemplates) == 0 && s.Template.Spec.Subdomain == "" && s.Template.Spec.Hostname == "" {
 		return validatePodTemplate(&s.Template, path)
 	}
 	have, t := taken{}, s.Template.DeepCopy()
-	for _, v := range t.Spec.Volumes {
-		have.claim(v.Name)
-	}
+	var volumes []corev1.Volume
 	for _, c := range s.VolumeClaimTemplates {
-		if c.Name != "" && have.claim(c.Name) {
-			t.Spec.Volumes = append(t.Spec.Volumes, corev1.Volume{Name: c.Name, VolumeSource: corev1.VolumeSource{
+		if have.claim(c.Name) {
+			volumes = append(volumes, corev1.Volume{Name: c.Name, VolumeSource: corev1.VolumeSource{
 				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: c.Name}}})
 		}
 	}
+	for _, v := range t.Spec.Volumes {
+		if !have[v.Name] {
+			volumes = append(volumes, v)
+		}
+	}
+	t.Spec.Volumes, t.Spec.Subdomain, t.Spec.Hostname = volumes, "", ""
 	return validatePodTemplate(t, path)
 }
 
@@ -124,19 +125,13 @@ func validateStatefulSetStrategy(s *appsv1.StatefulSetUpdateStrategy, path *plac
 	case "":
 		return field.ErrorList{requiredAt(path, "")}
 	case appsv1.OnDeleteStatefulSetStrategyType:
-		return when(s.RollingUpdate != nil, invalidAt(rolling, s.RollingUpdate,
+		return when(s.RollingUpdate != nil, invalidAt(rolling, bare(s.RollingUpdate),
 			fmt.Sprintf("only allowed for updateStrategy '%s'", appsv1.RollingUpdateStatefulSetStrategyType)))
 	case appsv1.RollingUpdateStatefulSetStrategyType:
 		return given(s.RollingUpdate, rolling, validateRollingStatefulSet)
 	}
-	return field.ErrorList{invalidAt(path, bareStrategy{string(s.Type), s.RollingUpdate}, fmt.Sprintf("must be '%s' or '%s'",
+	return field.ErrorList{invalidAt(path, bareStrategy(string(s.Type), s.RollingUpdate), fmt.Sprintf("must be '%s' or '%s'",
 		appsv1.RollingUpdateStatefulSetStrategyType, appsv1.OnDeleteStatefulSetStrategyType))}
-}
-
-// bareStrategy is an update strategy as the messages show it.
-type bareStrategy struct {
-	Type          string
-	RollingUpdate any
 }
 
 func validateRollingStatefulSet(r *appsv1.RollingUpdateStatefulSetStrategy, path *place) field.ErrorList {
@@ -171,6 +166,7 @@ func validateStatefulSetStatusUpdate(next, old *appsv1.StatefulSet) field.ErrorL
 		nonNegative(int64(s.UpdatedReplicas), path.Child("updatedReplicas")),
 		nonNegative(int64(s.AvailableReplicas), path.Child("availableReplicas")),
 		nonNegative(s.ObservedGeneration, path.Child("observedGeneration")),
+		nonNegative(int64(count(s.CollisionCount)), path.Child("collisionCount")),
 	)
 	return join(errs,
 		atMost(s.ReadyReplicas, s.Replicas, path.Child("readyReplicas"), "status.replicas"),

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -58,8 +59,9 @@ func validateMigration(m *migrationv1.StorageVersionMigration) field.ErrorList {
 func validateMigrationStatus(next, old *migrationv1.StorageVersionMigration) field.ErrorList {
 	version, conditions := newPlace("status", "resourceVersion"), newPlace("status", "conditions")
 	errs := validateMetaUpdate(next, old)
-	if _, err := resourceversion.CompareResourceVersion(next.Status.ResourceVersion, next.Status.ResourceVersion); err != nil {
-		errs = append(errs, invalidAt(version, next.Status.ResourceVersion, err.Error()))
+	if now := next.Status.ResourceVersion; now != "" {
+		_, err := resourceversion.CompareResourceVersion(now, now)
+		errs = append(errs, when(err != nil, invalidAt(version, now, fmt.Sprint(err)))...)
 	}
 	errs = append(errs, metavalidation.ValidateConditions(next.Status.Conditions, conditions.path())...)
 	if was := old.Status.ResourceVersion; was != "" && was != next.Status.ResourceVersion {
@@ -68,17 +70,15 @@ func validateMigrationStatus(next, old *migrationv1.StorageVersionMigration) fie
 	return append(errs, validateMigrationOutcome(next.Status.Conditions, old.Status.Conditions, conditions)...)
 }
 
-// validateMigrationOutcome: a migration ends once, in one way, and does not run after it.
+// validateMigrationOutcome: a migration ends once, in one way.
 func validateMigrationOutcome(next, old []metav1.Condition, at *place) field.ErrorList {
 	is := func(conditions []metav1.Condition, t migrationv1.MigrationConditionType) bool {
 		return meta.IsStatusConditionTrue(conditions, string(t))
 	}
-	succeeded, failed, running := is(next, migrationv1.MigrationSucceeded), is(next, migrationv1.MigrationFailed), is(next, migrationv1.MigrationRunning)
+	succeeded, failed := is(next, migrationv1.MigrationSucceeded), is(next, migrationv1.MigrationFailed)
 	complain := func(that bool, text string) field.ErrorList { return when(that, invalidAt(at, next, text)) }
 	return join(
 		complain(succeeded && failed, "Both success and failed conditions cannot be true at the same time"),
-		complain(succeeded && running, "Running condition cannot be true when success condition is true"),
-		complain(failed && running, "Running condition cannot be true when failed condition is true"),
 		complain(is(old, migrationv1.MigrationSucceeded) && !succeeded, "Success condition cannot be set to false once it is true"),
 		complain(is(old, migrationv1.MigrationFailed) && !failed, "Failed condition cannot be set to false once it is true"),
 	)

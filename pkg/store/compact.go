@@ -14,6 +14,7 @@ func (s *Store) Compact(ctx context.Context, rev int64) error {
 	s.mu.Lock()
 	s.history.forget(rev)
 	s.mu.Unlock()
+	s.kept.forget(rev)
 	_, err := s.client.Compact(ctx, rev)
 	if err != nil && !errors.Is(err, rpctypes.ErrCompacted) {
 		return fmt.Errorf("compact at revision %d: %w", rev, s.explain(ctx, err))

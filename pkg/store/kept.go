@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -10,6 +11,7 @@ import (
 type kept struct {
 	mu    sync.Mutex
 	list  []keptSnapshot // least recently used first
+	floor int64          // none is of an earlier revision: etcd has forgotten those
 	timer *time.Timer    // runs while there is something to expire
 }
 
@@ -26,6 +28,9 @@ const (
 func (k *kept) put(s *snapshot, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if s.rev < k.floor {
+		return
+	}
 	k.take(s.rev)
 	k.list = append(k.list, keptSnapshot{s, now})
 	if len(k.list) > keptMax {
@@ -55,6 +60,15 @@ func (k *kept) take(rev int64) *snapshot {
 		}
 	}
 	return nil
+}
+
+// forget drops what is older than rev. Without it a client that asks for the same page again and again would pin a state that
+// everybody else is told is gone.
+func (k *kept) forget(rev int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.floor = max(k.floor, rev)
+	k.list = slices.DeleteFunc(slices.Clone(k.list), func(s keptSnapshot) bool { return s.rev < rev })
 }
 
 // expire drops what has not been used for keptIdle, and comes back for the rest.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,35 @@ func TestSharedReads(t *testing.T) {
 			t.Errorf("%d reads", reads)
 		}
 	})
+}
+
+// Who asks for the same page again and again keeps it no longer than everybody else could have it.
+func TestKeptSnapshotsEndWithCompaction(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	set(t, s, "/registry/a", "v=1\n")
+	made := set(t, s, "/registry/b", "v=1\n")
+	page := func() (*Page, error) {
+		return s.List(within(t), "/registry/", ReadAt{Exact, made.Rev}, ListOptions{Limit: 1})
+	}
+	if p, err := page(); err != nil || !p.More {
+		t.Fatalf("the first page: %+v, %v", p, err)
+	}
+	pinned := s.kept.get(made.Rev, time.Now())
+	newer := set(t, s, "/registry/c", "v=1\n")
+	if p, err := page(); err != nil || p.Rev != made.Rev {
+		t.Fatalf("the same page, later: %+v, %v", p, err)
+	}
+	if err := s.Compact(within(t), newer.Rev); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := page(); !errors.Is(err, ErrTooOld) {
+		t.Errorf("after the compaction: %v", err)
+	}
+	s.kept.put(pinned, time.Now()) // by a read that began before
+	if _, err := page(); !errors.Is(err, ErrTooOld) {
+		t.Errorf("after a late reader: %v", err)
+	}
 }
 
 // Snapshots for further pages are dropped when nobody has come for a minute, and when there are too many.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"k8s.io/client-go/util/cert"
 )
 
 // commands are what lesson scripts can call besides testscript's own. Each is this test binary under another name.
@@ -24,6 +27,9 @@ var commands = map[string]func(){
 	"refused":       inside(refusedCommand),
 	"firstlines":    firstLinesCommand,
 	"killcontainer": killContainerCommand,
+	"certify":       certifyCommand,
+	"fill":          fillCommand,
+	"eventually":    eventuallyCommand,
 }
 
 func fail(format string, args ...any) {
@@ -172,4 +178,44 @@ func killContainerCommand() {
 	if killed == 0 {
 		fail("no process in container %s", id)
 	}
+}
+
+// certifyCommand: certify HOST makes tls.crt and tls.key for a server of that name, and prints by which authority, in base64.
+func certifyCommand() {
+	certificate, key, err := cert.GenerateSelfSignedCertKey(os.Args[1], nil, nil)
+	for name, data := range map[string][]byte{"tls.crt": certificate, "tls.key": key} {
+		err = errors.Join(err, os.WriteFile(name, data, 0o600))
+	}
+	if err != nil {
+		fail("%v", err)
+	}
+	fmt.Println(base64.StdEncoding.EncodeToString(certificate))
+}
+
+// fillCommand: fill FILE puts the environment's values in the place of $NAMEs.
+func fillCommand() {
+	data, err := os.ReadFile(os.Args[1])
+	if err == nil {
+		err = os.WriteFile(os.Args[1], []byte(os.ExpandEnv(string(data))), 0o600)
+	}
+	if err != nil {
+		fail("%v", err)
+	}
+}
+
+// eventuallyCommand: eventually stdout|stderr TEXT PROGRAM ARGS… calls the program until it prints the text there, with success or without:
+// some things take effect a moment after they were made.
+func eventuallyCommand() {
+	var out, errs strings.Builder
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		out.Reset()
+		errs.Reset()
+		cmd := exec.Command(os.Args[3], os.Args[4:]...)
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		_ = cmd.Run()
+		if said := map[string]string{"stdout": out.String(), "stderr": errs.String()}[os.Args[1]]; strings.Contains(said, os.Args[2]) {
+			return
+		}
+	}
+	fail("%s never said %q; the last was:\n%s%s", os.Args[3], os.Args[2], out.String(), errs.String())
 }

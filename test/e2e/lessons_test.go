@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
@@ -30,6 +31,7 @@ const (
 func TestLessons(t *testing.T) {
 	c := startCluster(t)
 	c.loadBusybox(t)
+	c.loadHook(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/lessons",
 		RequireExplicitExec: false,
@@ -160,6 +162,29 @@ func (c *testCluster) loadBusybox(t *testing.T) {
 	f, err := os.Create(archive)
 	require.NoError(t, err)
 	require.NoError(t, images.WriteBusybox(f, "bonsai.test/busybox:1"))
+	require.NoError(t, f.Close())
+	c.run(t, "image", "load", archive)
+}
+
+// loadHook gives the cluster the image of the program in hook.
+func (c *testCluster) loadHook(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "hook"), "./hook")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	program, err := os.ReadFile(filepath.Join(dir, "hook"))
+	require.NoError(t, err)
+	archive := filepath.Join(dir, "hook.tar")
+	f, err := os.Create(archive)
+	require.NoError(t, err)
+	_, err = images.WriteLayout(f, images.Image{
+		Name:    "bonsai.test/hook:1",
+		Entries: []images.Entry{{Path: "hook", Mode: 0o755, Data: program}},
+		Config:  v1.Config{Entrypoint: []string{"/hook"}},
+	})
+	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	c.run(t, "image", "load", archive)
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -81,11 +82,18 @@ func optionsFor(dir string, port int) (apiserver.Options, error) {
 	return apiserver.Options{DataDir: dir, BindAddress: "127.0.0.1", Port: port, AdvertiseIP: address, PKI: certs}, err
 }
 
+// freePort returns one that the server can listen on, now and when it is started again. It is below those that the kernel gives to
+// connections, of which one could have taken it by then.
 func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for range 100 {
+		port := 16000 + rand.IntN(16000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	t.Fatal("of a hundred ports none is free")
+	return 0
 }
 
 // start returns once the server is ready.

@@ -44,14 +44,22 @@ const (
 
 var shared = []string{"a", "b", "c", "d"}
 
-func TestOneHistory(t *testing.T) {
-	p := startProcess(t)
-	j := &journal{process: p, began: time.Now()}
+func TestOneHistory(t *testing.T) { requireOneHistory(t, []*process{startProcess(t)}) }
+
+// Two servers of one cluster tell the same history, though each has an image of its own, and clients go from one to the other.
+func TestOneHistoryOfTwoServers(t *testing.T) { requireOneHistory(t, startTwins(t)) }
+
+func requireOneHistory(t *testing.T, servers []*process) {
+	p := servers[0]
+	j := &journal{process: p, servers: servers, began: time.Now()}
 	first, err := p.client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	start := revOf(first)
 	forgotten := make(chan struct{})
-	watchers := p.watchers(start, forgotten)
+	var watchers []*watcher
+	for _, s := range servers {
+		watchers = append(watchers, s.watchers(start, forgotten)...)
+	}
 	var following errgroup.Group
 	for _, w := range watchers {
 		following.Go(func() error { return w.follow(t.Context()) })
@@ -84,9 +92,10 @@ func TestOneHistory(t *testing.T) {
 
 // journal is what the clients were told.
 type journal struct {
-	*process
-	began time.Time
-	done  atomic.Int64 // writes acknowledged
+	*process            // the first of the servers
+	servers  []*process // one is killed after the other
+	began    time.Time
+	done     atomic.Int64 // writes acknowledged
 
 	mu    sync.Mutex
 	ops   []porcupine.Operation
@@ -131,12 +140,14 @@ func (j *journal) live(dying func(life int)) {
 	var working sync.WaitGroup
 	for i := range writers {
 		c := &writer{journal: j, id: i, r: rand.New(rand.NewPCG(7, uint64(i))), known: map[string]*corev1.ConfigMap{}}
-		config := rest.CopyConfig(j.config)
-		if i%2 == 1 {
-			config = inProtobuf(config)
+		for _, s := range j.servers {
+			config := rest.CopyConfig(s.config)
+			if i%2 == 1 {
+				config = inProtobuf(config)
+			}
+			config.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
+			c.all = append(c.all, clientOf(j.T, config).CoreV1().ConfigMaps("default"))
 		}
-		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return once{next} })
-		c.maps = clientOf(j.T, config).CoreV1().ConfigMaps("default")
 		working.Go(func() { c.work(ctx) })
 	}
 	defer working.Wait()
@@ -145,8 +156,9 @@ func (j *journal) live(dying func(life int)) {
 		enough := j.done.Load() + writesPerLife
 		j.until("the clients have written enough", func() bool { return j.done.Load() >= enough })
 		dying(life)
-		j.kill()
-		j.run()
+		s := j.servers[life%len(j.servers)]
+		s.kill()
+		s.run()
 	}
 }
 
@@ -250,15 +262,21 @@ type writer struct {
 	*journal
 	id, n int
 	r     *rand.Rand
-	maps  corev1client.ConfigMapInterface
-	known map[string]*corev1.ConfigMap // what it has seen last
+	all   []corev1client.ConfigMapInterface // by server
+	maps  corev1client.ConfigMapInterface   // of the server that it asks now
+	known map[string]*corev1.ConfigMap      // what it has seen last
 }
 
-// work sends one request after another. After one without an answer it waits until the server is there again.
+// work sends one request after another, each to any server that is there. If none is, or one does not answer, it waits for it.
 func (w *writer) work(ctx context.Context) {
 	for ctx.Err() == nil {
-		if !w.request(ctx) {
-			w.await(ctx)
+		i := w.r.IntN(len(w.servers))
+		if !w.servers[i].isUp() {
+			i = (i + 1) % len(w.servers)
+		}
+		w.servers[i].await(ctx)
+		if w.maps = w.all[i]; !w.request(ctx) {
+			w.servers[i].await(ctx)
 		}
 	}
 }

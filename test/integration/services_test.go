@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"bonsai/pkg/cluster/parts"
+
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +15,20 @@ import (
 
 func aService(name string) *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+}
+
+// Clients can read where services get their addresses from.
+func TestServiceRangeIsTold(t *testing.T) {
+	s := startServer(t)
+	ranges := s.client.NetworkingV1().ServiceCIDRs()
+	told, err := ranges.Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []string{parts.ServiceCIDR}, told.Spec.CIDRs)
+	require.Len(t, told.Status.Conditions, 1)
+	ready := told.Status.Conditions[0]
+	require.Equal(t, "Ready=True Kubernetes default Service CIDR is ready", fmt.Sprintf("%s=%s %s", ready.Type, ready.Status, ready.Message))
+	require.Equal(t, []string{"kube-apiserver ", "kubernetes-service-cidr-controller status"}, []string{
+		told.ManagedFields[0].Manager + " " + told.ManagedFields[0].Subresource, told.ManagedFields[1].Manager + " " + told.ManagedFields[1].Subresource})
 }
 
 // However many services are made at once, each has its own address and port, and what is deleted can be had again.

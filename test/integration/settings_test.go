@@ -122,7 +122,7 @@ func TestWebhooks(t *testing.T) {
 	_, err := client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	_, err = client.CoreV1().Secrets("default").List(t.Context(), metav1.ListOptions{})
-	require.EqualError(t, err, `secrets is forbidden: User "ali" cannot list resource "secrets" in API group "" in the namespace "default": the cave is closed`)
+	require.EqualError(t, err, `secrets is forbidden: User "ali" cannot list resource "secrets" in API group "" in the namespace "default": default: the cave is closed`)
 	_, err = s.whoIs(s.bearer("openbarley"))
 	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
 	review, err := s.client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{

@@ -19,7 +19,11 @@ import (
 // etcd is a client of the server's etcd, as etcdctl is.
 func (s *server) etcd() *clientv3.Client {
 	s.Helper()
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + s.dir + "/etcd.sock"}})
+	at := s.options.EtcdServers
+	if at == nil {
+		at = []string{"unix://" + s.dir + "/etcd.sock"}
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: at})
 	require.NoError(s, err)
 	s.Cleanup(func() { c.Close() })
 	return c

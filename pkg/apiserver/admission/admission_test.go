@@ -29,6 +29,10 @@ func (o objects) Get(_ context.Context, r schema.GroupResource, namespace, name 
 	return nil, apierrors.NewNotFound(r, name)
 }
 
+func (o objects) Held(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error) {
+	return o.Get(ctx, r, namespace, name)
+}
+
 func (o objects) List(_ context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error) {
 	var list []resource.Object
 	for key, obj := range o {
@@ -110,9 +114,9 @@ func TestChoice(t *testing.T) {
 	require.NotContains(t, names, "PodSecurity")
 	require.Equal(t, []string{"TaintNodesByCondition", "ResourceQuota"}, names[len(names)-2:])
 	_, err = New(Deps{}, []string{"Nonsense"}, nil)
-	require.EqualError(t, err, `admission plugin "Nonsense" is unknown`)
+	require.EqualError(t, err, `enable-admission-plugins plugin "Nonsense" is unknown`)
 	_, err = New(Deps{}, []string{"PodSecurity"}, []string{"PodSecurity"})
-	require.EqualError(t, err, `admission plugin "PodSecurity" is both enabled and disabled`)
+	require.EqualError(t, err, `[PodSecurity] in enable-admission-plugins and disable-admission-plugins overlapped`)
 }
 
 func TestNamespaceLifecycle(t *testing.T) {

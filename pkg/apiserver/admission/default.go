@@ -8,10 +8,13 @@ import (
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/live"
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // Getter reads objects in their storage versions, which the plugin does not change. Of a kind that the server does
@@ -20,6 +23,8 @@ type Getter interface {
 	// Get returns an object, or the API's NotFound. It may answer from the image if the object is there, and says
 	// NotFound only after it has looked at the newest state.
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error)
+	// Held is Get as far as the image knows: for what does no harm if it is missing, and may not cost a look at the newest state each time.
+	Held(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error)
 	// List returns all objects of a kind in a namespace, or in all of them ("").
 	List(ctx context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error)
 }
@@ -35,8 +40,14 @@ type Deps struct {
 	Live live.Source
 	// Authorizer is asked whether the user may do what an object comes to besides its own write. Nil lets everybody.
 	Authorizer auth.Authorizer
+	// Kinds finds a kind, of the table or defined. Nil finds none.
+	Kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool)
 	// Encode makes what is written of an object that is changed together with another.
 	Encode func(key string, obj resource.Object) (store.Put, error)
+	// Config is what the plugins were told by a file.
+	Config Config
+	// Counts is where plugins count; nil if nobody wants to know.
+	Counts *meter.Set
 	// Now is the clock. Nil means the real one.
 	Now func() time.Time
 	// Name returns a name that begins with the prefix and ends in five letters that follow from of. Nil means the usual one.
@@ -66,6 +77,7 @@ func all(d Deps) Chain {
 		ServiceAccount{d},
 		NodeRestriction{d.Get},
 		TaintNodesByCondition{},
+		AlwaysPullImages{},
 		newPodSecurity(d),
 		newPriority(d),
 		DefaultTolerationSeconds{},
@@ -79,6 +91,7 @@ func all(d Deps) Chain {
 		ClusterTrustBundleAttest{d.Authorizer},
 		CertificateSubjectRestriction{},
 		newDefaultIngressClass(d),
+		DenyServiceExternalIPs{},
 		PodTopologyLabels{d.Get},
 		PodResizeValidator{d.Get},
 		DeviceAdminAccess{d.Get},
@@ -88,7 +101,7 @@ func all(d Deps) Chain {
 }
 
 // off are the plugins that are there for who asks for them.
-var off = []string{"OwnerReferencesPermissionEnforcement"}
+var off = []string{"AlwaysPullImages", "DenyServiceExternalIPs", "OwnerReferencesPermissionEnforcement"}
 
 // Default is the chain of a cluster: upstream's plugins that are on by default, and NodeRestriction, which every cluster has.
 func Default(d Deps) Chain {
@@ -105,15 +118,21 @@ func New(d Deps, enable, disable []string) (Chain, error) {
 	known := func(name string) bool {
 		return slices.ContainsFunc(chain, func(p Plugin) bool { return p.Name() == name })
 	}
-	for _, name := range slices.Concat(enable, disable) {
+	var bad []error
+	for i, name := range slices.Concat(enable, disable) {
+		flag := "enable-admission-plugins"
+		if i >= len(enable) {
+			flag = "disable-admission-plugins"
+		}
 		if !known(name) {
-			return nil, fmt.Errorf("admission plugin %q is unknown", name)
+			bad = append(bad, fmt.Errorf("%s plugin %q is unknown", flag, name))
 		}
 	}
-	for _, name := range enable {
-		if slices.Contains(disable, name) {
-			return nil, fmt.Errorf("admission plugin %q is both enabled and disabled", name)
-		}
+	if both := sets.New(enable...).Intersection(sets.New(disable...)); len(both) > 0 {
+		bad = append(bad, fmt.Errorf("%v in enable-admission-plugins and disable-admission-plugins overlapped", sets.List(both)))
+	}
+	if len(bad) > 0 {
+		return nil, utilerrors.NewAggregate(bad)
 	}
 	return slices.DeleteFunc(chain, func(p Plugin) bool {
 		name := p.Name()

@@ -8,6 +8,7 @@ import (
 	"bonsai/pkg/apiserver/auth"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -43,8 +44,30 @@ func (p NodeRestriction) Admit(ctx context.Context, a *Attributes) error {
 		return p.token(ctx, a, node)
 	case a.is("leases.coordination.k8s.io"):
 		return sameName(a, node, "can only access node lease with the same name as the requesting node")
+	case a.is("resourceslices.resource.k8s.io"):
+		return ownSlice(a, node)
 	case a.is("csinodes.storage.k8s.io"):
 		return sameName(a, node, "can only access CSINode with the same name as the requesting node")
+	}
+	return nil
+}
+
+// ownSlice lets a node make slices of its own devices only, and delete no others with them.
+func ownSlice(a *Attributes, node string) error {
+	obj, verb := a.Object, "create"
+	switch a.Operation {
+	case Create:
+	case Delete:
+		obj, verb = a.Old, "delete"
+	default:
+		return nil // the authorizer knows what there is already
+	}
+	s, ok := obj.(*resourcev1.ResourceSlice)
+	if !ok {
+		return a.wrongType("NodeRestriction")
+	}
+	if s.Spec.NodeName == nil || *s.Spec.NodeName != node {
+		return a.forbidden("can only %s ResourceSlice with the same NodeName as the requesting node", verb)
 	}
 	return nil
 }

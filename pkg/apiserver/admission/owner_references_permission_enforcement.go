@@ -72,10 +72,10 @@ func (p OwnerReferencesPermissionEnforcement) blocks(ctx context.Context, a *Att
 	}
 	for _, ref := range refs {
 		gvk := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
-		if p.deps.Live.Table == nil {
+		if p.deps.Kinds == nil {
 			return a.forbidden("cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion %v Kind %v", ref.APIVersion, ref.Kind)
 		}
-		row, version, ok := p.deps.Live.Table.ByKind(gvk)
+		row, version, ok := p.deps.Kinds(gvk)
 		if !ok {
 			return a.forbidden("cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion %v Kind %v: no matches for kind %q in version %q",
 				ref.APIVersion, ref.Kind, ref.Kind, ref.APIVersion)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"bonsai/pkg/apiserver/auth"
-	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/resource"
 
 	"github.com/stretchr/testify/require"
@@ -312,7 +311,7 @@ func TestOwnerReferences(t *testing.T) {
 			if want != "" {
 				want = `pods "web" is forbidden: ` + want
 			}
-			p := OwnerReferencesPermissionEnforcement{Deps{Authorizer: tc.m, Live: live.Source{Table: table}}}
+			p := OwnerReferencesPermissionEnforcement{Deps{Authorizer: tc.m, Kinds: table.ByKind}}
 			check(t, want, validate(t, p, tc.a))
 		})
 	}

@@ -10,7 +10,6 @@ import (
 	podsecurity "k8s.io/pod-security-admission/admission"
 	podsecurityconfig "k8s.io/pod-security-admission/admission/api"
 	podsecurityapi "k8s.io/pod-security-admission/api"
-	podsecuritymetrics "k8s.io/pod-security-admission/metrics"
 	"k8s.io/pod-security-admission/policy"
 )
 
@@ -18,27 +17,38 @@ import (
 // warned of comes back with pods and with the workloads that would make them. A namespace whose level is raised is answered with
 // warnings about the pods that are in it already. The judgement is that of k8s.io/pod-security-admission; this is its place.
 type PodSecurity struct {
-	get   Getter
-	judge *podsecurity.Admission
+	get    Getter
+	judge  *podsecurity.Admission
+	counts *podSecurityCounts
+	// lenient says that namespaces which say nothing allow everything to everybody: nothing is to be judged there.
+	lenient bool
 }
+
+// nobodyIsHeld is what holds if nothing is configured.
+var nobodyIsHeld = podsecurityconfig.PodSecurityDefaults{
+	Enforce: "privileged", EnforceVersion: "latest", Audit: "privileged", AuditVersion: "latest", Warn: "privileged", WarnVersion: "latest"}
 
 func newPodSecurity(d Deps) PodSecurity {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		panic(err) // the checks are the library's own
 	}
+	config, counts := d.Config.PodSecurity, newPodSecurityCounts(d.Counts)
+	if config == nil {
+		config = &podsecurityconfig.PodSecurityConfiguration{Defaults: nobodyIsHeld}
+	}
+	e := config.Exemptions
 	judge := &podsecurity.Admission{
-		Configuration: &podsecurityconfig.PodSecurityConfiguration{Defaults: podsecurityconfig.PodSecurityDefaults{
-			Enforce: "privileged", EnforceVersion: "latest", Audit: "privileged", AuditVersion: "latest", Warn: "privileged", WarnVersion: "latest"}},
+		Configuration:   config,
 		Evaluator:       evaluator,
-		Metrics:         noRecord{},
+		Metrics:         counts,
 		NamespaceGetter: namespaces{d.Get},
 		PodLister:       podsOf{d.Get},
 	}
 	if err := judge.CompleteConfiguration(); err != nil {
 		panic(err) // as above
 	}
-	return PodSecurity{d.Get, judge}
+	return PodSecurity{d.Get, judge, counts, config.Defaults == nobodyIsHeld && len(e.Usernames)+len(e.Namespaces)+len(e.RuntimeClasses) == 0}
 }
 
 // Name is upstream's.
@@ -53,11 +63,12 @@ func (p PodSecurity) Validate(ctx context.Context, a *Attributes) error {
 	if a.Operation != Create && a.Operation != Update || r != namespaceResource && !p.judge.PodSpecExtractor.HasPodSpec(r) {
 		return nil
 	}
-	if r != namespaceResource {
+	if r != namespaceResource && p.lenient {
 		// Most namespaces say nothing. The library would find that out too, but not for next to nothing.
 		ns, err := get[*corev1.Namespace](ctx, p.get, namespaceResource, "", a.Namespace)
 		if err == nil && ns != nil && !speaksOfSecurity(ns.Labels) {
 			if _, isPod := a.Object.(*corev1.Pod); isPod && a.Subresource != "status" {
+				p.counts.plain(a.Operation)
 				a.Annotate(podsecurityapi.AuditAnnotationPrefix+podsecurityapi.EnforcedPolicyAnnotationKey, "privileged:latest")
 			}
 			return nil
@@ -127,11 +138,3 @@ type podsOf struct{ get Getter }
 func (p podsOf) ListPods(ctx context.Context, namespace string) ([]*corev1.Pod, error) {
 	return listed[*corev1.Pod](ctx, p.get, schema.GroupResource{Resource: "pods"}, namespace)
 }
-
-// noRecord counts nothing.
-type noRecord struct{}
-
-func (noRecord) RecordEvaluation(podsecuritymetrics.Decision, podsecurityapi.LevelVersion, podsecuritymetrics.Mode, podsecurityapi.Attributes) {
-}
-func (noRecord) RecordExemption(podsecurityapi.Attributes)   {}
-func (noRecord) RecordError(bool, podsecurityapi.Attributes) {}

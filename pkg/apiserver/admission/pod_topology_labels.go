@@ -39,13 +39,14 @@ func (p PodTopologyLabels) Admit(ctx context.Context, a *Attributes) error {
 
 // label copies the labels of a node. Of a node that is not there nothing is known, and whoever binds to it learns that elsewhere.
 func (p PodTopologyLabels) label(ctx context.Context, name string, labels *map[string]string) error {
-	node, err := get[*corev1.Node](ctx, p.get, nodeResource, "", name)
-	if apierrors.IsNotFound(err) || err == nil && node == nil {
+	o, err := p.get.Held(ctx, nodeResource, "", name)
+	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
+	node := o.(*corev1.Node)
 	for _, key := range topologyLabels {
 		value, ok := node.Labels[key]
 		if !ok {

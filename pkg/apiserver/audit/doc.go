@@ -14,18 +14,19 @@
 //	Record          what the request turns out to be: the object sent, the decision of the authorizers, the answer
 //	Record.Started  ResponseStarted, for what goes on for long: a watch, an exec
 //	Record.Complete ResponseComplete, or Panic
-//	Sink            the log: a line of JSON, in a file that is rotated; or a webhook, in batches
+//	Sink            brings events to a backend at once or in batches, truncated if they are too large
+//	Backend         the log: lines of JSON, in a file that is rotated; or a webhook
 //
 // # The guarantees
 //
-//   - An event of the log is in the file before the request that it is about ends. One of a webhook may be lost when the server dies,
-//     or when the webhook is slower than the cluster for long; what is lost is counted in the server's log.
+//   - In mode blocking, the log's by default, an event is with the backend before the request that it is about ends; in mode blocking-strict
+//     a request of which nothing can be written down is refused. In mode batch, the webhook's, events may be lost when the server dies, or when
+//     the webhook is slower than the cluster for long; what is lost is counted, and told in the server's log.
 //   - Levels are cut where upstream cuts them: no object below Request, no answer below RequestResponse; what was refused before
 //     anybody knew who asked is one event, ResponseStarted.
 //   - All methods of a nil *Record do nothing. A server without a policy makes none, and so pays nothing.
 //
 // # Simpler than upstream
 //
-// There is one event under way per request and no context of its own besides; the two sinks are always there at once if both are
-// configured, and neither truncates events nor has a mode in which requests fail because a line cannot be written.
+// There is one event under way per request and no context of its own besides, and of formats and versions there is the present one.
 package audit

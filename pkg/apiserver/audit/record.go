@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,32 +20,34 @@ import (
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 )
 
-// Sink takes finished events. It must not change them, nor keep them beyond the call.
-type Sink interface{ Write(e *auditv1.Event) }
-
 // Auditor makes the records of requests.
 type Auditor struct {
 	Policy *Policy
-	Sinks  []Sink
+	Sinks  []*Sink
 	Now    func() time.Time
 	Logger *slog.Logger
+	Counts *Metrics // may be nil
 }
 
 // Record is what is known of one request so far. Requests that the policy does not ask about have none: then it is nil.
 type Record struct {
 	auditor *Auditor
 	decision
+	ctx context.Context // of the request, without its end: what has happened is written down in any case
 
 	mu      sync.Mutex // admission plugins annotate from several goroutines
 	event   auditv1.Event
 	started bool
 }
 
-// Begin starts the record of a request, and writes that it was received.
-func (a *Auditor) Begin(r *http.Request, asked auth.Request, auditID string, received time.Time) *Record {
+// Begin starts the record of a request, and writes that it was received. An error means that it is not to go on.
+func (a *Auditor) Begin(r *http.Request, asked auth.Request, auditID string, received time.Time) (*Record, error) {
 	rec := a.record(r, asked, auditID, received)
-	rec.write(auditv1.StageRequestReceived)
-	return rec
+	if err := rec.write(auditv1.StageRequestReceived); err != nil {
+		a.Counts.Rejected()
+		return rec, errors.New("failed to store audit event")
+	}
+	return rec, nil
 }
 
 // Refused records a request of which nobody knows who made it: one event, once the answer has begun.
@@ -61,15 +64,16 @@ func (a *Auditor) Refused(r *http.Request, asked auth.Request, auditID string, r
 			rec.Response(b)
 		}
 	}
-	rec.write(auditv1.StageResponseStarted)
+	_ = rec.write(auditv1.StageResponseStarted) // it is refused anyway
 }
 
 func (a *Auditor) record(r *http.Request, asked auth.Request, auditID string, received time.Time) *Record {
 	d := a.Policy.decide(asked)
+	a.Counts.level(d.level)
 	if d.level == auditv1.LevelNone {
 		return nil
 	}
-	rec := &Record{auditor: a, decision: d}
+	rec := &Record{auditor: a, decision: d, ctx: context.WithoutCancel(r.Context())}
 	rec.event = auditv1.Event{
 		TypeMeta: metav1.TypeMeta{Kind: "Event", APIVersion: auditv1.SchemeGroupVersion.String()},
 		Level:    d.level, AuditID: types.UID(auditID), RequestURI: r.URL.RequestURI(), Verb: asked.Verb,
@@ -210,7 +214,7 @@ func (r *Record) Started(code int) {
 	}
 	r.started = true
 	r.code(code)
-	r.write(auditv1.StageResponseStarted)
+	_ = r.write(auditv1.StageResponseStarted) // too late for anything but the log, which has it
 }
 
 // Complete writes that the answer is complete; code is 0 if there was none.
@@ -224,7 +228,7 @@ func (r *Record) Complete(code int) {
 	case r.event.ResponseStatus == nil:
 		r.event.ResponseStatus = &metav1.Status{Code: http.StatusOK, Status: metav1.StatusSuccess, Message: "Connection closed early"}
 	}
-	r.write(auditv1.StageResponseComplete)
+	_ = r.write(auditv1.StageResponseComplete) // as above
 }
 
 // Panicked writes that the server failed over the request.
@@ -234,12 +238,12 @@ func (r *Record) Panicked(reason any) {
 	}
 	r.Status(&metav1.Status{Code: http.StatusInternalServerError, Status: metav1.StatusFailure, Reason: metav1.StatusReasonInternalError,
 		Message: fmt.Sprintf("APIServer panic'd: %v", reason)})
-	r.write(auditv1.StagePanic)
+	_ = r.write(auditv1.StagePanic) // as above
 }
 
-func (r *Record) write(s auditv1.Stage) {
+func (r *Record) write(s auditv1.Stage) error {
 	if r == nil || r.omits(s) {
-		return
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,9 +252,12 @@ func (r *Record) write(s auditv1.Stage) {
 	if s == auditv1.StageRequestReceived {
 		r.event.StageTimestamp = r.event.RequestReceivedTimestamp
 	}
+	r.auditor.Counts.event()
+	var failed error
 	for _, sink := range r.auditor.Sinks {
-		sink.Write(&r.event)
+		failed = errors.Join(failed, sink.Write(r.ctx, &r.event))
 	}
+	return failed
 }
 
 type recordKey struct{}

@@ -7,37 +7,72 @@ import (
 	"slices"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 )
 
+// Named is an authorizer with the name by which people have configured it; it is told with its reasons, so that who is refused knows
+// whom to ask.
+type Named struct {
+	Name string
+	Authorizer
+}
+
 // Authorizers ask each other's opinion in order.
-type Authorizers []Authorizer
+type Authorizers []Named
 
 // Default is the order of a cluster's authorizers: rest, which reads objects or asks others, is asked last.
-func Default(g Getter, rest ...Authorizer) Authorizers {
-	return append(Authorizers{Masters{}, Node{g}}, rest...)
+func Default(g Getter, rest ...Named) Authorizers {
+	return append(Authorizers{Superuser, {"node", Node{g}}}, rest...)
 }
 
 // Authorize returns the first Allow or Deny. An authorizer that fails is passed over, as another may allow; its error
 // is told if none does.
 func (as Authorizers) Authorize(ctx context.Context, r Request) (Decision, string, error) {
 	var reasons []string
-	var failed error
+	var failed []error
 	for _, a := range as {
-		d, reason, err := a.Authorize(ctx, r)
+		d, reason, err := a.Authorizer.Authorize(ctx, r)
 		if err != nil {
-			failed = errors.Join(failed, err)
+			failed = append(failed, err)
 		}
 		if d != NoOpinion {
 			return d, reason, err
 		}
 		if reason != "" {
-			reasons = append(reasons, reason)
+			reasons = append(reasons, a.Name+": "+reason)
 		}
 	}
-	return NoOpinion, strings.Join(reasons, "\n"), failed
+	return NoOpinion, strings.Join(reasons, "\n"), utilerrors.NewAggregate(failed)
 }
+
+// RuleLister lists the rules that a user has in a namespace, those of the whole cluster included. Incomplete says that there may be others; with
+// an error the list may lack some.
+type RuleLister interface {
+	RulesFor(u User, namespace string) (rules []rbacv1.PolicyRule, incomplete bool, err error)
+}
+
+// RulesFor implements RuleLister by asking those who can list what they allow.
+func (as Authorizers) RulesFor(u User, namespace string) (rules []rbacv1.PolicyRule, incomplete bool, err error) {
+	var failed []error
+	for _, a := range as {
+		lister, ok := a.Authorizer.(RuleLister)
+		if !ok {
+			continue
+		}
+		more, some, err := lister.RulesFor(u, namespace)
+		rules, incomplete = append(rules, more...), incomplete || some
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return rules, incomplete, utilerrors.NewAggregate(failed)
+}
+
+// Superuser is asked before all others in every cluster.
+var Superuser = Named{"kubernetes.io/system-privileged-group", Masters{}}
 
 // Masters lets the group system:masters do everything. It reads nothing, so it also works when the store does not.
 type Masters struct{}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"bonsai/pkg/apiserver/auth/policy"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -58,6 +60,14 @@ func (n Node) Authorize(ctx context.Context, r Request) (Decision, string, error
 	return Allow, "", nil
 }
 
+// RulesFor says that the list for a kubelet, whose rights depend on its pods, lacks them.
+func (Node) RulesFor(u User, _ string) ([]rbacv1.PolicyRule, bool, error) {
+	if _, ok := NodeName(u); ok {
+		return nil, true, errors.New("node authorizer does not support user rule resolution")
+	}
+	return nil, false, nil
+}
+
 // unlisted stands for a refusal about which, as upstream, nothing is said to the client.
 const unlisted = "unlisted"
 
@@ -77,11 +87,11 @@ func (n Node) judge(node string, r Request) (string, relation) {
 	case "persistentvolumes":
 		return getOne(r), n.volume
 	case "volumeattachments.storage.k8s.io":
-		return getOne(r), never
+		return getOne(r), n.ofNode
 	case "resourceclaims.resource.k8s.io":
 		return getOne(r), n.named
 	case "serviceaccounts":
-		return tokenOf(r), n.named
+		return accountAccess(r), n.named
 	case "leases.coordination.k8s.io":
 		return ownLease(node, r), nil
 	case "csinodes.storage.k8s.io":
@@ -90,8 +100,10 @@ func (n Node) judge(node string, r Request) (string, relation) {
 		return ownNode(node, r), nil
 	case "pods":
 		return n.pods(node, r)
-	case "resourceslices.resource.k8s.io", "podcertificaterequests.certificates.k8s.io":
-		return unlisted, nil // all nodes may write them, but each its own only, and that is not found out here yet
+	case "resourceslices.resource.k8s.io":
+		return n.slices(node, r)
+	case "podcertificaterequests.certificates.k8s.io":
+		return n.certificateRequests(node, r)
 	}
 	return otherwise(r), nil
 }
@@ -105,9 +117,6 @@ func otherwise(r Request) string {
 	}
 	return unlisted
 }
-
-// never is for kinds whose relation to a node is not known yet.
-func never(context.Context, string, Request) (bool, error) { return false, nil }
 
 // named says whether a pod of the node names the object.
 func (n Node) named(ctx context.Context, node string, r Request) (bool, error) {

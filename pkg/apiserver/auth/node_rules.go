@@ -41,6 +41,14 @@ func claimAccess(r Request) string {
 	return ""
 }
 
+// accountAccess is to read an account, or to make a token for it.
+func accountAccess(r Request) string {
+	if r.Verb == "get" && r.Subresource == "" {
+		return readOne(r)
+	}
+	return tokenOf(r)
+}
+
 func tokenOf(r Request) string {
 	switch {
 	case r.Verb != "create" || r.Name == "":

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -27,7 +26,7 @@ type HeaderNames struct {
 }
 
 // NewRequestHeader believes the proxies whose certificates chain to roots.
-func NewRequestHeader(roots *x509.CertPool, n HeaderNames, now func() time.Time) *RequestHeader {
+func NewRequestHeader(roots Authorities, n HeaderNames, now func() time.Time) *RequestHeader {
 	return &RequestHeader{proxy: NewX509(roots, now), names: n.AllowedNames, user: n.User, uid: n.UID, group: n.Group, extra: n.ExtraPrefixes}
 }
 

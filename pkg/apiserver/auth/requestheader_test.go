@@ -33,7 +33,7 @@ func TestRequestHeader(t *testing.T) {
 		"without a certificate":  {nil, headers, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := NewRequestHeader(roots, HeaderNames{AllowedNames: []string{"front"}, User: []string{"X-Remote-User"}, UID: []string{"X-Remote-Uid"},
+			h := NewRequestHeader(fixed(roots), HeaderNames{AllowedNames: []string{"front"}, User: []string{"X-Remote-User"}, UID: []string{"X-Remote-Uid"},
 				Group: []string{"X-Remote-Group"}, ExtraPrefixes: []string{"x-remote-extra-"}}, func() time.Time { return start })
 			r := withCert("/api", tc.cert)
 			if tc.cert == nil {

@@ -8,7 +8,6 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -18,11 +17,6 @@ import (
 type Review struct {
 	Row    *resource.Row
 	Answer func(ctx context.Context, u User, obj resource.Object) error
-}
-
-// RuleLister lists the rules that a user has in a namespace, those of the whole cluster included. With an error the list may lack some.
-type RuleLister interface {
-	RulesFor(u User, namespace string) ([]rbacv1.PolicyRule, error)
 }
 
 // Reviews returns all kinds of review. tokens recognises all that the server lets in by token, authz is the whole of the server's

@@ -13,11 +13,20 @@ import (
 
 var atSpec = field.NewPath("spec")
 
-func invalid(kind string, errs field.ErrorList) error {
+// invalid says so as upstream does, which has forgotten the kind by then.
+func invalid(errs field.ErrorList) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind(kind).GroupKind(), "", errs)
+	return apierrors.NewInvalid(authorizationv1.SchemeGroupVersion.WithKind("").GroupKind(), "", errs)
+}
+
+// shown is how the answer shows a question about a path: by the names of upstream's internal type.
+func (a attributes) shown() any {
+	if a.nonResource == nil {
+		return (*authorizationv1.NonResourceAttributes)(nil)
+	}
+	return struct{ Path, Verb string }{a.nonResource.Path, a.nonResource.Verb}
 }
 
 // validateSpec is for reviews that name their subject.
@@ -41,7 +50,7 @@ func validateLocal(o *authorizationv1.LocalSubjectAccessReview) field.ErrorList 
 		errs = append(errs, field.Invalid(atSpec.Child("resourceAttributes", "namespace"), r.Namespace, "must match metadata.namespace"))
 	}
 	if n := o.Spec.NonResourceAttributes; n != nil {
-		errs = append(errs, field.Invalid(atSpec.Child("nonResourceAttributes"), n, "disallowed on this kind of request"))
+		errs = append(errs, field.Invalid(atSpec.Child("nonResourceAttributes"), attributes{nonResource: n}.shown(), "disallowed on this kind of request"))
 	}
 	return errs
 }
@@ -63,13 +72,10 @@ func (a attributes) validate() field.ErrorList { return append(a.oneOfTwo(), a.s
 
 // oneOfTwo wants a question about a resource or about a path.
 func (a attributes) oneOfTwo() field.ErrorList {
-	switch {
-	case a.resource != nil && a.nonResource != nil:
-		return field.ErrorList{field.Invalid(atSpec.Child("nonResourceAttributes"), a.nonResource, "cannot be specified in combination with resourceAttributes")}
-	case a.resource == nil && a.nonResource == nil:
-		return field.ErrorList{field.Invalid(atSpec.Child("resourceAttributes"), a.nonResource, "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
+	if (a.resource == nil) != (a.nonResource == nil) {
+		return nil
 	}
-	return nil
+	return field.ErrorList{field.Invalid(atSpec, a.shown(), "exactly one of nonResourceAttributes or resourceAttributes must be specified")}
 }
 
 // selectors checks those of a question about a list. Operators that this server does not know are let pass: such a requirement is

@@ -13,7 +13,7 @@ type identityReviewer struct{ tokens *Bearer }
 
 // self says who is asking.
 func (identityReviewer) self(_ context.Context, u User, o *authenticationv1.SelfSubjectReview) error {
-	o.CreationTimestamp = metav1.Now()
+	o.ObjectMeta = metav1.ObjectMeta{CreationTimestamp: metav1.Now()} // upstream answers with a new object
 	o.Status.UserInfo = userInfo(u)
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 // answer sends obj to the review of its kind, which is found by the type that the row makes.
 func answer(t *testing.T, d *desk, u User, kind string, obj resource.Object) error {
 	t.Helper()
-	for _, r := range Reviews(d.bearer(), Default(d.objects, everybody{}), everybody{}) {
+	for _, r := range Reviews(d.bearer(), Default(d.objects, Named{"everybody", everybody{}}), everybody{}) {
 		if r.Row.Kind == kind {
 			require.IsType(t, r.Row.StorageVersion().New(), obj)
 			return r.Answer(context.Background(), u, obj)
@@ -37,8 +37,8 @@ func (everybody) Authorize(_ context.Context, r Request) (Decision, string, erro
 	return Allow, "it is a path", nil
 }
 
-func (everybody) RulesFor(User, string) ([]rbacv1.PolicyRule, error) {
-	return []rbacv1.PolicyRule{{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}}, {Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"pods"}}},
+func (everybody) RulesFor(User, string) ([]rbacv1.PolicyRule, bool, error) {
+	return []rbacv1.PolicyRule{{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}}, {Verbs: []string{"get"}, APIGroups: []string{""}, Resources: []string{"pods"}}}, false,
 		errors.New("a role was not found")
 }
 
@@ -84,25 +84,25 @@ func TestAccessReviews(t *testing.T) {
 		"by selector": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "system:node:oak", Groups: node, ResourceAttributes: getPods},
 			want: authorizationv1.SubjectAccessReviewStatus{Allowed: true}},
 		"without": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "system:node:oak", Groups: node, ResourceAttributes: allPods},
-			want: authorizationv1.SubjectAccessReviewStatus{Reason: "can only list/watch pods with spec.nodeName field selector"}},
+			want: authorizationv1.SubjectAccessReviewStatus{Reason: "node: can only list/watch pods with spec.nodeName field selector"}},
 		"a path": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", Groups: []string{Authenticated}, NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: "/api", Verb: "get"}},
 			want: authorizationv1.SubjectAccessReviewStatus{Allowed: true, Reason: "it is a path"}},
 		"with a name": {kind: "LocalSubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "shop"}}, name: "n",
-			err: `LocalSubjectAccessReview.authorization.k8s.io "" is invalid: metadata: Invalid value: {"name":"n","namespace":"shop"}: must be empty except for namespace`},
+			err: `.authorization.k8s.io "" is invalid: metadata: Invalid value: {"name":"n","namespace":"shop"}: must be empty except for namespace`},
 		"both": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", ResourceAttributes: allPods, NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: "/"}},
-			err: `SubjectAccessReview.authorization.k8s.io "" is invalid: spec.nonResourceAttributes: Invalid value: {"path":"/"}: cannot be specified in combination with resourceAttributes`},
+			err: `.authorization.k8s.io "" is invalid: spec: Invalid value: {"Path":"/","Verb":""}: exactly one of nonResourceAttributes or resourceAttributes must be specified`},
 		"bad selectors": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", ResourceAttributes: badSelectors},
-			err: `SubjectAccessReview.authorization.k8s.io "" is invalid: [` +
+			err: `.authorization.k8s.io "" is invalid: [` +
 				`spec.resourceAttributes.fieldSelector.rawSelector: Invalid value: "a=b": may not specified at the same time as requirements, ` +
 				"spec.resourceAttributes.fieldSelector.requirements[0].key: Required value: must be specified, " +
 				"spec.resourceAttributes.fieldSelector.requirements[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn', " +
 				`spec.resourceAttributes.labelSelector.requirements: Required value: when spec.resourceAttributes.labelSelector is specified, requirements or rawSelector is required]`},
 		"nobody": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{ResourceAttributes: allPods},
-			err: `SubjectAccessReview.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified`},
+			err: `.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified`},
 		"nothing": {kind: "SubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x"},
-			err: `SubjectAccessReview.authorization.k8s.io "" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified`},
+			err: `.authorization.k8s.io "" is invalid: spec: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified`},
 		"local, elsewhere": {kind: "LocalSubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "other", Verb: "get", Resource: "pods"}},
-			err: `LocalSubjectAccessReview.authorization.k8s.io "" is invalid: spec.resourceAttributes.namespace: Invalid value: "other": must match metadata.namespace`},
+			err: `.authorization.k8s.io "" is invalid: spec.resourceAttributes.namespace: Invalid value: "other": must match metadata.namespace`},
 		"local": {kind: "LocalSubjectAccessReview", spec: authorizationv1.SubjectAccessReviewSpec{User: "x", ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "shop", Verb: "get", Resource: "pods"}}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"bonsai/pkg/resource"
@@ -32,12 +31,8 @@ func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *auth
 		seconds := int64(defaultSeconds)
 		req.Spec.ExpirationSeconds = &seconds
 	}
-	if errs := validate(sa, req); len(errs) > 0 {
-		name := "" // a request has none, unless it is about the name
-		if strings.HasPrefix(errs[0].Field, "metadata.") {
-			name = sa.Name
-		}
-		return apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), name, errs)
+	if err := validate(sa, req); err != nil {
+		return err
 	}
 	if len(req.Spec.Audiences) == 0 {
 		req.Spec.Audiences = t.audiences
@@ -58,27 +53,33 @@ func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *auth
 	if err != nil {
 		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
-	req.Name, req.Namespace, req.CreationTimestamp = sa.Name, sa.Namespace, metav1.NewTime(now)
+	req.UID, req.Name, req.Namespace, req.CreationTimestamp = sa.UID, sa.Name, sa.Namespace, metav1.NewTime(now)
 	req.Status = authenticationv1.TokenRequestStatus{Token: token, ExpirationTimestamp: metav1.NewTime(c.Expiry.Time())}
 	return nil
 }
 
-func validate(sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) field.ErrorList {
-	var errs field.ErrorList
-	meta, seconds := field.NewPath("metadata"), field.NewPath("spec", "expirationSeconds")
+func validate(sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error {
+	kind := authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind()
 	if req.Name != "" && req.Name != sa.Name {
-		errs = append(errs, field.Invalid(meta.Child("name"), req.Name, "must match the service account name if specified"))
+		return apierrors.NewInvalid(kind, sa.Name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "name"), req.Name, "must match the service account name if specified")})
 	}
-	if req.Namespace != "" && req.Namespace != sa.Namespace {
-		errs = append(errs, field.Invalid(meta.Child("namespace"), req.Namespace, "must match the service account namespace if specified"))
+	if req.UID != "" && req.UID != sa.UID {
+		return apierrors.NewConflict(schema.GroupResource{Group: kind.Group, Resource: kind.Kind}, sa.Name, fmt.Errorf(
+			"the UID in the token request (%s) does not match the UID of the service account (%s)", req.UID, sa.UID))
 	}
+	var errs field.ErrorList
+	seconds := field.NewPath("spec", "expirationSeconds")
 	switch n := *req.Spec.ExpirationSeconds; {
 	case n < minSeconds:
 		errs = append(errs, field.Invalid(seconds, n, "may not specify a duration less than 10 minutes"))
 	case n > maxSeconds:
 		errs = append(errs, field.Invalid(seconds, n, "may not specify a duration larger than 2^32 seconds"))
 	}
-	return errs
+	if len(errs) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(kind, "", errs)
 }
 
 // bind writes the object that the client wants the token bound to into b.

@@ -224,10 +224,11 @@ func TestIssueRefuses(t *testing.T) {
 		spec authenticationv1.TokenRequestSpec
 		want string
 	}{
-		"too short":         {spec: seconds(599), want: `TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes`},
-		"too long":          {spec: seconds(1<<32 + 1), want: `TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds`},
-		"another account":   {meta: metav1.ObjectMeta{Name: "db-sa"}, want: `TokenRequest.authentication.k8s.io "web-sa" is invalid: metadata.name: Invalid value: "db-sa": must match the service account name if specified`},
-		"another namespace": {meta: metav1.ObjectMeta{Namespace: "x"}, want: `TokenRequest.authentication.k8s.io "web-sa" is invalid: metadata.namespace: Invalid value: "x": must match the service account namespace if specified`},
+		"too short":       {spec: seconds(599), want: `TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes`},
+		"too long":        {spec: seconds(1<<32 + 1), want: `TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds`},
+		"another account": {meta: metav1.ObjectMeta{Name: "db-sa"}, want: `TokenRequest.authentication.k8s.io "web-sa" is invalid: metadata.name: Invalid value: "db-sa": must match the service account name if specified`},
+		"another one of that name": {meta: metav1.ObjectMeta{UID: "old"},
+			want: `Operation cannot be fulfilled on TokenRequest.authentication.k8s.io "web-sa": the UID in the token request (old) does not match the UID of the service account (web-sa-uid)`},
 		"a kind that binds nothing": {spec: to(authenticationv1.BoundObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}),
 			want: "cannot bind token to object of type apps/v1, Kind=Deployment"},
 		"a pod that is not there": {spec: to(authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: "ghost"}), want: `pods "ghost" not found`},

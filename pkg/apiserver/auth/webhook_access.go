@@ -7,6 +7,7 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -21,7 +22,14 @@ type AccessWebhook struct {
 	Version string
 	// Allowed and Refused are for how long an answer counts.
 	Allowed, Refused time.Duration
-	known            *cache[authorizationv1.SubjectAccessReviewStatus]
+	// Matches says which requests it is asked about; nil for all.
+	Matches func(ctx context.Context, r *authorizationv1.SubjectAccessReview) (bool, error)
+	// OnError is the decision if nobody can tell what the service would say.
+	OnError Decision
+	// Asked is told of each call how long it took and how it went; nil if nobody counts.
+	Asked func(ctx context.Context, took time.Duration, err error)
+	now   func() time.Time
+	known *cache[authorizationv1.SubjectAccessReviewStatus]
 }
 
 const (
@@ -32,15 +40,26 @@ const (
 
 // NewAccessWebhook returns one that asks by call.
 func NewAccessWebhook(call Caller, version string, allowed, refused time.Duration, now func() time.Time) *AccessWebhook {
-	return &AccessWebhook{call, version, allowed, refused, newCache[authorizationv1.SubjectAccessReviewStatus](accessCacheLimit, now)}
+	return &AccessWebhook{Call: call, Version: version, Allowed: allowed, Refused: refused, now: now,
+		known: newCache[authorizationv1.SubjectAccessReviewStatus](accessCacheLimit, now)}
 }
 
-// Authorize implements Authorizer. That the service cannot be asked is nobody's opinion, and an error.
+// Authorize implements Authorizer. That the service cannot be asked is an error, and an opinion only if OnError is one.
 func (w *AccessWebhook) Authorize(ctx context.Context, r Request) (Decision, string, error) {
-	s, err := w.review(ctx, r)
+	spec := specOf(r)
+	if w.Matches != nil {
+		matches, err := w.Matches(ctx, &authorizationv1.SubjectAccessReview{Spec: spec})
+		switch {
+		case err != nil:
+			return w.OnError, "", err
+		case !matches:
+			return NoOpinion, "", nil
+		}
+	}
+	s, err := w.review(ctx, spec)
 	switch {
 	case err != nil:
-		return NoOpinion, "", err
+		return w.OnError, "", err
 	case s.Denied && s.Allowed:
 		return Deny, s.Reason, errors.New("webhook subject access review returned both allow and deny response")
 	case s.Denied:
@@ -51,8 +70,12 @@ func (w *AccessWebhook) Authorize(ctx context.Context, r Request) (Decision, str
 	return NoOpinion, s.Reason, nil
 }
 
-func (w *AccessWebhook) review(ctx context.Context, r Request) (s authorizationv1.SubjectAccessReviewStatus, err error) {
-	spec := specOf(r)
+// RulesFor says that there may be rules that only the service knows.
+func (*AccessWebhook) RulesFor(User, string) ([]rbacv1.PolicyRule, bool, error) {
+	return nil, true, errors.New("webhook authorizer does not support user rule resolution")
+}
+
+func (w *AccessWebhook) review(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec) (s authorizationv1.SubjectAccessReviewStatus, err error) {
 	question, err := json.Marshal(spec)
 	if err != nil {
 		return s, err
@@ -64,10 +87,14 @@ func (w *AccessWebhook) review(ctx context.Context, r Request) (s authorizationv
 	review := authorizationv1.SubjectAccessReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: authorizationv1.GroupName + "/" + w.Version, Kind: "SubjectAccessReview"}, Spec: spec}
 	var answer authorizationv1.SubjectAccessReview
+	began := w.now()
 	if w.Version == "v1beta1" {
 		err = w.Call(ctx, beta(review), &answer)
 	} else {
 		err = w.Call(ctx, &review, &answer)
+	}
+	if w.Asked != nil {
+		w.Asked(ctx, w.now().Sub(began), err)
 	}
 	if err != nil {
 		return s, err

@@ -25,22 +25,26 @@ const seenLimit = 4096
 // other work on a small read, and clients send thousands of requests with the same; so what was verified is
 // remembered until it expires.
 type certificates struct {
-	roots *x509.CertPool
+	roots Authorities
 	now   func() time.Time
 
 	mu   sync.RWMutex
 	seen map[[sha256.Size]byte]verified
 }
 
-// verified is a certificate that was found good; it is so until its chain expires.
+// verified is a certificate that was found good; it is so until its chain expires, or the authorities change.
 type verified struct {
 	user       User
+	by         *x509.CertPool
 	from, till time.Time
 }
 
+// Authorities returns those who may sign for clients. It returns the same pool for as long as they are the same.
+type Authorities func() *x509.CertPool
+
 // NewX509 authenticates the clients whose certificates chain to roots. The server's tls.Config must ask for certificates
 // (tls.RequestClientCert) and leave their verification to this, so that a bad one gets a 401 in words.
-func NewX509(roots *x509.CertPool, now func() time.Time) Authenticator {
+func NewX509(roots Authorities, now func() time.Time) Authenticator {
 	return &certificates{roots: roots, now: now, seen: map[[sha256.Size]byte]verified{}}
 }
 
@@ -48,15 +52,15 @@ func (c *certificates) Authenticate(r *http.Request) (User, bool, error) {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return User{}, false, nil
 	}
-	leaf, now := r.TLS.PeerCertificates[0], c.now()
+	leaf, now, roots := r.TLS.PeerCertificates[0], c.now(), c.roots()
 	sum := sha256.Sum256(leaf.Raw)
 	c.mu.RLock()
 	v, ok := c.seen[sum]
 	c.mu.RUnlock()
-	if ok && now.After(v.from) && now.Before(v.till) {
+	if ok && v.by == roots && now.After(v.from) && now.Before(v.till) {
 		return v.user, true, nil
 	}
-	v, err := c.verify(leaf, r.TLS.PeerCertificates[1:], now, sum)
+	v, err := verify(leaf, r.TLS.PeerCertificates[1:], roots, now, sum)
 	if err != nil {
 		return User{}, false, err
 	}
@@ -69,9 +73,9 @@ func (c *certificates) Authenticate(r *http.Request) (User, bool, error) {
 	return v.user, true, nil
 }
 
-func (c *certificates) verify(leaf *x509.Certificate, rest []*x509.Certificate, now time.Time, sum [32]byte) (verified, error) {
+func verify(leaf *x509.Certificate, rest []*x509.Certificate, roots *x509.CertPool, now time.Time, sum [32]byte) (verified, error) {
 	o := x509.VerifyOptions{
-		Roots: c.roots, CurrentTime: now, Intermediates: x509.NewCertPool(),
+		Roots: roots, CurrentTime: now, Intermediates: x509.NewCertPool(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	for _, i := range rest {
@@ -86,7 +90,7 @@ func (c *certificates) verify(leaf *x509.Certificate, rest []*x509.Certificate, 
 		return verified{}, err
 	}
 	u.Extra = map[string][]string{CredentialID: {"X509SHA256=" + hex.EncodeToString(sum[:])}}
-	v := verified{user: u, from: leaf.NotBefore, till: leaf.NotAfter}
+	v := verified{user: u, by: roots, from: leaf.NotBefore, till: leaf.NotAfter}
 	for _, link := range chains[0][1:] {
 		if link.NotAfter.Before(v.till) {
 			v.till = link.NotAfter

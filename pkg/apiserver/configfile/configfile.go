@@ -2,6 +2,8 @@
 // the audit Policy. They are versioned objects like any other, in upstream's own types, and are read as such: strictly, in each version
 // that there is, with upstream's defaults. An unknown field is an error, because a policy that silently leaves out what was
 // meant is worse than none.
+//
+// Some are read again when they change (Follower), so that an issuer, a webhook or a key can be replaced while the server runs.
 package configfile
 
 import (
@@ -27,6 +29,14 @@ func Read[T any, P interface {
 	if err != nil {
 		return nil, err
 	}
+	return Parse[T, P](path, b)
+}
+
+// Parse returns the object that b, read from path, holds.
+func Parse[T any, P interface {
+	*T
+	runtime.Object
+}](path string, b []byte) (P, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("read %s: it is empty", path)
 	}

@@ -41,15 +41,15 @@ func parsePath(text string) (*path, error) {
 	return p, p.Parse("{" + text + "}")
 }
 
-// first is the first thing that the path leads to; nil if there is none.
-func (p *path) first(content map[string]any) any {
+// first is the first thing that the path leads to, which may be a null, if it leads anywhere.
+func (p *path) first(content map[string]any) (value any, leads bool) {
 	p.Lock()
 	defer p.Unlock()
 	found, err := p.FindResults(content)
 	if err != nil || len(found) == 0 || len(found[0]) == 0 {
-		return nil
+		return nil, false
 	}
-	return found[0][0].Interface()
+	return found[0][0].Interface(), true
 }
 
 // text is a value as the library prints it; nil if it cannot.
@@ -93,10 +93,10 @@ func (v *version) columns() ([]metav1.TableColumnDefinition, func(resource.Objec
 
 // cell is the first thing that the path leads to, as the column's type shows it; nil if there is none.
 func (c column) cell(content map[string]any, now time.Time) any {
-	value := c.path.first(content)
+	value, leads := c.path.first(content)
 	switch c.kind {
 	case "string":
-		if value != nil {
+		if leads {
 			return c.path.text(value)
 		}
 	case "integer", "number":
@@ -168,7 +168,7 @@ func (s selectable) value(content map[string]any) string {
 	if s.path == nil {
 		return ""
 	}
-	if v := s.path.first(content); v != nil {
+	if v, _ := s.path.first(content); v != nil {
 		return fmt.Sprint(v)
 	}
 	return ""

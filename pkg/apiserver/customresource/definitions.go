@@ -126,6 +126,7 @@ func (d *Definitions) entry(crd *apiextensionsv1.CustomResourceDefinition) (e *e
 func (d *Definitions) compile(e *entry, crd *apiextensionsv1.CustomResourceDefinition) error {
 	k, err := compile(crd, e.names)
 	if err != nil {
+		e.inStorage = bare(crd, e.names)
 		return err
 	}
 	k.terminating = e.terminating.Load
@@ -136,6 +137,23 @@ func (d *Definitions) compile(e *entry, crd *apiextensionsv1.CustomResourceDefin
 	}
 	e.kind, e.rows, e.inStorage = k, k.rows(), k.row(stored)
 	return nil
+}
+
+// bare is the row of the stored version as it would be without a schema: enough to delete the objects of a definition by that nobody can
+// make sense of any longer. It is nil if not even the place of the objects is known.
+func bare(crd *apiextensionsv1.CustomResourceDefinition, names apiextensionsv1.CustomResourceDefinitionNames) *resource.Row {
+	plain := crd.DeepCopy()
+	plain.Spec.PreserveUnknownFields = true
+	for i := range plain.Spec.Versions {
+		v := &plain.Spec.Versions[i]
+		*v = apiextensionsv1.CustomResourceDefinitionVersion{Name: v.Name, Served: v.Served, Storage: v.Storage}
+	}
+	k, err := compile(plain, names)
+	if err != nil || k.versions[k.stored.Version] == nil {
+		return nil
+	}
+	k.convert, k.terminating = rename{}, func() bool { return true }
+	return k.row(k.versions[k.stored.Version])
 }
 
 func (d *Definitions) converter(c *apiextensionsv1.CustomResourceConversion) Converter {

@@ -55,7 +55,7 @@ func (k *kind) models(v *version) resource.CustomModels {
 
 // object is the schema of one object.
 func (k *kind) object(v *version, d dialect) *spec.Schema {
-	s := v.published(d)
+	s := v.published()
 	if s == nil || d.v2 && (s.XPreserveUnknownFields || v.keepUnknown) {
 		// kubectl takes it that what is not described is forbidden, so nothing is.
 		return v.marked(new(spec.Schema).Typed("object", ""), k.names.Kind)
@@ -71,16 +71,12 @@ func (k *kind) object(v *version, d dialect) *spec.Schema {
 	return v.marked(out, k.names.Kind)
 }
 
-// published is the schema as it is shown; nil if there is none. The older dialect cannot say all of it.
-func (v *version) published(d dialect) *schema.Structural {
+// published is the schema as it is shown; nil if there is none.
+func (v *version) published() *schema.Structural {
 	if v.structural == nil {
 		return nil
 	}
-	s := v.structural.Unfold()
-	if d.v2 {
-		s = s.StripValueValidations().StripNullable()
-	}
-	return s
+	return v.structural.Unfold()
 }
 
 // list is the schema of a list of objects.
@@ -111,8 +107,11 @@ func (v *version) marked(s *spec.Schema, kind string) *spec.Schema {
 	return s
 }
 
-// embed gives embedded resources what all objects have.
+// embed gives embedded resources what all objects have. The older dialect shows no defaults, of built-in kinds neither.
 func (d dialect) embed(s *spec.Schema) {
+	if d.v2 {
+		s.Default = nil
+	}
 	for name, p := range s.Properties {
 		d.embed(&p)
 		s.Properties[name] = p
@@ -147,7 +146,7 @@ func (d dialect) refer(model, doc string) spec.Schema {
 	}
 	// In the newer dialect nothing may stand beside a reference.
 	return spec.Schema{SchemaProps: spec.SchemaProps{
-		Description: doc, Default: map[string]any{}, AllOf: []spec.Schema{*spec.RefSchema(d.refs + model)},
+		Description: doc, AllOf: []spec.Schema{*spec.RefSchema(d.refs + model)},
 	}}
 }
 

@@ -41,14 +41,16 @@ func (k *kind) row(v *version) *resource.Row {
 		Validate:       v.validate,
 		ValidateUpdate: v.validateUpdate,
 		Warnings:       warnings,
-		Deprecated:     v.deprecation(),
+		Deprecated:     k.deprecation(v),
 		Custom: &resource.Custom{
 			ID: ids.Add(1), ListKind: k.names.ListKind, Stored: k.stored, Terminating: k.terminating, Types: k.types,
+			CheckUpdate: v.checkUpdate,
 			Coerce: func(u *unstructured.Unstructured, report bool) ([]string, error) {
 				return v.coerce(u, coercion{report: report})
 			},
 			FromStored: func(u *unstructured.Unstructured) (*unstructured.Unstructured, error) { return k.fromStored(v, u) },
 			Convert:    k.convertTo,
+			Others:     k.others(v),
 			Models:     k.models(v),
 		},
 	}
@@ -63,6 +65,27 @@ func (k *kind) row(v *version) *resource.Row {
 		r.Scale = v.scale.row()
 	}
 	return r
+}
+
+// others are the served versions besides v, as those see v's objects who ask for them in any version.
+func (k *kind) others(v *version) []resource.Version {
+	var out []resource.Version
+	for i := range k.crd.Spec.Versions {
+		other := k.versions[k.crd.Spec.Versions[i].Name]
+		if other == v || !other.Served {
+			continue
+		}
+		one := k.served(other)
+		one.FromStorage, one.ToStorage = k.converting(other), k.converting(v)
+		out = append(out, one)
+	}
+	return out
+}
+
+func (k *kind) converting(to *version) func(resource.Object) (resource.Object, error) {
+	return func(obj resource.Object) (resource.Object, error) {
+		return k.convertTo(resource.AsCustom(obj), to.gvk.GroupVersion())
+	}
 }
 
 // served is how clients see the version: as itself, without conversion in between.

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/common"
+	"k8s.io/apiserver/pkg/warning"
 )
 
 var atMetadata = field.NewPath("metadata")
@@ -34,12 +35,37 @@ func (v *version) validate(obj resource.Object) field.ErrorList {
 	errs = append(errs, v.scale.validateStatus(u)...)
 	errs = append(errs, objectmeta.Validate(context.Background(), nil, u.Object, v.structural, false)...)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, v.structural, u.Object)...)
-	return append(errs, v.applyRules(errs, u.Object, nil)...)
+	return append(errs, v.applyRules(context.Background(), errs, u.Object, nil)...)
 }
 
 // validateUpdate checks a changed object. What was wrong before and has not been touched is let be, so that a schema that became
 // stricter does not lock up the objects from before.
 func (v *version) validateUpdate(next, old resource.Object) field.ErrorList {
+	return v.checkUpdate(next, old, false, silent)
+}
+
+// validateStatus checks an object of which only the status may have changed.
+func (v *version) validateStatus(next, old resource.Object) field.ErrorList {
+	return v.checkUpdate(next, old, true, silent)
+}
+
+func silent(string) {}
+
+// checkUpdate is both, and warns of rules that are broken but not newly so.
+func (v *version) checkUpdate(next, old resource.Object, status bool, warn func(string)) field.ErrorList {
+	ctx := warning.WithWarningRecorder(context.Background(), warner(warn))
+	if status {
+		return v.checkStatus(ctx, next, old)
+	}
+	return v.checkObject(ctx, next, old)
+}
+
+// warner is a warning.Recorder.
+type warner func(string)
+
+func (w warner) AddWarning(_, text string) { w(text) }
+
+func (v *version) checkObject(ctx context.Context, next, old resource.Object) field.ErrorList {
 	u, was := resource.AsCustom(next), resource.AsCustom(old)
 	related := v.relate(u, was)
 	errs := apivalidation.ValidateObjectMetaAccessorUpdate(u, was, atMetadata)
@@ -48,11 +74,10 @@ func (v *version) validateUpdate(next, old resource.Object) field.ErrorList {
 	errs = append(errs, v.scale.validateStatus(u)...)
 	errs = append(errs, objectmeta.Validate(context.Background(), nil, u.Object, v.structural, false)...)
 	errs = append(errs, v.validateLists(u, was)...)
-	return append(errs, v.applyRules(errs, u.Object, was.Object, cel.WithRatcheting(related))...)
+	return append(errs, v.applyRules(ctx, errs, u.Object, was.Object, cel.WithRatcheting(related))...)
 }
 
-// validateStatus checks an object of which only the status may have changed.
-func (v *version) validateStatus(next, old resource.Object) field.ErrorList {
+func (v *version) checkStatus(ctx context.Context, next, old resource.Object) field.ErrorList {
 	u, was := resource.AsCustom(next), resource.AsCustom(old)
 	related := v.relate(u, was)
 	var ratchet []validation.ValidationOption
@@ -65,7 +90,7 @@ func (v *version) validateStatus(next, old resource.Object) field.ErrorList {
 	}
 	errs = append(errs, v.scale.validateStatus(u)...)
 	errs = append(errs, v.validateLists(u, was)...)
-	return append(errs, v.applyRules(errs, u.Object, was.Object, cel.WithRatcheting(related))...)
+	return append(errs, v.applyRules(ctx, errs, u.Object, was.Object, cel.WithRatcheting(related))...)
 }
 
 // relate lets validators find what a value was before.
@@ -87,7 +112,7 @@ var blocking = []field.ErrorType{
 }
 
 // applyRules evaluates the x-kubernetes-validations of the schema, unless so says what was found before.
-func (v *version) applyRules(before field.ErrorList, u, was map[string]any, o ...cel.Option) field.ErrorList {
+func (v *version) applyRules(ctx context.Context, before field.ErrorList, u, was map[string]any, o ...cel.Option) field.ErrorList {
 	rules := v.rules()
 	if rules == nil {
 		return nil
@@ -100,7 +125,7 @@ func (v *version) applyRules(before field.ErrorList, u, was map[string]any, o ..
 	if was != nil {
 		old = was
 	}
-	errs, _ := rules.Validate(context.Background(), nil, v.structural, u, old, celconfig.RuntimeCELCostBudget, o...)
+	errs, _ := rules.Validate(ctx, nil, v.structural, u, old, celconfig.RuntimeCELCostBudget, o...)
 	return errs
 }
 

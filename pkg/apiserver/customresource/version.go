@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiversion "k8s.io/apimachinery/pkg/version"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 )
 
@@ -105,14 +106,24 @@ func (v *version) compileSchema(props *apiextensionsv1.JSONSchemaProps) error {
 }
 
 // deprecation is the warning that requests for the version are answered with; empty if there is none.
-func (v *version) deprecation() string {
+// Unless the author has words of his own, it names the newest version to use instead.
+func (k *kind) deprecation(v *version) string {
 	switch {
 	case !v.Deprecated:
 		return ""
 	case v.DeprecationWarning != nil:
 		return *v.DeprecationWarning
 	}
-	return fmt.Sprintf("%s/%s %s is deprecated", v.gvk.Group, v.gvk.Version, v.gvk.Kind)
+	text, best := fmt.Sprintf("%s/%s %s is deprecated", v.gvk.Group, v.gvk.Version, v.gvk.Kind), v.Name
+	for name, other := range k.versions {
+		if other.Served && !other.Deprecated && apiversion.CompareKubeAwareVersionStrings(best, name) < 0 {
+			best = name
+		}
+	}
+	if best != v.Name {
+		text += fmt.Sprintf("; use %s/%s %s", v.gvk.Group, best, v.gvk.Kind)
+	}
+	return text
 }
 
 // fieldsOf splits a path like .spec.replicas.

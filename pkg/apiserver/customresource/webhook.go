@@ -159,6 +159,7 @@ func (w *webhook) post(body []byte) (*apiextensionsv1.ConversionReview, error) {
 	req.URL.RawQuery = "timeout=" + webhookTime.String()
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, */*")
+	req.Header.Set("User-Agent", "kube-apiserver-admission")
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return nil, err

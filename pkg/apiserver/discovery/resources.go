@@ -17,6 +17,9 @@ import (
 // all are the verbs of a kind that does not name its own.
 var all = metav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
 
+// allCustom are those of a custom kind, in the order in which clients have always seen them.
+var allCustom = metav1.Verbs{"delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"}
+
 // resources are the entries of a row at one version: the resource and its subresources.
 func resources(r *resource.Row, gv schema.GroupVersion) []metav1.APIResource {
 	main := metav1.APIResource{
@@ -30,7 +33,7 @@ func resources(r *resource.Row, gv schema.GroupVersion) []metav1.APIResource {
 		main.StorageVersionHash = storageHash(r.GVK())
 	}
 	if r.Custom != nil {
-		main.StorageVersionHash = storageHash(r.Custom.Stored.WithKind(r.Kind))
+		main.StorageVersionHash, main.Verbs = storageHash(r.Custom.Stored.WithKind(r.Kind)), allCustom
 		if r.Custom.Terminating() {
 			main.Verbs = metav1.Verbs{"delete", "deletecollection", "get", "list", "watch"}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -18,14 +19,29 @@ import (
 
 // Load reads the EncryptionConfiguration at path.
 func Load(path string, resourceOf func(key string) (schema.GroupResource, bool), log *slog.Logger) (*Transformer, error) {
-	c, err := configfile.Read[apiserver.EncryptionConfiguration](path)
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("encryption: %w", err)
 	}
-	if errs := validation.ValidateEncryptionConfiguration(c, false); len(errs) > 0 {
+	c, err := parse(path, b, false)
+	if err != nil {
+		return nil, err
+	}
+	t := &Transformer{resourceOf: resourceOf, log: log, path: path, read: b}
+	t.current.Store(c)
+	return t, nil
+}
+
+// parse reads the configuration that b, the file at path, holds.
+func parse(path string, b []byte, reload bool) (*configured, error) {
+	c, err := configfile.Parse[apiserver.EncryptionConfiguration](path, b)
+	if err != nil {
+		return nil, fmt.Errorf("encryption: %w", err)
+	}
+	if errs := validation.ValidateEncryptionConfiguration(c, reload); len(errs) > 0 {
 		return nil, fmt.Errorf("encryption: %s: %w", path, errs.ToAggregate())
 	}
-	t := &Transformer{chains: map[schema.GroupResource]chain{}, resourceOf: resourceOf, log: log}
+	t := &configured{chains: map[schema.GroupResource]chain{}}
 	for _, r := range c.Resources {
 		if err := t.add(r); err != nil {
 			return nil, fmt.Errorf("encryption: %s: %w", path, err)
@@ -35,7 +51,7 @@ func Load(path string, resourceOf func(key string) (schema.GroupResource, bool),
 }
 
 // add makes the providers of one entry, for each of its resources. Those of a resource that is in several entries follow each other.
-func (t *Transformer) add(r apiserver.ResourceConfiguration) error {
+func (t *configured) add(r apiserver.ResourceConfiguration) error {
 	var links chain
 	for _, p := range r.Providers {
 		more, err := t.links(p)
@@ -67,7 +83,7 @@ func inYAML(r schema.GroupResource) string {
 var errKMSv1 = errors.New("KMSv1 is deprecated and will only receive security updates going forward. Use KMSv2 instead")
 
 // links makes one link for each key of a provider. The configuration is valid.
-func (t *Transformer) links(p apiserver.ProviderConfiguration) (chain, error) {
+func (t *configured) links(p apiserver.ProviderConfiguration) (chain, error) {
 	switch {
 	case p.AESCBC != nil:
 		return keyed("aescbc", "AES", p.AESCBC.Keys, func(key []byte) (sealer, error) {

@@ -29,8 +29,9 @@
 //     is authenticated with it.
 //   - With kms, nothing is written by a seed that the plugin has not confirmed for three minutes.
 //
+// Whoever follows the file (Follow) may add a key, make it the first, and drop the old one later, without a restart.
+//
 // # Simpler than upstream
 //
-// Ciphers are Go's own, wired here in a few lines each instead of by transformers within transformers. The file is read at start and not
-// again. KMS v1, which upstream has switched off, is refused.
+// Ciphers are Go's own, wired here in a few lines each instead of by transformers within transformers. KMS v1, which upstream has switched off, is refused.
 package encryption

@@ -117,7 +117,7 @@ func TestKMS(t *testing.T) {
 	require.Equal(t, 1, v.decrypts)
 
 	v.set("two", "ok")
-	require.NoError(t, tr.plugins[0].refresh(t.Context()))
+	require.NoError(t, tr.current.Load().plugins[0].refresh(t.Context()))
 	reads(tr, stored, true)
 	newer, err := tr.ToStorage(t.Context(), secretKey, []byte(text))
 	require.NoError(t, err)
@@ -128,7 +128,7 @@ func TestKMS(t *testing.T) {
 func TestKMSAndTime(t *testing.T) {
 	v := &vault{keyID: "one", healthz: "ok"}
 	tr := vaulted(t, v)
-	e, now := tr.plugins[0], time.Now()
+	e, now := tr.current.Load().plugins[0], time.Now()
 	e.now = func() time.Time { return now }
 	require.NoError(t, e.refresh(t.Context()))
 	require.NoError(t, tr.Check(t.Context()))

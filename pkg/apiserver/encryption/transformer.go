@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -12,11 +13,18 @@ import (
 
 // Transformer encrypts and decrypts the values of a store, each as the configuration says for its resource. Make it with Load.
 type Transformer struct {
-	chains map[schema.GroupResource]chain
 	// ResourceOf says which resource's object is kept at a key. Values of no resource stay plain.
 	resourceOf func(key string) (schema.GroupResource, bool)
-	plugins    []*envelope
+	current    atomic.Pointer[configured]
 	log        *slog.Logger
+	path       string
+	read       []byte
+}
+
+// configured is what one configuration says. It does not change.
+type configured struct {
+	chains  map[schema.GroupResource]chain
+	plugins []*envelope
 }
 
 // anyResource stands for all resources of a group; with that as the group as well, for all there are.
@@ -30,8 +38,9 @@ func (t *Transformer) chainOf(key string) chain {
 	if !ok {
 		return plain
 	}
+	chains := t.current.Load().chains
 	for _, name := range []schema.GroupResource{r, {Group: r.Group, Resource: anyResource}, {Group: anyResource, Resource: anyResource}} {
-		if c, ok := t.chains[name]; ok {
+		if c, ok := chains[name]; ok {
 			return c
 		}
 	}
@@ -103,15 +112,19 @@ const (
 
 // Start asks the plugins for keys to write with; without these nothing could be served. Then it keeps asking, until ctx ends.
 func (t *Transformer) Start(ctx context.Context) error {
+	return t.current.Load().start(ctx, t.log)
+}
+
+func (c *configured) start(ctx context.Context, log *slog.Logger) error {
 	wait, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
-	for _, p := range t.plugins {
+	for _, p := range c.plugins {
 		if err := p.begin(wait); err != nil {
 			return err
 		}
 	}
-	for _, p := range t.plugins {
-		go p.keepFresh(ctx, t.log)
+	for _, p := range c.plugins {
+		go p.keepFresh(ctx, log)
 	}
 	return nil
 }
@@ -119,11 +132,11 @@ func (t *Transformer) Start(ctx context.Context) error {
 // Check says whether all plugins are well, as /healthz tells. It does not ask them: they are asked regularly.
 func (t *Transformer) Check(context.Context) error {
 	var all error
-	for _, p := range t.plugins {
+	for _, p := range t.current.Load().plugins {
 		all = errors.Join(all, p.health())
 	}
 	return all
 }
 
 // HasPlugins says whether there is anything to Check.
-func (t *Transformer) HasPlugins() bool { return len(t.plugins) > 0 }
+func (t *Transformer) HasPlugins() bool { return len(t.current.Load().plugins) > 0 }

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// callTime bounds one try.
+	// callTime bounds one try if nobody says otherwise.
 	callTime = 30 * time.Second
 	// maxAnswer is more than any review is.
 	maxAnswer = 3 << 20
@@ -34,13 +34,16 @@ type Client struct {
 }
 
 // New returns a client of the service that the current context of the kubeconfig at path names. Nothing is called yet.
-func New(path string) (*Client, error) {
+func New(path string) (*Client, error) { return NewWithin(path, callTime) }
+
+// NewWithin is New with another bound of one try.
+func NewWithin(path string, try time.Duration) (*Client, error) {
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&clientcmd.ClientConfigLoadingRules{ExplicitPath: path}, &clientcmd.ConfigOverrides{})
 	c, err := loader.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	c.Timeout = callTime
+	c.Timeout = try
 	client, err := rest.HTTPClientFor(c)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)

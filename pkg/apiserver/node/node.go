@@ -50,6 +50,7 @@ import (
 // Getter reads objects, which the caller does not change; it returns the API's NotFound.
 type Getter interface {
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (resource.Object, error)
+	List(ctx context.Context, r schema.GroupResource, namespace string) ([]resource.Object, error)
 }
 
 // Config is how to reach kubelets.

@@ -43,6 +43,15 @@ func (o objects) Get(_ context.Context, r schema.GroupResource, namespace, name 
 	return nil, apierrors.NewNotFound(r, name)
 }
 
+func (o objects) List(_ context.Context, r schema.GroupResource, namespace string) (out []resource.Object, err error) {
+	for key, obj := range o {
+		if strings.HasPrefix(key, r.String()+"/"+namespace+"/") {
+			out = append(out, obj)
+		}
+	}
+	return out, nil
+}
+
 // house is an API server whose only ability is Connect, and a kubelet of which only the containers are not real.
 type house struct {
 	objects objects

@@ -61,11 +61,6 @@ func (n *Nodes) serviceProxy(w http.ResponseWriter, r *http.Request, to Connecti
 	return n.forward(w, r, &url.URL{Scheme: scheme, Host: host}, n.open, to.Path)
 }
 
-// Endpoint is where a port of a service can be reached, as HOST:PORT.
-func (n *Nodes) Endpoint(ctx context.Context, namespace, name string, port int32) (string, error) {
-	return n.endpoint(ctx, namespace, name, strconv.Itoa(int(port)))
-}
-
 // endpoint chooses a pod of a service at random; port is a name or a number of the service.
 func (n *Nodes) endpoint(ctx context.Context, namespace, name, port string) (string, error) {
 	if number, err := strconv.ParseInt(port, 10, 64); err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"bonsai/pkg/heap"
 	"bonsai/pkg/version"
 )
 
@@ -49,6 +50,7 @@ func Command(name, short string, run func(ctx context.Context, o *Options) error
 			o.complete()
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			heap.Tend(ctx)
 			err := run(ctx, o)
 			if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 				return nil

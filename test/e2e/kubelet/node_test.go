@@ -61,7 +61,7 @@ func startNode(t *testing.T) *node {
 	n := &node{dir: dataDir, changed: make(chan struct{})}
 	n.openLog(t)
 	var err error
-	n.pki, err = pki.Ensure(string(n.dir), parts.PKIOptions(nodeName, net.ParseIP(nodeIP), time.Now()))
+	n.pki, err = pki.Ensure(string(n.dir), parts.PKIOptions(nodeName, net.ParseIP(nodeIP), parts.APIPort, time.Now()))
 	require.NoError(t, err)
 	n.startAPIServer(t)
 	n.startContainerd(t)

@@ -112,12 +112,13 @@ func (s *Scope) match(rules []admissionv1.NamedRuleWithOperations, a *admission.
 			return asked
 		}
 	}
-	if !s.equivalent || len(a.Row.Versions) == 1 {
+	if !s.equivalent || len(a.Row.Versions) == 1 && a.Row.Custom == nil {
 		return nil
 	}
+	versions := a.Row.EveryVersion()
 	for i := range rules {
-		for v := range a.Row.Versions {
-			if other := &a.Row.Versions[v]; other != asked && names(&rules[i], a, other) {
+		for v := range versions {
+			if other := &versions[v]; other.GroupVersion != asked.GroupVersion && names(&rules[i], a, other) {
 				return other
 			}
 		}

@@ -8,48 +8,26 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"sync/atomic"
 	"testing"
-
-	"bonsai/pkg/resource"
 
 	"github.com/stretchr/testify/require"
 	reviewv1 "k8s.io/api/admission/v1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// services has one, web, with an endpoint that is ready at the address.
-type services struct{ address string }
-
-func (s services) Get(_ context.Context, r schema.GroupResource, _, name string) (resource.Object, error) {
-	switch name {
-	case "web", "idle":
-		return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{
-			Ports: []corev1.ServicePort{{Name: "other", Port: 80}, {Name: "https", Port: 443}}}}, nil
+// at resolves one service, web, to its address.
+func at(address string) func(context.Context, string, string, int32) (string, error) {
+	return func(_ context.Context, _, name string, _ int32) (string, error) {
+		if name != "web" {
+			return "", apierrors.NewNotFound(schema.GroupResource{Resource: "service"}, name)
+		}
+		return address, nil
 	}
-	return nil, apierrors.NewNotFound(r, name)
-}
-
-func (s services) List(context.Context, schema.GroupResource, string) ([]resource.Object, error) {
-	host, text, _ := net.SplitHostPort(s.address)
-	number, _ := strconv.Atoi(text)
-	port, wrong, name, other, no := int32(number), int32(1), "https", "other", false
-	slice := func(service string, e ...discoveryv1.Endpoint) resource.Object {
-		return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{discoveryv1.LabelServiceName: service}},
-			Ports: []discoveryv1.EndpointPort{{Name: &other, Port: &wrong}, {Name: &name, Port: &port}}, Endpoints: e}
-	}
-	return []resource.Object{
-		slice("web", discoveryv1.Endpoint{Addresses: []string{host}},
-			discoveryv1.Endpoint{Addresses: []string{"192.0.2.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &no}}),
-		slice("idle", discoveryv1.Endpoint{Addresses: []string{host}, Conditions: discoveryv1.EndpointConditions{Ready: &no}}),
-	}, nil
 }
 
 func hookTo(t *testing.T, c *clients, cc admissionv1.WebhookClientConfig, versions ...string) *hook {
@@ -88,7 +66,7 @@ func caOf(s *httptest.Server) []byte {
 func TestServicesAreReachedAtTheirEndpoints(t *testing.T) {
 	s, connections, asked := counting(t)
 	// The test server's certificate is for example.com, the service's name is web.default.svc.
-	c := (&common{Config{Get: services{s.Listener.Addr().String()}}}).newClients()
+	c := (&common{Config{Resolve: at(s.Listener.Addr().String())}}).newClients()
 	path, request := "/check", &reviewv1.AdmissionRequest{UID: types.UID("1")}
 	to := func(name string, port int32) *hook {
 		return hookTo(t, c, admissionv1.WebhookClientConfig{CABundle: caOf(s),
@@ -109,17 +87,13 @@ func TestServicesAreReachedAtTheirEndpoints(t *testing.T) {
 	require.Equal(t, int32(1), connections.Load()-before, "connections are used again")
 	require.Equal(t, "admission.k8s.io/v1 /check", (*asked)[0])
 
-	_, err = ask(t.Context(), to("idle", 443), request, false)
-	require.ErrorContains(t, err, `no endpoints available for service "idle"`)
-	_, err = ask(t.Context(), to("web", 8443), request, false)
-	require.ErrorContains(t, err, `no service port 8443 found for service "web"`)
 	_, err = ask(t.Context(), to("none", 443), request, false)
 	require.ErrorContains(t, err, `service "none" not found`)
 }
 
 func TestOldWebhooksAreAskedInTheirVersion(t *testing.T) {
 	s, _, asked := counting(t)
-	c := (&common{Config{Get: services{}}}).newClients()
+	c := (&common{Config{}}).newClients()
 	request := &reviewv1.AdmissionRequest{UID: types.UID("1")}
 	r, err := ask(t.Context(), hookTo(t, c, admissionv1.WebhookClientConfig{URL: &s.URL, CABundle: caOf(s)}, "v0", "v1beta1", "v1"), request, true)
 	require.NoError(t, err)
@@ -130,7 +104,7 @@ func TestOldWebhooksAreAskedInTheirVersion(t *testing.T) {
 }
 
 func TestClientsThatNobodyNamesAreForgotten(t *testing.T) {
-	c := (&common{Config{Get: services{}}}).newClients()
+	c := (&common{Config{}}).newClients()
 	one, two := "https://127.0.0.1:1/", "https://127.0.0.1:2/"
 	for _, url := range []*string{&one, &two} {
 		_, err := c.get(&admissionv1.WebhookClientConfig{URL: url})

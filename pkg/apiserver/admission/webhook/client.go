@@ -42,7 +42,7 @@ type clients struct {
 }
 
 func (c *common) newClients() *clients {
-	return &clients{resolve: resolver{c.Get}.endpoint, byKey: map[string]*client{}}
+	return &clients{resolve: c.Resolve, byKey: map[string]*client{}}
 }
 
 func keyOf(cc *admissionv1.WebhookClientConfig) string {
@@ -119,7 +119,7 @@ func (c *clients) make(cc *admissionv1.WebhookClientConfig) (*client, error) {
 			return nil, errors.New("unable to load root certificates: unable to parse bytes as PEM block")
 		}
 	}
-	cfg := &rest.Config{QPS: -1, ContentConfig: rest.ContentConfig{NegotiatedSerializer: codec, ContentType: runtime.ContentTypeJSON}}
+	cfg := &rest.Config{QPS: -1, UserAgent: "kube-apiserver-admission", ContentConfig: rest.ContentConfig{NegotiatedSerializer: codec, ContentType: runtime.ContentTypeJSON}}
 	var err error
 	switch {
 	case cc.Service != nil:

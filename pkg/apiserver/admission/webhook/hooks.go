@@ -21,8 +21,10 @@ import (
 type Config struct {
 	// Source is where their configurations come from.
 	Source live.Source
-	// Get reads namespaces, services and their endpoints.
+	// Get reads namespaces.
 	Get admission.Getter
+	// Resolve finds where a service's port can be reached, as HOST:PORT.
+	Resolve func(ctx context.Context, namespace, name string, port int32) (string, error)
 	// Authorizer is what match conditions may ask.
 	Authorizer auth.Authorizer
 	Logger     *slog.Logger

@@ -30,9 +30,17 @@ type Flags struct {
 // signingAlgs are the algorithms that need no secret shared with the issuer.
 var signingAlgs = []string{gooidc.RS256, gooidc.RS384, gooidc.RS512, gooidc.ES256, gooidc.ES384, gooidc.ES512, gooidc.PS256, gooidc.PS384, gooidc.PS512}
 
-// Read returns the configuration in the file at path, which is valid.
-func Read(path string, disallowed ...string) (*apiserver.AuthenticationConfiguration, error) {
-	c, err := configfile.Read[apiserver.AuthenticationConfiguration](path)
+// Read returns the configuration in the file at path, which is valid, and the file.
+func Read(path string, disallowed ...string) (c *apiserver.AuthenticationConfiguration, data []byte, err error) {
+	if data, err = os.ReadFile(path); err != nil {
+		return nil, nil, fmt.Errorf("authentication: %w", err)
+	}
+	c, err = parse(path, data, disallowed)
+	return c, data, err
+}
+
+func parse(path string, data []byte, disallowed []string) (*apiserver.AuthenticationConfiguration, error) {
+	c, err := configfile.Parse[apiserver.AuthenticationConfiguration](path, data)
 	if err != nil {
 		return nil, fmt.Errorf("authentication: %w", err)
 	}
@@ -80,26 +88,23 @@ func (f Flags) Config() (*apiserver.JWTAuthenticator, error) {
 	return spec, nil
 }
 
-// Recognisers returns what recognises the tokens of the issuers, which are looked for until ctx ends. Their tokens are for the
-// API server's audiences. disallowed issuers are those that nobody else may be: the server itself.
-func Recognisers(ctx context.Context, specs []apiserver.JWTAuthenticator, audiences, disallowed []string, o Options) ([]auth.Recogniser, error) {
-	if len(specs) == 0 {
-		return nil, nil
-	}
-	var out []auth.Recogniser
+// compile makes the issuers that specs describe, which are looked for until ctx ends.
+func (a *Issuers) compile(ctx context.Context, specs []apiserver.JWTAuthenticator) (*issuers, error) {
+	all := &issuers{}
 	compiler := authenticationcel.NewDefaultCompiler()
 	for _, spec := range specs {
-		mapper, errs := validation.CompileAndValidateJWTAuthenticator(compiler, spec, disallowed)
+		mapper, errs := validation.CompileAndValidateJWTAuthenticator(compiler, spec, a.disallowed)
 		if len(errs) > 0 {
 			return nil, fmt.Errorf("authentication: issuer %s: %w", spec.Issuer.URL, withoutPath(errs).ToAggregate())
 		}
-		i, err := New(ctx, spec, mapper, o)
+		i, err := New(ctx, spec, mapper, a.options)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, auth.ForServer(audiences, i.UserOf, o.Now))
+		all.list = append(all.list, i)
+		all.recognisers = append(all.recognisers, auth.ForServer(a.audiences, i.UserOf, a.options.Now))
 	}
-	return out, nil
+	return all, nil
 }
 
 // withoutPath takes the dot off that paths begin with if nothing is around what they are in.

@@ -54,6 +54,8 @@ type Issuer struct {
 	spec     apiserver.JWTAuthenticator
 	mapper   authenticationcel.CELMapper
 	verifier atomic.Pointer[gooidc.IDTokenVerifier] // nil until the issuer was reached
+	found    chan struct{}                          // closed then
+	failure  atomic.Pointer[error]                  // why it was not, the last time
 }
 
 // Options are what all issuers have in common.
@@ -71,7 +73,7 @@ func New(ctx context.Context, spec apiserver.JWTAuthenticator, mapper authentica
 	if err != nil {
 		return nil, err
 	}
-	i := &Issuer{spec: spec, mapper: mapper}
+	i := &Issuer{spec: spec, mapper: mapper, found: make(chan struct{})}
 	algs := o.SigningAlgs
 	if len(algs) == 0 {
 		algs = []string{gooidc.RS256}
@@ -88,11 +90,13 @@ func (i *Issuer) find(ctx context.Context, cfg *gooidc.Config, log *slog.Logger)
 		provider, err := gooidc.NewProvider(ctx, i.spec.Issuer.URL)
 		if err == nil {
 			i.verifier.Store(provider.VerifierContext(ctx, cfg))
+			close(i.found)
 			return
 		}
 		if ctx.Err() != nil {
 			return
 		}
+		i.failure.Store(&err)
 		log.Error("an OpenID Connect issuer cannot be reached; its tokens are refused until then", "issuer", i.spec.Issuer.URL, "error", err)
 		select {
 		case <-ctx.Done():

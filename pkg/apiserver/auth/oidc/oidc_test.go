@@ -75,10 +75,10 @@ func (p *provider) claimsOf(changes map[string]any) map[string]any {
 
 // recogniser returns what recognises the tokens of specs, once the issuer was found.
 func recogniser(t *testing.T, spec apiserver.JWTAuthenticator, algs ...string) auth.Recogniser {
-	all, err := Recognisers(t.Context(), []apiserver.JWTAuthenticator{spec}, []string{"api"}, []string{"https://self"},
+	all, err := NewIssuers(t.Context(), []apiserver.JWTAuthenticator{spec}, []string{"api"}, []string{"https://self"},
 		Options{SigningAlgs: algs, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	return all[0]
+	return all
 }
 
 // found asks until the issuer was found.
@@ -190,7 +190,7 @@ func TestConfiguration(t *testing.T) {
 	indented := "      " + strings.ReplaceAll(strings.TrimSpace(p.ca()), "\n", "\n      ")
 	path := filepath.Join(t.TempDir(), "authn.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(strings.NewReplacer("URL", p.URL, "CA\n", indented+"\n").Replace(configured)), 0o600))
-	c, err := Read(path, "https://self")
+	c, _, err := Read(path, "https://self")
 	require.NoError(t, err)
 	require.Equal(t, "/healthz", c.Anonymous.Conditions[0].Path)
 	r := recogniser(t, c.JWT[0])
@@ -245,6 +245,6 @@ func TestBadFlags(t *testing.T) {
 	require.EqualError(t, err, `oidc: unsupported signing alg: "HS256"`)
 	spec, err := Flags{IssuerURL: "http://x", ClientID: "c", UsernameClaim: "sub"}.Config()
 	require.NoError(t, err)
-	_, err = Recognisers(t.Context(), []apiserver.JWTAuthenticator{*spec}, nil, nil, Options{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	_, err = NewIssuers(t.Context(), []apiserver.JWTAuthenticator{*spec}, nil, nil, Options{Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 	require.ErrorContains(t, err, `Invalid value: "http://x": URL scheme must be https`)
 }

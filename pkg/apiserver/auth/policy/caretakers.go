@@ -24,14 +24,12 @@ func storageControllers() []grant {
 			rule("list watch", "core", "nodes"),
 			eventsRule(),
 			rule("watch", "core", "events"),
-			rule("get", "core", "services"),
 		}},
 		{name: "expand-controller", rules: []rbacv1.PolicyRule{
 			rule(readUpdate, "core", "persistentvolumes"),
 			rule("patch update", "core", "persistentvolumeclaims/status"),
 			rule(read, "core", "persistentvolumeclaims"),
 			eventsRule(),
-			rule("get", "core", "services"),
 		}},
 		{name: "ephemeral-volume-controller", rules: []rbacv1.PolicyRule{
 			rule(read, "core", "pods"),
@@ -41,6 +39,7 @@ func storageControllers() []grant {
 		}},
 		{name: "pvc-protection-controller", rules: []rbacv1.PolicyRule{
 			rule(read+" update", "core", "persistentvolumeclaims"),
+			rule("update", "core", "persistentvolumeclaims/status"),
 			rule(read, "core", "pods"),
 			eventsRule(),
 		}},
@@ -66,9 +65,9 @@ func storageControllers() []grant {
 			rule("update", "core", "pods/finalizers"),
 			rule(read+" create delete", "resource.k8s.io", "resourceclaims"),
 			rule("patch update", "resource.k8s.io", "resourceclaims resourceclaims/status"),
-			rule("patch update", "resource.k8s.io", "resourceclaims/binding"),
 			rule("patch update", "core", "pods/status"),
 			eventsRule(),
+			rule("patch update", "resource.k8s.io", "resourceclaims/binding"),
 		}},
 		{name: "device-taint-eviction-controller", rules: []rbacv1.PolicyRule{
 			rule(read+" delete", "core", "pods"),
@@ -92,6 +91,7 @@ func clusterControllers() []grant {
 			rule("patch update", "core", "nodes/status"),
 			rule("patch update", "core", "pods/status"),
 			rule(read+" delete", "core", "pods"),
+			rule(read, "coordination.k8s.io", "leases"),
 			eventsRule(),
 		}},
 		{name: "ttl-controller", rules: []rbacv1.PolicyRule{
@@ -150,7 +150,9 @@ func clusterControllers() []grant {
 			eventsRule(),
 		}},
 		{name: "storage-version-migrator-controller", rules: []rbacv1.PolicyRule{
-			rule("list watch create patch", "*", "*"),
+			rule("list patch", "*", "*"),
+			rule("get", "apiextensions.k8s.io", "customresourcedefinitions"),
+			rule("patch", "apiextensions.k8s.io", "customresourcedefinitions/status"),
 			rule("update", "storagemigration.k8s.io", "storageversionmigrations/status"),
 		}},
 	}

@@ -91,7 +91,7 @@ func NodeRules() []rbacv1.PolicyRule {
 		rule("create "+read, "core", "nodes"),
 		rule("patch update", "core", "nodes/status"),
 		rule("patch update", "core", "nodes"),
-		rule("create patch update", "core", "events"),
+		eventsRule(),
 		rule(read, "core", "pods"),
 		rule("create delete", "core", "pods"),
 		rule("patch update", "core", "pods/status"),
@@ -116,7 +116,10 @@ func NodeRules() []rbacv1.PolicyRule {
 }
 
 func schedulerRules() []rbacv1.PolicyRule {
-	return slices.Concat([]rbacv1.PolicyRule{eventsRule()}, leaderRules("kube-scheduler"), []rbacv1.PolicyRule{
+	return slices.Concat([]rbacv1.PolicyRule{eventsRule()}, []rbacv1.PolicyRule{
+		rule("create", "coordination.k8s.io", "leases"),
+		rule(read+" update", "coordination.k8s.io", "leases", "kube-scheduler"),
+		rule(readWrite, "coordination.k8s.io", "leasecandidates"),
 		rule(read, "core", "nodes"),
 		rule("delete "+read, "core", "pods"),
 		rule("create", "core", "pods/binding bindings"),
@@ -135,17 +138,19 @@ func schedulerRules() []rbacv1.PolicyRule {
 		rule(read, "resource.k8s.io", "deviceclasses"),
 		rule(readUpdate, "resource.k8s.io", "resourceclaims"),
 		rule(readUpdate, "resource.k8s.io", "resourceclaims/status"),
-		rule("patch update", "resource.k8s.io", "resourceclaims/binding"),
-		rule(readUpdate, "core", "pods/finalizers"),
+		rule("update", "core", "pods/finalizers"),
 		rule(read, "resource.k8s.io", "resourceslices"),
 		rule("create delete", "resource.k8s.io", "resourceclaims"),
 		rule(read, "resource.k8s.io", "devicetaintrules"),
+		rule("patch update", "resource.k8s.io", "resourceclaims/binding"),
 	})
 }
 
 // controllerManagerRules are what the process needs besides its controllers: to watch all, and to make their service accounts.
 func controllerManagerRules() []rbacv1.PolicyRule {
-	return slices.Concat([]rbacv1.PolicyRule{eventsRule()}, leaderRules("kube-controller-manager"), []rbacv1.PolicyRule{
+	return slices.Concat([]rbacv1.PolicyRule{eventsRule()}, []rbacv1.PolicyRule{
+		rule("create", "coordination.k8s.io", "leases"),
+		rule("get update", "coordination.k8s.io", "leases", "kube-controller-manager"),
 		rule("create", "core", "secrets serviceaccounts"),
 		rule("delete", "core", "secrets"),
 		rule("get", "core", "namespaces secrets serviceaccounts configmaps"),

@@ -41,11 +41,12 @@ func systemRoles() []grant {
 	}
 }
 
-// leaderLocking is for those who elect leaders by config maps, as was done of old.
+// leaderLocking is for those who elect a leader among them.
 func leaderLocking(name string) grant {
+	const verbs, group = read + " create update", "coordination.k8s.io"
 	return grant{name: "system::leader-locking-" + name, rules: []rbacv1.PolicyRule{
-		rule("watch", "core", "configmaps"),
-		rule("get update", "core", "configmaps", name),
+		rule(verbs, group, "leases"),
+		rule(verbs, group, "leasecandidates"),
 	}}
 }
 
@@ -53,7 +54,7 @@ func systemBindings() []binding {
 	const reader, locking = "extension-apiserver-authentication-reader", "system::leader-locking-"
 	return []binding{
 		{name: "system::" + reader, role: reader, users: controllerManager + " system:kube-scheduler"},
-		{name: locking + "kube-controller-manager", users: controllerManager, accounts: "kube-controller-manager"},
+		{name: locking + "kube-controller-manager", users: controllerManager, accounts: "kube-controller-manager leader-election-controller"},
 		{name: locking + "kube-scheduler", users: "system:kube-scheduler", accounts: "kube-scheduler"},
 		{name: "system:controller:bootstrap-signer", accounts: "bootstrap-signer"},
 		{name: "system:controller:cloud-provider", accounts: "cloud-provider"},

@@ -147,14 +147,6 @@ func reviewRules() []rbacv1.PolicyRule {
 	}
 }
 
-// leaderRules are what a component needs to hold the lease of its name.
-func leaderRules(name string) []rbacv1.PolicyRule {
-	return []rbacv1.PolicyRule{
-		rule("create", "coordination.k8s.io", "leases"),
-		rule("get update", "coordination.k8s.io", "leases", name),
-	}
-}
-
 // words are sorted, as in upstream's objects.
 func words(s string) []string {
 	list := strings.Fields(s)

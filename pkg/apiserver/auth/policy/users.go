@@ -24,9 +24,8 @@ func userRoles() []grant {
 			urls("get", "/healthz /livez /readyz /version /version/"),
 		}},
 		{name: "system:monitoring", rules: []rbacv1.PolicyRule{
-			urls("get", "/healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/*"),
-			urls("get", "/flagz"),
-			urls("get", "/statusz"),
+			urls("get", "/flagz /healthz /healthz/* /livez /livez/* /metrics /metrics/slis /readyz /readyz/* /statusz"),
+			rule("get", "core", "nodes/metrics"),
 		}},
 		{name: "system:service-account-issuer-discovery", rules: []rbacv1.PolicyRule{
 			urls("get", "/.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/"),
@@ -51,8 +50,9 @@ func editRules() []rbacv1.PolicyRule {
 		rule(write, "core", "pods pods/attach pods/proxy pods/exec pods/portforward"),
 		rule("create", "core", "pods/eviction"),
 		rule(write, "core", "replicationcontrollers replicationcontrollers/scale serviceaccounts services services/proxy "+
-			"persistentvolumeclaims configmaps secrets events"),
+			"persistentvolumeclaims configmaps secrets"),
 		rule("create", "core", "serviceaccounts/token"),
+		rule(write, "core events.k8s.io", "events"),
 		rule(write, "apps", "statefulsets statefulsets/scale daemonsets deployments deployments/scale deployments/rollback "+
 			"replicasets replicasets/scale"),
 		rule(write, "autoscaling", "horizontalpodautoscalers"),
@@ -71,9 +71,10 @@ func viewRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		rule(read, "core", "pods replicationcontrollers replicationcontrollers/scale serviceaccounts services services/status "+
 			"endpoints persistentvolumeclaims persistentvolumeclaims/status configmaps"),
-		rule(read, "core", "limitranges resourcequotas bindings events pods/status resourcequotas/status namespaces/status "+
+		rule(read, "core", "limitranges resourcequotas bindings pods/status resourcequotas/status namespaces/status "+
 			"replicationcontrollers/status pods/log"),
 		rule(read, "core", "namespaces"),
+		rule(read, "core events.k8s.io", "events"),
 		rule(read, "discovery.k8s.io", "endpointslices"),
 		rule(read, "apps", "controllerrevisions statefulsets statefulsets/status statefulsets/scale daemonsets daemonsets/status "+
 			"deployments deployments/status deployments/scale replicasets replicasets/status replicasets/scale"),

@@ -46,7 +46,7 @@ func rules(words ...string) (out []rbacv1.PolicyRule) {
 // deployments, and the secret own; joe may escalate, ann may bind the role reader, admin has everything, and max a role that is gone.
 func TestEscalation(t *testing.T) {
 	a := fixed(read(t, "testdata/escalation.yaml")...)
-	e := Escalation{Rights: a, Authorizer: auth.Authorizers{auth.Masters{}, a}}
+	e := Escalation{Rights: a, Authorizer: auth.Authorizers{auth.Superuser, {Name: "rbac", Authorizer: a}}}
 	var text strings.Builder
 	try := func(user, what string, next, old resource.Object) {
 		kind := strings.TrimPrefix(fmt.Sprintf("%T", next), "*v1.")

@@ -91,7 +91,7 @@ func (a *Authorizer) Authorize(_ context.Context, r auth.Request) (auth.Decision
 
 // RulesFor returns all rules that u has in a namespace, those of the whole cluster included. The error tells of roles that are bound
 // but do not exist.
-func (a *Authorizer) RulesFor(u auth.User, namespace string) ([]rbacv1.PolicyRule, error) {
+func (a *Authorizer) RulesFor(u auth.User, namespace string) (list []rbacv1.PolicyRule, incomplete bool, err error) {
 	var rules []rbacv1.PolicyRule
 	var missing []string
 	for g := range a.index().grants(u, namespace) {
@@ -102,9 +102,9 @@ func (a *Authorizer) RulesFor(u auth.User, namespace string) ([]rbacv1.PolicyRul
 		rules = append(rules, g.role.rules...)
 	}
 	if len(missing) > 0 {
-		return rules, fmt.Errorf("%s", aggregate(missing))
+		return rules, false, fmt.Errorf("%s", aggregate(missing))
 	}
-	return rules, nil
+	return rules, false, nil
 }
 
 // aggregate is several messages in one, as apimachinery's errors.NewAggregate words it.

@@ -101,7 +101,7 @@ func answer(t *testing.T, a *Authorizer, line string) string {
 	r := auth.Request{User: auth.User{Name: who[0], Groups: who[1:]}, Verb: f[1]}
 	switch {
 	case f[1] == "rules":
-		rules, err := a.RulesFor(r.User, f[2])
+		rules, _, err := a.RulesFor(r.User, f[2])
 		text := ""
 		for _, rule := range rules {
 			text += "\t" + compact(rule) + "\n"

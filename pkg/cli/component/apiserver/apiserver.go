@@ -4,6 +4,8 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,8 +46,20 @@ func run(ctx context.Context, c *component.Options, o apiserver.Options, nodeNam
 		}
 	}
 	o.DataDir, o.Logger = c.DataDir, c.Logger
-	if o.PKI, err = pki.Ensure(c.DataDir, parts.PKIOptions(nodeName, o.AdvertiseIP, time.Now())); err != nil {
+	if o.PKI, err = pki.Ensure(c.DataDir, certificates(nodeName, o)); err != nil {
 		return fmt.Errorf("certificates: %w", err)
 	}
 	return apiserver.Run(ctx, o)
+}
+
+// certificates are for where this server listens: a bind address that is one interface's alone is what the kubeconfigs name.
+func certificates(nodeName string, o apiserver.Options) pki.Options {
+	p := parts.PKIOptions(nodeName, o.AdvertiseIP, o.Port, time.Now())
+	bound := net.ParseIP(o.BindAddress)
+	if bound == nil || bound.IsUnspecified() || bound.Equal(net.IPv4(127, 0, 0, 1)) {
+		return p
+	}
+	p.Server = "https://" + net.JoinHostPort(o.BindAddress, strconv.Itoa(o.Port))
+	p.NodeIPs = append(p.NodeIPs, bound)
+	return p
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"bonsai/pkg/apiserver/audit"
+	"bonsai/pkg/apiserver/auth/authorization"
 	"bonsai/pkg/cluster/parts/apiserver"
 )
 
@@ -18,13 +20,29 @@ func settingFlags(f *pflag.FlagSet, s *apiserver.Settings) {
 	auditFlags(f, s)
 	f.StringSliceVar(&s.EnableAdmissionPlugins, "enable-admission-plugins", nil, "admission plugins to run besides those that are on by default")
 	f.StringSliceVar(&s.DisableAdmissionPlugins, "disable-admission-plugins", nil, "admission plugins not to run though they are on by default")
+	f.StringVar(&s.AdmissionConfig, "admission-control-config-file", "", "file of an AdmissionConfiguration, which configures admission plugins")
 	f.StringVar(&s.EncryptionConfig, "encryption-provider-config", "",
 		"file of the configuration by which objects are encrypted in etcd (default DATA-DIR/encryption.yaml, which encrypts secrets)")
-	w := &s.AccessWebhook
-	f.StringVar(&w.Kubeconfig, "authorization-webhook-config-file", "", "kubeconfig of a service that is asked whether a request may be made, after Node and RBAC")
-	f.StringVar(&w.Version, "authorization-webhook-version", "v1", "version of the SubjectAccessReviews that are sent to it: v1 or v1beta1")
-	f.DurationVar(&w.AllowedTTL, "authorization-webhook-cache-authorized-ttl", 5*time.Minute, "how long what it allowed is allowed without asking again")
-	f.DurationVar(&w.ForbiddenTTL, "authorization-webhook-cache-unauthorized-ttl", 30*time.Second, "how long what it did not allow is refused without asking again")
+	f.BoolVar(&s.EncryptionReload, "encryption-provider-config-automatic-reload", false, "put that file to use again when it has changed")
+	authorizationFlags(f, &s.Authorization)
+}
+
+func authorizationFlags(f *pflag.FlagSet, a *authorization.Flags) {
+	f.StringVar(&a.ConfigFile, "authorization-config", "", "file of an AuthorizationConfiguration; not together with --authorization-mode and --authorization-webhook-* flags")
+	f.StringSliceVar(&a.Modes, "authorization-mode", nil,
+		"who is asked whether a request may be made, in this order: AlwaysAllow, AlwaysDeny, Webhook, RBAC, Node (default Node,RBAC, and Webhook if there is one)")
+	f.StringVar(&a.WebhookKubeconfig, "authorization-webhook-config-file", "", "kubeconfig of a service that is asked whether a request may be made")
+	f.StringVar(&a.WebhookVersion, "authorization-webhook-version", "v1", "version of the SubjectAccessReviews that are sent to it: v1 or v1beta1")
+	f.DurationVar(&a.AllowedTTL, "authorization-webhook-cache-authorized-ttl", 5*time.Minute, "how long what it allowed is allowed without asking again")
+	f.DurationVar(&a.RefusedTTL, "authorization-webhook-cache-unauthorized-ttl", 30*time.Second, "how long what it did not allow is refused without asking again")
+	a.Alone = func() bool {
+		for _, name := range []string{"mode", "webhook-config-file", "webhook-version", "webhook-cache-authorized-ttl", "webhook-cache-unauthorized-ttl"} {
+			if f.Changed("authorization-" + name) {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 func authenticationFlags(f *pflag.FlagSet, s *apiserver.Settings) {
@@ -70,11 +88,30 @@ func auditFlags(f *pflag.FlagSet, s *apiserver.Settings) {
 	l := &s.AuditLog
 	f.StringVar(&s.AuditPolicy, "audit-policy-file", "", "file of the Policy that says which requests are written down; without one none is")
 	f.StringVar(&l.Path, "audit-log-path", "", "file to write them to, as lines of JSON; \"-\" is the standard output")
-	f.IntVar(&l.MaxAge, "audit-log-maxage", 0, "days after which a file that was rotated is deleted; 0 for never")
-	f.IntVar(&l.MaxBackups, "audit-log-maxbackup", 0, "number of rotated files to keep; 0 for all")
-	f.IntVar(&l.MaxSize, "audit-log-maxsize", 0, "megabytes after which the file is rotated; 0 for 100")
+	f.IntVar(&l.MaxAge, "audit-log-maxage", 366, "days after which a file that was rotated is deleted; 0 for never")
+	f.IntVar(&l.MaxBackups, "audit-log-maxbackup", 100, "number of rotated files to keep; 0 for all")
+	f.IntVar(&l.MaxSize, "audit-log-maxsize", 100, "megabytes after which the file is rotated")
 	f.BoolVar(&l.Compress, "audit-log-compress", false, "compress files that were rotated")
-	f.StringVar(&s.AuditWebhook, "audit-webhook-config-file", "", "kubeconfig of a service to send them to, in batches")
+	f.StringVar(&s.AuditWebhook, "audit-webhook-config-file", "", "kubeconfig of a service to send them to")
+	s.AuditLogDelivery = audit.Delivery{Mode: audit.Blocking, BatchMost: 1}
+	deliveryFlags(f, "log", &s.AuditLogDelivery)
+	s.AuditWebhookDelivery = audit.Delivery{Mode: audit.Batch, BatchMost: 400, Wait: 30 * time.Second, Throttle: true, QPS: 10, Burst: 15}
+	deliveryFlags(f, "webhook", &s.AuditWebhookDelivery)
+}
+
+// deliveryFlags are those of one backend of the audit. Its defaults are in d, but for those that all have.
+func deliveryFlags(f *pflag.FlagSet, backend string, d *audit.Delivery) {
+	prefix := "audit-" + backend + "-"
+	f.StringVar(&d.Mode, prefix+"mode", d.Mode, "batch: requests do not wait, and events may be lost; blocking: they do; blocking-strict: those fail that cannot be written down")
+	f.IntVar(&d.Buffer, prefix+"batch-buffer-size", 10000, "in mode batch, how many events may wait; what comes then is lost")
+	f.IntVar(&d.BatchMost, prefix+"batch-max-size", d.BatchMost, "in mode batch, how many events are sent at once")
+	f.DurationVar(&d.Wait, prefix+"batch-max-wait", d.Wait, "in mode batch, how long an event may wait for others")
+	f.BoolVar(&d.Throttle, prefix+"batch-throttle-enable", d.Throttle, "in mode batch, whether batches are sent at a limited rate")
+	f.Float32Var(&d.QPS, prefix+"batch-throttle-qps", d.QPS, "batches per second")
+	f.IntVar(&d.Burst, prefix+"batch-throttle-burst", d.Burst, "batches that may go at once if there were few before")
+	f.BoolVar(&d.Truncate, prefix+"truncate-enabled", false, "bound what is sent by the two sizes below")
+	f.Int64Var(&d.MaxEvent, prefix+"truncate-max-event-size", 100<<10, "bytes; an event that is larger loses the objects of request and answer, and is lost if it still is")
+	f.Int64Var(&d.MaxBatch, prefix+"truncate-max-batch-size", 10<<20, "bytes; a batch that is larger becomes several")
 }
 
 // not is a flag that is on when its variable is off.

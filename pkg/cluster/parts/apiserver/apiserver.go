@@ -25,11 +25,13 @@ import (
 	"bonsai/pkg/apiserver/allocator"
 	"bonsai/pkg/apiserver/audit"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/auth/authorization"
 	"bonsai/pkg/apiserver/auth/policy"
 	"bonsai/pkg/apiserver/auth/rbac"
 	"bonsai/pkg/apiserver/customresource"
 	"bonsai/pkg/apiserver/encryption"
 	"bonsai/pkg/apiserver/live"
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/apiserver/node"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
@@ -49,6 +51,8 @@ type Options struct {
 	PKI         *pki.PKI
 	Settings
 	Logger *slog.Logger
+
+	counts *meter.Set // of this server
 }
 
 // Run serves until ctx ends.
@@ -60,6 +64,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.counts = meter.New()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	encrypt, err := o.encryption(ctx, table)
@@ -103,10 +108,11 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 		listener.Close()
 		return err
 	}
+	serving := o.servingCertificate(ctx)
 	return server.Serve(ctx, &tls.Config{
-		Certificates: []tls.Certificate{o.PKI.APIServer},
-		ClientAuth:   tls.RequestClientCert, // who shows a bad one is told so, in the API's words
-		MinVersion:   tls.VersionTLS12,
+		GetCertificate: serving,
+		ClientAuth:     tls.RequestClientCert, // who shows a bad one is told so, in the API's words
+		MinVersion:     tls.VersionTLS12,
 	}, listener)
 }
 
@@ -131,13 +137,24 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		return nil, err
 	}
 	rights := rbac.New(kinds)
-	authz, err := o.authorizers(auth.Default(get, rights))
+	authz, err := authorization.New(o.Authorization, auth.Node{Get: get}, rights, authorization.NewMetrics(o.counts, o.serverID()), o.Logger)
 	if err != nil {
 		return nil, err
 	}
+	go authz.Follow(ctx)
 	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes})
-	admit, err := admission.New(admission.Deps{Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
-		Dynamic: dynamicAdmission(kinds, get, authz, definer)},
+	known := func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
+		if row, ver, ok := table.ByKind(gvk); ok {
+			return row, ver, true
+		}
+		return definedKind(definer, gvk)
+	}
+	config, err := admission.ReadConfig(o.AdmissionConfig)
+	if err != nil {
+		return nil, err
+	}
+	admit, err := admission.New(admission.Deps{Config: config, Counts: o.counts, Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
+		Kinds: known, Dynamic: dynamicAdmission(kinds, get, authz, known, nodes)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -149,34 +166,31 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Audit:         auditor,
 		Authorizer:    authz,
 		Admission:     append(admit, rbac.Escalation{Rights: rights, Authorizer: authz}),
-		Reviews:       auth.Reviews(who.bearer, authz, rights),
+		Reviews:       auth.Reviews(who.bearer, authz, authz),
 		Policy:        policy.Objects,
 		Tokens:        tokens,
 		Allocator:     alloc,
 		Connect:       nodes,
 		Definer:       definer,
 		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
-			Client: o.PKI.ProxyClient, Resolve: aggregation.Resolver(get, nodes.Endpoint)}},
+			Client: o.PKI.ProxyClient, Resolve: nodes.Endpoint}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
+		ServiceCIDR:   parts.ServiceCIDR,
 		AdvertiseIP:   o.AdvertiseIP.String(),
 		AdvertisePort: int32(o.Port),
-		HealthChecks:  healthChecks(encrypt),
+		HealthChecks:  o.healthChecks(encrypt),
+		Counts:        o.counts,
 		Logger:        o.Logger,
 	})
 }
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
-func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer, definer apiserver.Definer) admission.Chain {
-	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Authorizer: authz, Logger: source.Logger})
+func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer,
+	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes) admission.Chain {
+	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Resolve: nodes.Endpoint, Authorizer: authz, Logger: source.Logger})
 	mutating, validating := admissionpolicy.New(admissionpolicy.Config{
-		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf,
-		Kinds: func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
-			if row, ver, ok := source.Table.ByKind(gvk); ok {
-				return row, ver, true
-			}
-			return definedKind(definer, gvk)
-		},
+		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
 	})
 	return admission.Chain{mutating, changing, validating, refusing}
 }

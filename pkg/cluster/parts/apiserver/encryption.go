@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"bonsai/pkg/apiserver"
+	"bonsai/pkg/apiserver/configfile"
 	"bonsai/pkg/apiserver/encryption"
 	"bonsai/pkg/resource"
 
@@ -27,12 +28,18 @@ func (o *Options) encryption(ctx context.Context, table *resource.Registry) (*en
 	if err != nil {
 		return nil, err
 	}
-	return t, t.Start(ctx)
+	if err := t.Start(ctx); err != nil {
+		return nil, err
+	}
+	if o.EncryptionReload {
+		go t.Follow(ctx, configfile.NewReloads(o.counts, "encryption_config_controller", o.serverID()))
+	}
+	return t, nil
 }
 
 // healthChecks are those of what the server depends on besides etcd.
-func healthChecks(encrypt *encryption.Transformer) []apiserver.HealthCheck {
-	if !encrypt.HasPlugins() {
+func (o *Options) healthChecks(encrypt *encryption.Transformer) []apiserver.HealthCheck {
+	if !encrypt.HasPlugins() && !o.EncryptionReload {
 		return nil
 	}
 	return []apiserver.HealthCheck{{Name: "kms-providers", Ask: encrypt.Check}}

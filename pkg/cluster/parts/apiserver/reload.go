@@ -1,0 +1,77 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base32"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/apiserver/configfile"
+)
+
+// serverID is the name of this server among those of its cluster, made of the host's as upstream makes it.
+func (o *Options) serverID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost" // a name for metrics only
+	}
+	sum := sha256.Sum256([]byte(host))
+	return "apiserver-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
+}
+
+// authorities returns those of base and of the file at path, which is read again when it has changed until ctx ends; path may be empty.
+func (o *Options) authorities(ctx context.Context, what string, base *x509.CertPool, path string) (auth.Authorities, error) {
+	var current atomic.Pointer[x509.CertPool]
+	current.Store(base)
+	if path == "" {
+		return current.Load, nil
+	}
+	use := func(_ context.Context, pem []byte) (bool, error) {
+		pool := base.Clone()
+		if !pool.AppendCertsFromPEM(pem) {
+			return false, fmt.Errorf("there is no certificate in %s", path)
+		}
+		current.Store(pool)
+		return true, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err == nil {
+		_, err = use(ctx, pem)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	f := configfile.Follower{Path: path, Seen: pem, Use: use, What: what, Logger: o.Logger}
+	go f.Run(ctx)
+	return current.Load, nil
+}
+
+// servingCertificate returns the one that clients are shown: that of the data directory, which may be replaced while the server runs.
+func (o *Options) servingCertificate(ctx context.Context) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	var current atomic.Pointer[tls.Certificate]
+	current.Store(&o.PKI.APIServer)
+	certificate, key := o.PKI.APIServerFiles()
+	use := func(_ context.Context, pem []byte) (bool, error) {
+		keyPEM, err := os.ReadFile(key)
+		if err != nil {
+			return false, configfile.Later{Err: err}
+		}
+		pair, err := tls.X509KeyPair(pem, keyPEM)
+		if err != nil {
+			return false, configfile.Later{Err: err} // the key may come after the certificate
+		}
+		same := bytes.Equal(pair.Certificate[0], current.Load().Certificate[0])
+		current.Store(&pair)
+		return !same, nil
+	}
+	f := configfile.Follower{Path: certificate, Use: use, What: "serving certificate", Logger: o.Logger}
+	go f.Run(ctx)
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return current.Load(), nil }
+}
