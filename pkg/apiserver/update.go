@@ -189,7 +189,7 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
 	}
 	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, resource.Reported(errs))
+		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {

@@ -22,22 +22,6 @@ func declared(errs field.ErrorList) field.ErrorList {
 	return errs
 }
 
-// Reported is errs as a client is told of them: what declared rules find comes last, and what the others find, however often,
-// once.
-func Reported(errs field.ErrorList) field.ErrorList {
-	seen := taken{}
-	var all, last field.ErrorList
-	for _, e := range errs {
-		switch {
-		case e.IsBeta():
-			last = append(last, e)
-		case seen.claim(e.Error()):
-			all = append(all, e)
-		}
-	}
-	return append(all, last...)
-}
-
 // declaredLast is errs in the order in which the API reports them.
 func declaredLast(errs field.ErrorList) field.ErrorList {
 	slices.SortStableFunc(errs, func(a, b *field.Error) int {
