@@ -67,7 +67,7 @@ func play(t *testing.T, registry *Registry, input string) string {
 			}
 		}
 		if len(errs) > 0 {
-			for _, err := range reported(errs) {
+			for _, err := range errs {
 				// What follows the first line is a difference, in words that cmp promises to change.
 				text, _, _ := strings.Cut(err.Error(), "\n")
 				fmt.Fprintf(&story, "error: %s\n", text)
