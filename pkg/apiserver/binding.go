@@ -9,12 +9,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-var bindingResource = schema.GroupResource{Resource: "pods/binding"}
+var podResource, bindingResource = schema.GroupResource{Resource: "pods"}, schema.GroupResource{Resource: "pods/binding"}
 
 // bind is the scheduler's one write: it sets where a pod runs, once.
 func (s *Server) bind(c *call) error {
@@ -80,7 +81,7 @@ func (s *Server) admit(c *call, a *admission.Attributes) error {
 }
 
 func checkBinding(t *target, b *corev1.Binding) error {
-	if b.Name != "" && b.Name != t.name {
+	if b.Name != t.name {
 		return apierrors.NewBadRequest("name in URL does not match name in Binding object")
 	}
 	if b.Namespace != "" && b.Namespace != t.namespace {
@@ -92,36 +93,51 @@ func checkBinding(t *target, b *corev1.Binding) error {
 	}
 	if b.Target.Name == "" {
 		errs = append(errs, field.Required(field.NewPath("target", "name"), ""))
+	} else if b.Target.Kind == "" || b.Target.Kind == "Node" {
+		for _, m := range apivalidation.NameIsDNSSubdomain(b.Target.Name, false) {
+			errs = append(errs, field.Invalid(field.NewPath("target", "name"), b.Target.Name, m))
+		}
 	}
 	if len(errs) > 0 {
-		return apierrors.NewInvalid(schema.GroupKind{Kind: "Binding"}, t.name, errs)
+		return errs.ToAggregate() // the API has never called a bad binding invalid
 	}
 	return nil
 }
 
 // bound returns a copy of old that is bound as b says.
 func bound(old *corev1.Pod, b *corev1.Binding, now metav1.Time) (resource.Object, error) {
-	if err := bindable(old, b); err != nil {
+	if err := asExpected(old, b); err != nil {
+		return nil, apierrors.NewConflict(podResource, old.Name, err)
+	}
+	if err := bindable(old); err != nil {
 		return nil, apierrors.NewConflict(bindingResource, old.Name, err)
 	}
 	pod := old.DeepCopy()
 	pod.Spec.NodeName = b.Target.Name
+	pod.Status.NominatedNodeName = "" // the nomination has come true, or not
 	pod.Annotations = merged(pod.Annotations, b.Annotations)
 	pod.Labels = merged(pod.Labels, b.Labels)
 	setCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, now)
 	return pod, nil
 }
 
-// bindable tells whether pod may still be bound. The texts are upstream's, with their capitals.
+// asExpected tells whether pod is the one, and as old, that b is about. The words are those of the storage of the API.
 //
 //lint:file-ignore ST1005 clients see these texts
-func bindable(pod *corev1.Pod, b *corev1.Binding) error {
+func asExpected(pod *corev1.Pod, b *corev1.Binding) error {
+	text := "StorageError: invalid object, Code: 4, Key: /registry/pods/" + pod.Namespace + "/" + pod.Name + ", ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
 	switch {
 	case b.UID != "" && b.UID != pod.UID:
-		return fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", b.UID, pod.UID)
+		return fmt.Errorf("%sUID in precondition: %v, UID in object meta: %v", text, b.UID, pod.UID)
 	case b.ResourceVersion != "" && b.ResourceVersion != pod.ResourceVersion:
-		return fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v",
-			b.ResourceVersion, pod.ResourceVersion)
+		return fmt.Errorf("%sResourceVersion in precondition: %v, ResourceVersion in object meta: %v", text, b.ResourceVersion, pod.ResourceVersion)
+	}
+	return nil
+}
+
+// bindable tells whether pod may still be bound.
+func bindable(pod *corev1.Pod) error {
+	switch {
 	case pod.DeletionTimestamp != nil:
 		return fmt.Errorf("pod %s is being deleted, cannot be assigned to a host", pod.Name)
 	case pod.Spec.NodeName != "":
@@ -144,7 +160,7 @@ func merged(into, from map[string]string) map[string]string {
 
 // setCondition sets a condition of the pod. Its time is that of the change, so one that says what it said keeps it.
 func setCondition(pod *corev1.Pod, want corev1.PodCondition, now metav1.Time) {
-	want.LastTransitionTime, want.ObservedGeneration = now, pod.Generation
+	want.LastTransitionTime = now
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == want.Type {
 			if c.Status == want.Status {

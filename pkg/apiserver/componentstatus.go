@@ -3,7 +3,6 @@ package apiserver
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"bonsai/pkg/store"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -38,14 +38,13 @@ func componentStatus(ctx context.Context, one Component) *corev1.ComponentStatus
 	return &corev1.ComponentStatus{ObjectMeta: metav1.ObjectMeta{Name: one.Name}, Conditions: []corev1.ComponentCondition{condition}}
 }
 
-//lint:file-ignore ST1005 clients see this text
 func (s *Server) getComponentStatus(c *call) error {
 	for _, one := range s.components() {
 		if one.Name == c.t.name {
 			return s.answerLive(c, http.StatusOK, componentStatus(c.ctx(), one))
 		}
 	}
-	return fmt.Errorf("Component not found: %s", c.t.name) // which makes a 500 of it, as upstream
+	return apierrors.NewNotFound(corev1.Resource("componentstatus"), c.t.name)
 }
 
 // listComponentStatuses asks all at once, as one that hangs holds up the answer long enough.

@@ -196,7 +196,7 @@ func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admi
 		warnings = k.found.warnings
 	} else {
 		if errs := t.row.NewFaults(t.ver, obj); len(errs) > 0 {
-			return apierrors.NewInvalid(t.gvk().GroupKind(), obj.GetName(), errs)
+			return apierrors.NewInvalid(t.row.GVK().GroupKind(), obj.GetName(), errs)
 		}
 		if t.row.Warnings != nil {
 			warnings = t.row.Warnings(obj, nil)

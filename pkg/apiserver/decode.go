@@ -14,6 +14,7 @@ import (
 	"bonsai/pkg/resource"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -275,6 +276,8 @@ func (k *kinds) checkType(got, want schema.GroupVersionKind) (schema.GroupVersio
 	switch {
 	case got == want:
 		return got, nil
+	case want == evictionGVK && got == oldEvictionGVK:
+		return got, nil // the one thing that is left of that version, and the same in both
 	case got.Kind == want.Kind && k.knows(got):
 		return got, apierrors.NewBadRequest(fmt.Sprintf(
 			"the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion()))
@@ -286,15 +289,21 @@ func (k *kinds) checkType(got, want schema.GroupVersionKind) (schema.GroupVersio
 func (k *kinds) misfit(got, want schema.GroupVersionKind) error {
 	switch {
 	case !k.knows(got):
-		return notRegistered(got)
+		return notRegistered(got, schemeOfKinds)
 	case got.Kind != want.Kind:
 		return fmt.Errorf("converting (%s.%s) to (%s): unknown conversion", got.Version, got.Kind, internalName(want))
 	}
 	return nil
 }
 
-func notRegistered(gvk schema.GroupVersionKind) error {
-	return fmt.Errorf("no kind %q is registered for version %q in scheme %q", gvk.Kind, gvk.GroupVersion(), "pkg/runtime/scheme.go:111")
+// The schemes that upstream's messages name: that of all kinds, and that of options.
+const (
+	schemeOfKinds   = "pkg/api/legacyscheme/scheme.go:30"
+	schemeOfOptions = "pkg/apis/meta/internalversion/scheme/register.go:27"
+)
+
+func notRegistered(gvk schema.GroupVersionKind, scheme string) error {
+	return fmt.Errorf("no kind %q is registered for version %q in scheme %q", gvk.Kind, gvk.GroupVersion(), scheme)
 }
 
 // completed is got with what it leaves out taken from want.
@@ -321,6 +330,11 @@ func (k *kinds) knows(gvk schema.GroupVersionKind) bool {
 	_, _, ok := k.table.ByKind(gvk)
 	return ok || scheme.Scheme.Recognizes(gvk)
 }
+
+var (
+	evictionGVK    = policyv1.SchemeGroupVersion.WithKind("Eviction")
+	oldEvictionGVK = schema.GroupVersionKind{Group: policyv1.GroupName, Version: "v1beta1", Kind: "Eviction"}
+)
 
 // internalName is what upstream calls the type that it works on: that of the group's own package.
 func internalName(gvk schema.GroupVersionKind) string {

@@ -42,7 +42,7 @@ func (s *Server) evict(c *call) error {
 		return err
 	}
 	ev := &policyv1.Eviction{}
-	if err := s.decodeInto(c, ev, policyv1.SchemeGroupVersion.WithKind("Eviction"), o.FieldValidation); err != nil {
+	if err := s.decodeInto(c, ev, evictionGVK, o.FieldValidation); err != nil {
 		return err
 	}
 	if ev.Name != c.t.name {

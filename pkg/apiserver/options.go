@@ -100,7 +100,7 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 		return apierrors.NewBadRequest(err.Error())
 	}
 	if got.Kind != "" && got.Kind != "DeleteOptions" {
-		return apierrors.NewBadRequest(notRegistered(completed(got, c.t.gvk())).Error())
+		return apierrors.NewBadRequest(notRegistered(completed(got, c.t.gvk()), schemeOfOptions).Error())
 	}
 	o.Kind = "DeleteOptions"
 	c.recordRequest(deleteOptionsGVK(got), o)
@@ -207,6 +207,9 @@ func fieldNames(t *target) fields.TransformFunc {
 	return func(name, value string) (string, string, error) {
 		if own, ok := t.ver.FieldNames[name]; ok {
 			return own, value, nil
+		}
+		if name == "spec.host" && t.row.Resource == "pods" {
+			name = "spec.nodeName" // its name before there were nodes
 		}
 		_, ok := known[name]
 		switch {

@@ -59,7 +59,10 @@ func (s *Server) shapedList(c *call, page *store.Page, m metav1.ListMeta) (runti
 		table, err := t.table(m, s.now(), objs...)
 		return table, c.f.as.WithKind("Table"), err
 	}
-	list := &metav1.PartialObjectMetadataList{ListMeta: m, Items: make([]metav1.PartialObjectMetadata, len(objs))}
+	list := &metav1.PartialObjectMetadataList{ListMeta: m}
+	if len(objs) > 0 { // where there is none, there is no list of them either
+		list.Items = make([]metav1.PartialObjectMetadata, len(objs))
+	}
 	for i, obj := range objs {
 		list.Items[i] = *partialOf(obj)
 		list.Items[i].SetGroupVersionKind(c.f.as.WithKind("PartialObjectMetadata"))

@@ -187,7 +187,7 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
 	}
 	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(t.gvk().GroupKind(), t.name, eachOnce(errs))
+		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {
@@ -199,15 +199,4 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 	}
 	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
 	return a, s.cfg.Admission.Validate(c.ctx(), a)
-}
-
-// eachOnce drops what was found twice: as a fault of the object, and as one of the change.
-func eachOnce(errs field.ErrorList) (once field.ErrorList) {
-	said := map[string]bool{}
-	for _, e := range errs {
-		if text := string(e.Type) + e.Error(); !said[text] {
-			said[text], once = true, append(once, e)
-		}
-	}
-	return once
 }

@@ -44,7 +44,7 @@ func (c *podCheck) validateInitContainers(path *place) field.ErrorList {
 		if isSidecar(ctr) {
 			all = append(all, c.lifecycleAndProbes(ctr, at)...)
 		} else {
-			all = append(all, sidecarsOnly(ctr, at)...)
+			all = join(all, sidecarsOnly(ctr, at), restartsOfInit(ctr, at.Child("resizePolicy")))
 		}
 	}
 	return all
@@ -58,6 +58,14 @@ func sidecarsOnly(ctr *corev1.Container, path *place) field.ErrorList {
 		when(ctr.ReadinessProbe != nil, forbiddenAt(path.Child("readinessProbe"), detail)),
 		when(ctr.StartupProbe != nil, forbiddenAt(path.Child("startupProbe"), detail)),
 	)
+}
+
+// restartsOfInit: what runs once cannot be run again to be resized.
+func restartsOfInit(ctr *corev1.Container, path *place) field.ErrorList {
+	return each(ctr.ResizePolicy, path, func(p *corev1.ContainerResizePolicy, path *place) field.ErrorList {
+		return when(p.RestartPolicy == corev1.RestartContainer, invalidAt(path.Child("restartPolicy"), p.RestartPolicy,
+			"must not be set to 'RestartContainer' for non-sidecar initContainers"))
+	})
 }
 
 func isSidecar(c *corev1.Container) bool {
@@ -177,7 +185,7 @@ func (c *podCheck) resizePolicy(ctr *corev1.Container, path *place) field.ErrorL
 			when(!seen.claim(string(p.ResourceName)), duplicateAt(path.Index(i), p.ResourceName)),
 			presentOneOf(p.ResourceName, path, corev1.ResourceCPU, corev1.ResourceMemory),
 			presentOneOf(p.RestartPolicy, path, corev1.NotRequired, corev1.RestartContainer),
-			when(once, invalidAt(path, p.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'")))
+			when(once, invalidAt(path, p.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'")))
 	}
 	return errs
 }

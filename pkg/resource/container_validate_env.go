@@ -39,11 +39,11 @@ func (c *podCheck) valueFrom(v *corev1.EnvVar, path *place) field.ErrorList {
 	choose(&all, s.SecretKeyRef, "secretKeyRef", func(r *corev1.SecretKeySelector, path *place) field.ErrorList {
 		return keyRef(r.Name, r.Key, path)
 	})
-	choose(&all, s.FileKeyRef, "fileKeyRef", c.fileKeyRef)
+	choose(&all, s.FileKeyRef, "fileKeyRef", fileKeyRef)
 	errs, count := all.errs, all.count
 	switch {
 	case count == 0:
-		return append(errs, invalidAt(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"))
+		return append(errs, invalidAt(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"))
 	case v.Value != "":
 		return append(errs, invalidAt(path, "", "may not be specified when `value` is not empty"))
 	case count > 1:
@@ -60,18 +60,42 @@ func keyRef(name, key string, path *place) field.ErrorList {
 	return append(errs, invalid(path.Child("key"), key, validation.IsConfigMapKey(key))...)
 }
 
-// fileKeyRef wants a key of a file in a volume of the pod.
-func (c *podCheck) fileKeyRef(r *corev1.FileKeySelector, path *place) field.ErrorList {
+// fileKeyRef wants a key of a file in a volume.
+func fileKeyRef(r *corev1.FileKeySelector, path *place) field.ErrorList {
 	errs := present(r.Key, path.Child("key"))
 	if r.Key != "" {
 		errs = invalid(path.Child("key"), r.Key, validation.IsRelaxedEnvVarName(r.Key))
 	}
-	_, known := c.volumes[r.VolumeName]
-	return join(errs,
-		present(r.VolumeName, path.Child("volumeName")),
-		when(r.VolumeName != "" && !known, notFoundAt(path.Child("volumeName"), r.VolumeName)),
-		present(r.Path, path.Child("path")),
-		filePath(r.Path, path.Child("path")))
+	volume := present(r.VolumeName, path.Child("volumeName"))
+	if r.VolumeName != "" {
+		volume = dnsLabel(r.VolumeName, path.Child("volumeName"))
+	}
+	file := present(r.Path, path.Child("path"))
+	if r.Path != "" {
+		file = noBacksteps(r.Path, path.Child("path"))
+	}
+	return join(errs, volume, file)
+}
+
+// keyFiles wants the volumes of such files to be of the pod, and to be made for it.
+func (c *podCheck) keyFiles(path *place) field.ErrorList {
+	var errs field.ErrorList
+	eachContainerAt(c.spec, path, func(ctr *corev1.Container, path *place) {
+		errs = append(errs, each(ctr.Env, path.Child("env"), func(v *corev1.EnvVar, path *place) field.ErrorList {
+			if v.ValueFrom == nil || v.ValueFrom.FileKeyRef == nil {
+				return nil
+			}
+			name, at := v.ValueFrom.FileKeyRef.VolumeName, path.Child("valueFrom", "fileKeyRef", "volumeName")
+			switch i := slices.IndexFunc(c.spec.Volumes, func(v corev1.Volume) bool { return v.Name == name }); {
+			case i < 0:
+				return field.ErrorList{notFoundAt(at, name)}
+			case c.spec.Volumes[i].EmptyDir == nil:
+				return field.ErrorList{invalidAt(at, name, "referenced volume must be of type emptyDir")}
+			}
+			return nil
+		})...)
+	})
+	return errs
 }
 
 func envFrom(sources []corev1.EnvFromSource, path *place) field.ErrorList {

@@ -158,7 +158,6 @@ func (c *podCheck) resourceClaims(claims []corev1.ResourceClaim, path *place) fi
 		key := r.Name
 		var errs field.ErrorList
 		if r.Request != "" {
-			errs = dnsLabel(r.Request, path.Child("request"))
 			key += "/" + r.Request
 		}
 		whole := seen[r.Name]
@@ -189,13 +188,23 @@ func (c *podCheck) knownClaim(name string, path *place) field.ErrorList {
 
 // validatePodResources validates resources of the pod as a whole: the containers must fit into them.
 func (c *podCheck) validatePodResources(r *corev1.ResourceRequirements, path *place) field.ErrorList {
-	errs := when(r.Claims != nil, forbiddenAt(path.Child("claims"), "claims cannot be set for Resources at pod-level"))
+	if os := c.spec.OS; os != nil && os.Name == corev1.Windows {
+		return field.ErrorList{forbiddenAt(path, "may not be set for a windows pod")}
+	}
+	errs := when(r.Claims != nil, forbiddenAt(path.Child("claims"), "claims may not be set for Resources at pod-level"))
 	errs = append(errs, c.resources(r, podResourceName, path)...)
 	sum := resourcehelper.AggregateContainerRequests(&corev1.Pod{Spec: *c.spec}, resourcehelper.PodResourcesOptions{})
 	for name, q := range sorted(sum) {
-		if have := r.Requests[name]; resourcehelper.IsSupportedPodLevelResource(name) && q.Cmp(have) > 0 {
+		if have, asked := r.Requests[name]; asked && q.Cmp(have) > 0 {
 			errs = append(errs, invalidAt(path.Child("requests").Key(string(name)), have.String(),
 				"must be greater than or equal to aggregate container requests of "+q.String()))
+		}
+	}
+	limits := resourcehelper.AggregateContainerLimits(&corev1.Pod{Spec: *c.spec}, resourcehelper.PodResourcesOptions{})
+	for name, q := range sorted(limits) {
+		if have, limited := r.Limits[name]; isHugePages(name) && limited && q.Cmp(have) > 0 {
+			errs = append(errs, invalidAt(path.Child("limits").Key(string(name)), have.String(),
+				"must be greater than or equal to aggregate container limits of "+q.String()))
 		}
 	}
 	for i := range c.spec.Containers {

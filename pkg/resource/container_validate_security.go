@@ -33,10 +33,10 @@ func escalation(s *corev1.SecurityContext, path *place) field.ErrorList {
 	if s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation {
 		return nil
 	}
-	errs := when(isTrue(s.Privileged), invalidAt(path, s, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+	errs := when(isTrue(s.Privileged), invalidGoAt(path, s, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
 	if s.Capabilities != nil {
 		for _, added := range s.Capabilities.Add {
-			errs = append(errs, when(added == "CAP_SYS_ADMIN", invalidAt(path, s, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))...)
+			errs = append(errs, when(added == "CAP_SYS_ADMIN", invalidGoAt(path, s, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))...)
 		}
 	}
 	return errs
@@ -111,7 +111,7 @@ func seccompProfile(p *corev1.SeccompProfile, path *place) field.ErrorList {
 	}
 	switch {
 	case p.Type != corev1.SeccompProfileTypeLocalhost:
-		return append(errs, when(p.LocalhostProfile != nil, invalidAt(local, p, "can only be set when seccomp type is Localhost"))...)
+		return append(errs, when(p.LocalhostProfile != nil, invalidGoAt(local, p, "can only be set when seccomp type is Localhost"))...)
 	case p.LocalhostProfile == nil:
 		return append(errs, requiredAt(local, "must be set when seccomp type is Localhost"))
 	}

@@ -30,6 +30,7 @@ func endpoints() *Row {
 		Default:        defaultEndpoints,
 		Validate:       validateEndpoints,
 		ValidateUpdate: validateEndpointsUpdate,
+		Warnings:       func(next, _ *corev1.Endpoints) []string { return endpointsWarnings(next) },
 		Cells: func(e *corev1.Endpoints, now time.Time) []any {
 			return []any{e.Name, endpointsText(e.Subsets), age(e, now)}
 		},
@@ -42,6 +43,25 @@ func defaultEndpoints(e *corev1.Endpoints) {
 			or(&e.Subsets[i].Ports[j].Protocol, corev1.ProtocolTCP)
 		}
 	}
+}
+
+// endpointsWarnings spares the controller that writes most of them: it has brought the addresses into form.
+func endpointsWarnings(e *corev1.Endpoints) []string {
+	if e.Labels["endpoints.kubernetes.io/managed-by"] == "endpoint-controller" {
+		return nil
+	}
+	var all []string
+	warn := func(list []corev1.EndpointAddress, path *place) {
+		for i := range list {
+			all = append(all, validation.GetWarningsForIP(path.Index(i).Child("ip").path(), list[i].IP)...)
+		}
+	}
+	for i, s := range e.Subsets {
+		at := newPlace("subsets").Index(i)
+		warn(s.Addresses, at.Child("addresses"))
+		warn(s.NotReadyAddresses, at.Child("notReadyAddresses"))
+	}
+	return all
 }
 
 func validateEndpoints(e *corev1.Endpoints) field.ErrorList {

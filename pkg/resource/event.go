@@ -18,14 +18,21 @@ const eventTTL = time.Hour
 func events() *Row {
 	newer := servedAs[eventsv1.Event, eventsv1.EventList](eventsv1.SchemeGroupVersion)
 	newer.ToStorage, newer.FromStorage = eventToCore, eventFromCore
-	newer.Validate = func(o Object) field.ErrorList { return validateNewerEvent(o.(*corev1.Event)) }
-	newer.ValidateUpdate = twoErrs(validateNewerEventUpdate)
+	newer.Validate = func(o Object) field.ErrorList {
+		return append(eventReporter(o.(*corev1.Event), "reportingController"), validateNewerEvent(o.(*corev1.Event))...)
+	}
+	newer.ValidateUpdate = twoErrs(func(next, old *corev1.Event) field.ErrorList {
+		return append(eventReporter(next, "reportingController"), validateNewerEventUpdate(next, old)...)
+	})
 	newer.FieldNames = newerEventFields
+	older := servedAs[corev1.Event, corev1.EventList](corev1.SchemeGroupVersion)
+	older.Validate = func(o Object) field.ErrorList { return eventReporter(o.(*corev1.Event), "reportingComponent") }
+	older.ValidateUpdate = twoErrs(func(next, _ *corev1.Event) field.ErrorList { return eventReporter(next, "reportingComponent") })
 	return Row{
 		Resource: "events", Singular: "event", Kind: "Event",
 		ShortNames:     []string{"ev"},
 		Namespaced:     true,
-		Versions:       []Version{servedAs[corev1.Event, corev1.EventList](corev1.SchemeGroupVersion), newer},
+		Versions:       []Version{older, newer},
 		Prefix:         "events",
 		Columns:        eventColumns(),
 		TTL:            func(Object) time.Duration { return eventTTL },

@@ -39,17 +39,23 @@ func namespaceDiffers(about string) *field.Error {
 }
 
 func newerEvent(e *corev1.Event) field.ErrorList {
-	about, controller := e.InvolvedObject.Namespace, newPlace("reportingController")
+	about := e.InvolvedObject.Namespace
 	elsewhere := e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem
 	return join(
 		when(about == "" && elsewhere, namespaceDiffers(about)),
-		present(e.ReportingController, controller),
-		qualifiedName(e.ReportingController, controller),
 		eventWord(e.ReportingInstance, newPlace("reportingInstance")),
 		eventWord(e.Action, newPlace("action")),
 		eventWord(e.Reason, newPlace("reason")),
 		atMostLong(e.Message, maxEventNote, newPlace("message")),
 	)
+}
+
+// eventReporter is who reports an event of the newer form, which each version has its own name for.
+func eventReporter(e *corev1.Event, name string) field.ErrorList {
+	if e.EventTime.IsZero() {
+		return nil
+	}
+	return join(present(e.ReportingController, newPlace(name)), qualifiedName(e.ReportingController, newPlace(name)))
 }
 
 func eventWord(s string, path *place) field.ErrorList {

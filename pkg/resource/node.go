@@ -25,17 +25,33 @@ func nodes() *Row {
 		}},
 	}.with(rules(Rules[*corev1.Node]{
 		Default:        defaultNode,
-		PrepareUpdate:  func(next, old *corev1.Node) { next.Status = old.Status },
+		PrepareCreate:  func(n *corev1.Node) { n.Spec.ConfigSource = nil },
+		PrepareUpdate:  prepareNodeUpdate,
 		Validate:       validateNode,
 		ValidateUpdate: validateNodeUpdate,
 		Warnings:       func(next, _ *corev1.Node) []string { return nodeWarnings(next) },
-		PrepareStatus:  func(next, old *corev1.Node) { next.Spec = old.Spec },
+		PrepareStatus:  prepareNodeStatus,
 		ValidateStatus: validateNodeUpdate,
 		Fields: func(n *corev1.Node) map[string]string {
 			return map[string]string{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
 		},
 		Cells: nodeCells,
 	}))
+}
+
+// prepareNodeUpdate drops the configuration of kubelets by the API, which came and went, unless the node has one from then.
+func prepareNodeUpdate(next, old *corev1.Node) {
+	next.Status = old.Status
+	if old.Spec.ConfigSource == nil {
+		next.Spec.ConfigSource = nil
+	}
+}
+
+func prepareNodeStatus(next, old *corev1.Node) {
+	next.Spec = old.Spec
+	if old.Status.Config == nil {
+		next.Status.Config = nil
+	}
 }
 
 // defaultNode lets a node offer all it has, and keeps podCIDR and podCIDRs, the same fact from before and after

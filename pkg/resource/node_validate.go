@@ -1,7 +1,9 @@
 package resource
 
 import (
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,8 +18,10 @@ import (
 func validateNode(n *corev1.Node) field.ErrorList {
 	return join(
 		validateMeta(n, false, subdomainName),
-		validateTaints(n.Spec.Taints),
+		nodeAnnotations(n.Annotations, atAnnotations),
+		validateTaints(n.Spec.Taints, newPlace("metadata", "taints")),
 		validateNodeResources(n),
+		declaredFeatures(n.Status.DeclaredFeatures, newPlace("status", "declaredFeatures")),
 		validatePodCIDRs(n.Spec.PodCIDRs, newPlace("spec", "podCIDRs")),
 	)
 }
@@ -25,18 +29,18 @@ func validateNode(n *corev1.Node) field.ErrorList {
 // validateNodeUpdate is for the node and for its status: whoever updates either may not break the other.
 func validateNodeUpdate(next, old *corev1.Node) field.ErrorList {
 	spec := newPlace("spec")
-	const once = "node updates may not change %s except from \"\" to valid"
 	return join(
 		validateMetaUpdate(next, old),
+		nodeAnnotations(next.Annotations, atAnnotations),
 		validateNodeResources(next),
+		declaredFeatures(next.Status.DeclaredFeatures, newPlace("status", "declaredFeatures")),
 		validateNodeAddresses(next.Status.Addresses),
 		when(len(old.Spec.PodCIDRs) > 0 && !slices.Equal(next.Spec.PodCIDRs, old.Spec.PodCIDRs),
-			forbiddenAt(spec.Child("podCIDRs"), fmt.Sprintf(once, "podCIDR"))),
-		when(old.Spec.ProviderID != "" && old.Spec.ProviderID != next.Spec.ProviderID,
-			forbiddenAt(spec.Child("providerID"), fmt.Sprintf(once, "providerID"))),
+			forbiddenAt(spec.Child("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid")),
+		providerID(next.Spec.ProviderID, old.Spec.ProviderID, spec.Child("providerID")),
 		validateConfigSource(next.Spec.ConfigSource, spec.Child("configSource"), inSpec),
 		validateConfigStatus(next.Status.Config),
-		validateTaints(next.Spec.Taints),
+		validateTaints(next.Spec.Taints, newPlace("metadata", "taints")),
 		when(next.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID,
 			forbiddenAt(spec.Child("externalID"), "may not be updated")),
 	)
@@ -47,15 +51,80 @@ func validateNodeAddresses(addresses []corev1.NodeAddress) field.ErrorList {
 	seen := map[corev1.NodeAddress]bool{}
 	for i, a := range addresses {
 		if seen[a] {
-			errs = append(errs, duplicateAt(newPlace("status", "addresses").Index(i), a))
+			errs = append(errs, duplicateGoAt(newPlace("status", "addresses").Index(i), a))
 		}
 		seen[a] = true
 	}
 	return errs
 }
 
-// validateTaints reports at metadata.taints, which is wrong and is what every client is used to.
-func validateTaints(taints []corev1.Taint) field.ErrorList {
+// providerID may be set once.
+func providerID(next, old string, path *place) field.ErrorList {
+	switch {
+	case old == "" || next == old:
+		return nil
+	case next == "":
+		return field.ErrorList{invalidAt[any](path, nil, "field cannot be cleared once set")}
+	}
+	return field.ErrorList{invalidAt[any](path, nil, "field cannot be modified once set")}
+}
+
+// nodeAnnotations validates those that once were fields.
+func nodeAnnotations(annotations map[string]string, path *place) field.ErrorList {
+	errs := avoidedPods(annotations, path)
+	var taints []corev1.Taint
+	if text := annotations[corev1.TaintsAnnotationKey]; text != "" {
+		if err := json.Unmarshal([]byte(text), &taints); err != nil {
+			return append(errs, invalidAt(path, corev1.TaintsAnnotationKey, err.Error()))
+		}
+	}
+	return append(errs, validateTaints(taints, path.Child(corev1.TaintsAnnotationKey))...)
+}
+
+// avoidedPods are named by their controllers.
+func avoidedPods(annotations map[string]string, path *place) field.ErrorList {
+	text := annotations[corev1.PreferAvoidPodsAnnotationKey]
+	if text == "" {
+		return nil
+	}
+	var avoid corev1.AvoidPods
+	if err := json.Unmarshal([]byte(text), &avoid); err != nil {
+		return field.ErrorList{invalidAt(path.Child("AvoidPods"), corev1.PreferAvoidPodsAnnotationKey, err.Error())}
+	}
+	return each(avoid.PreferAvoidPods, path.Child(corev1.PreferAvoidPodsAnnotationKey), func(p *corev1.PreferAvoidPodsEntry, path *place) field.ErrorList {
+		path = path.Child("PodSignature")
+		by := p.PodSignature.PodController
+		if by == nil {
+			return field.ErrorList{requiredAt(path, "")}
+		}
+		return when(!isTrue(by.Controller), invalidAt(path.Child("PodController", "Controller"), false, "must point to a controller"))
+	})
+}
+
+var featureName = regexp.MustCompile(`^[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*$`)
+
+// declaredFeatures are what the kubelet says it can do: names in order, each once.
+func declaredFeatures(names []string, path *place) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range names {
+		switch at := path.Index(i); {
+		case len(name) > validation.DNS1123SubdomainMaxLength:
+			errs = append(errs, invalidAt(at, name, fmt.Sprintf("invalid feature name %q: must be no more than %d characters", name, validation.DNS1123SubdomainMaxLength)))
+		case !featureName.MatchString(name):
+			errs = append(errs, invalidAt(at, name, fmt.Sprintf("invalid feature name %q: must start with an UpperCamelCase segment, with subsequent segments "+
+				"separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes", name)))
+		}
+		if i+1 < len(names) {
+			next, at := names[i+1], path.Index(i+1)
+			errs = append(errs, when(name == next, duplicateAt(at, next))...)
+			errs = append(errs, when(name > next, invalidAt(at, next, "list must be sorted alphabetically"))...)
+		}
+	}
+	return errs
+}
+
+// validateTaints is given metadata.taints, which is wrong and is what every client is used to.
+func validateTaints(taints []corev1.Taint, at *place) field.ErrorList {
 	type pair struct {
 		key    string
 		effect corev1.TaintEffect
@@ -63,14 +132,14 @@ func validateTaints(taints []corev1.Taint) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[pair]bool{}
 	for i, t := range taints {
-		path := newPlace("metadata", "taints").Index(i)
+		path := at.Index(i)
 		errs = append(errs, labelKey(t.Key, path.Child("key"))...)
 		if bad := labelValueProblems(t.Value); len(bad) > 0 {
 			errs = append(errs, invalidAt(path.Child("value"), t.Value, strings.Join(bad, ";")))
 		}
 		errs = append(errs, taintEffect(t.Effect, path.Child("effect"))...)
 		if seen[pair{t.Key, t.Effect}] {
-			twice := *duplicateAt(path, t)
+			twice := *duplicateGoAt(path, t)
 			twice.Detail = "taints must be unique by key and effect pair"
 			errs = append(errs, &twice)
 		}
@@ -127,10 +196,6 @@ func validatePodCIDRs(cidrs []string, path *place) field.ErrorList {
 	}
 	if !dual || len(cidrs) > 2 {
 		errs = append(errs, invalidAt(path, cidrs, "may specify no more than one CIDR for each IP family"))
-	}
-	seen := taken{}
-	for i, c := range cidrs {
-		errs = append(errs, when(!seen.claim(c), duplicateAt(path.Index(i), c))...)
 	}
 	return errs
 }

@@ -3,10 +3,10 @@ package resource
 import (
 	"path"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -120,7 +120,7 @@ func validatePersistentVolumeUpdate(next, old *corev1.PersistentVolume) field.Er
 	}
 	if !same(source, was) {
 		errs = append(errs, forbiddenAt(newPlace("spec", "persistentvolumesource"),
-			"spec.persistentvolumesource is immutable after creation\n"+cmp.Diff(was, source)))
+			"spec.persistentvolumesource is immutable after creation\n"+diff.Diff(inGoNames{was}, inGoNames{source})))
 	}
 	errs = append(errs, immutable(next.Spec.VolumeMode, old.Spec.VolumeMode, newPlace("volumeMode"))...)
 	if old.Spec.NodeAffinity != nil {
@@ -152,7 +152,7 @@ func immutableNodeAffinity(next, old *corev1.VolumeNodeAffinity, path *place) fi
 	if same(next, renamed) {
 		return nil
 	}
-	return field.ErrorList{invalidAt(path, next, apivalidation.FieldImmutableErrorMsg)}
+	return field.ErrorList{invalidGoAt(path, next, apivalidation.FieldImmutableErrorMsg+", except for updating from beta label to GA")}
 }
 
 // renameKeys gives the labels of term the newer names that they have in next.

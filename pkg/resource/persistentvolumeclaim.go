@@ -26,6 +26,8 @@ func persistentVolumeClaims() *Row {
 		ValidateUpdate: validateClaimUpdate,
 		Warnings: func(next, _ *corev1.PersistentVolumeClaim) []string {
 			var w warnings
+			_, class := next.Annotations[corev1.BetaStorageClassAnnotation]
+			w.addIf(class, atAnnotations.Key(corev1.BetaStorageClassAnnotation), `deprecated since v1.8; use "storageClassName" attribute instead`)
 			w.claim(&next.Spec, atSpec)
 			return w.all
 		},

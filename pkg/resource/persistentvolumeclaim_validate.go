@@ -3,9 +3,9 @@ package resource
 import (
 	"slices"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -52,10 +52,12 @@ func changedClaim(next, old *corev1.PersistentVolumeClaim) field.ErrorList {
 	if next.Status.Phase == corev1.ClaimBound && rest.Resources.Requests != nil {
 		rest.Resources.Requests[corev1.ResourceStorage] = was.Resources.Requests[corev1.ResourceStorage]
 	}
-	rest.VolumeAttributesClassName = was.VolumeAttributesClassName
+	if next.Status.Phase == corev1.ClaimBound {
+		rest.VolumeAttributesClassName = was.VolumeAttributesClassName
+	}
 	if !same(rest, was) {
 		errs = append(errs, forbiddenAt(newPlace("spec"), "spec is immutable after creation except resources.requests and "+
-			"volumeAttributesClassName for bound claims\n"+cmp.Diff(*was, *rest)))
+			"volumeAttributesClassName for bound claims\n"+diff.Diff(inGoNames{was}, inGoNames{rest})))
 	}
 	return errs
 }
@@ -76,15 +78,17 @@ func claimSizes(next, old *corev1.PersistentVolumeClaim) field.ErrorList {
 	return when(tooSmall, forbiddenAt(newPlace("spec", "resources", "requests", "storage"), "field can not be less than status.capacity"))
 }
 
+// claimAttributesClass: a volume that has a class keeps one.
 func claimAttributesClass(next, old *corev1.PersistentVolumeClaim) field.ErrorList {
 	path, is, was := newPlace("spec", "volumeAttributesClassName"), next.Spec.VolumeAttributesClassName, old.Spec.VolumeAttributesClassName
+	const kept = " is forbidden when status.currentVolumeAttributesClassName is not nil"
 	switch {
-	case was == nil || same(is, was):
+	case old.Status.CurrentVolumeAttributesClassName == nil || same(is, was):
 		return nil
 	case is == nil:
-		return field.ErrorList{forbiddenAt(path, "update from non-nil value to nil is forbidden")}
+		return field.ErrorList{forbiddenAt(path, "update to nil"+kept)}
 	}
-	return when(*is == "", forbiddenAt(path, "update from non-nil value to an empty string is forbidden"))
+	return when(*is == "", forbiddenAt(path, "update to empty string"+kept))
 }
 
 func validateClaimStatusUpdate(next, old *corev1.PersistentVolumeClaim) field.ErrorList {
@@ -94,7 +98,7 @@ func validateClaimStatusUpdate(next, old *corev1.PersistentVolumeClaim) field.Er
 		errs = append(errs, basicQuantity(q, path.Child("capacity").Key(string(name)))...)
 	}
 	for name, is := range sorted(s.AllocatedResourceStatuses) {
-		at := path.Child("allocatedResourceStatus")
+		at := path.Child("allocatedResourceStatuses")
 		errs = append(errs, resizedResource(name, at)...)
 		errs = append(errs, when(!slices.Contains(resizeStatuses, is), notSupportedAt(at, name, resizeStatuses))...)
 	}

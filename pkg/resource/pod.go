@@ -25,6 +25,7 @@ func pods() *Row {
 	}.with(rules(Rules[*corev1.Pod]{
 		Default:        defaultPod,
 		PrepareCreate:  preparePodCreate,
+		Sign:           signPod,
 		PrepareUpdate:  preparePodUpdate,
 		Validate:       validatePodCreate,
 		ValidateUpdate: validatePodUpdate,
@@ -81,6 +82,7 @@ func podFields(p *corev1.Pod) map[string]string {
 		"spec.hostNetwork":         strconv.FormatBool(p.Spec.HostNetwork),
 		"status.phase":             string(p.Status.Phase),
 		"status.podIP":             p.Status.PodIP,
+		"status.podIPs":            "", // has a name, and never a value
 		"status.nominatedNodeName": p.Status.NominatedNodeName,
 	}
 }
@@ -105,7 +107,7 @@ func podGrace(p *corev1.Pod, asked *int64) int64 {
 // preparePodCreate gives a new pod its first status: a client may not claim to know better.
 func preparePodCreate(p *corev1.Pod) {
 	p.Generation = 1
-	p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podQOS(&p.Spec)}
+	p.Status = corev1.PodStatus{Phase: corev1.PodPending}
 	if len(p.Spec.SchedulingGates) > 0 {
 		p.Status.Conditions = []corev1.PodCondition{{
 			Type:    corev1.PodScheduled,
@@ -117,10 +119,20 @@ func preparePodCreate(p *corev1.Pod) {
 	dropOffFields(&p.Spec)
 	mergeLabelKeys(p)
 	takeAppArmorAnnotations(p)
+	defaultPodResources(p)
+	p.Status.QOSClass = podQOS(&p.Spec)
+}
+
+// signPod says since when a gated pod waits.
+func signPod(p *corev1.Pod, by Signature) {
+	for i := range p.Status.Conditions {
+		p.Status.Conditions[i].LastTransitionTime = by.Now
+	}
 }
 
 func preparePodUpdate(next, old *corev1.Pod) {
 	next.Status = *old.Status.DeepCopy()
+	keepPodResources(next, old)
 	dropOffFields(&next.Spec)
 	bumpPodGeneration(next, old)
 }

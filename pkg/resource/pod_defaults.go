@@ -26,7 +26,6 @@ func defaultPod(p *corev1.Pod) {
 			}
 		}
 	}
-	defaultPodResources(p)
 	if s.EnableServiceLinks == nil {
 		s.EnableServiceLinks = ptr.To(corev1.DefaultEnableServiceLinks)
 	}
@@ -113,8 +112,9 @@ func defaultHostPorts(ports []corev1.ContainerPort) {
 	}
 }
 
-// defaultPodResources completes resources that the client gave, in part, for the whole pod: huge page limits from
-// those of the containers, requests from those of the containers and else from the pod's limits.
+// defaultPodResources completes resources that the client gave, in part, for the whole pod: huge page limits from those of the
+// containers, requests from those of the containers and else from the pod's limits, limits from those of the containers if all
+// have one. It is for when admission has added all containers, so that their sum is the pod's.
 func defaultPodResources(p *corev1.Pod) {
 	r := p.Spec.Resources
 	if r == nil || len(r.Limits)+len(r.Requests) == 0 {
@@ -124,9 +124,6 @@ func defaultPodResources(p *corev1.Pod) {
 		if _, asked := r.Requests[name]; isHugePages(name) && !asked {
 			r.Limits = addMissing(r.Limits, name, q)
 		}
-	}
-	if len(r.Limits) == 0 {
-		return
 	}
 	for name, q := range resourcehelper.AggregateContainerRequests(p, resourcehelper.PodResourcesOptions{}) {
 		if resourcehelper.IsSupportedPodLevelResource(name) && !isHugePages(name) {
@@ -138,6 +135,24 @@ func defaultPodResources(p *corev1.Pod) {
 			r.Requests = addMissing(r.Requests, name, q)
 		}
 	}
+	limits := resourcehelper.AggregateContainerLimits(p, resourcehelper.PodResourcesOptions{})
+	for name, request := range r.Requests {
+		if q, ok := limits[name]; ok && resourcehelper.IsSupportedPodLevelResource(name) && limitedEverywhere(&p.Spec, name) {
+			if request.Cmp(q) > 0 {
+				q = request
+			}
+			r.Limits = addMissing(r.Limits, name, q)
+		}
+	}
+}
+
+func limitedEverywhere(s *corev1.PodSpec, name corev1.ResourceName) bool {
+	all := true
+	eachContainer(s, func(c *corev1.Container) {
+		_, limited := c.Resources.Limits[name]
+		all = all && limited
+	})
+	return all
 }
 
 func isHugePages(name corev1.ResourceName) bool {

@@ -95,13 +95,8 @@ func dropFileOwners(items []corev1.DownwardAPIVolumeFile) {
 	}
 }
 
-// dropOffStatus is for CSIVolumeHealth, DRANodeAllocatableResources and ContainerStopSignals.
+// dropOffStatus is for CSIVolumeHealth and DRANodeAllocatableResources.
 func dropOffStatus(s *corev1.PodStatus) {
 	s.VolumeHealth = nil
 	s.NodeAllocatableResourceClaimStatuses = nil
-	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
-		for i := range list {
-			list[i].StopSignal = nil
-		}
-	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // preparePodStatus keeps all but the status. A kubelet that does not know a field of the status sends it empty, so
-// the QoS class and the observed generations are kept from old when next has none.
+// the QoS class, the claims and the observed generations are kept from old when next has none.
 func preparePodStatus(next, old *corev1.Pod) {
 	next.Spec = *old.Spec.DeepCopy()
 	next.Generation = old.Generation
@@ -14,6 +14,12 @@ func preparePodStatus(next, old *corev1.Pod) {
 	next.OwnerReferences = old.OwnerReferences
 	if next.Status.QOSClass == "" {
 		next.Status.QOSClass = old.Status.QOSClass
+	}
+	if next.Status.ResourceClaimStatuses == nil {
+		next.Status.ResourceClaimStatuses = old.Status.ResourceClaimStatuses
+	}
+	if next.Status.ExtendedResourceClaimStatus == nil {
+		next.Status.ExtendedResourceClaimStatus = old.Status.ExtendedResourceClaimStatus
 	}
 	keepObservedGenerations(next, old)
 	dropOffStatus(&next.Status)
@@ -63,8 +69,17 @@ func preparePodResize(next, old *corev1.Pod) {
 		takeResources(next.Spec.Containers, sent.Containers)
 		takeResources(next.Spec.InitContainers, sent.InitContainers)
 	}
+	keepPodResources(next, old)
+	defaultPodResources(next)
 	dropOffFields(&next.Spec)
 	bumpPodGeneration(next, old)
+}
+
+// keepPodResources: a client that does not know the resources of a whole pod must not take them from it.
+func keepPodResources(next, old *corev1.Pod) {
+	if next.Spec.Resources == nil {
+		next.Spec.Resources = old.Spec.Resources.DeepCopy()
+	}
 }
 
 func keepPodButSpec(next, old *corev1.Pod) {

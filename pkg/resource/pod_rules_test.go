@@ -60,7 +60,7 @@ func TestPodFields(t *testing.T) {
 	})
 	require.Equal(t, map[string]string{
 		"spec.nodeName": "n", "spec.restartPolicy": "Never", "spec.schedulerName": "s", "spec.serviceAccountName": "a",
-		"spec.hostNetwork": "true", "status.phase": "Running", "status.podIP": "10.0.0.1", "status.nominatedNodeName": "m",
+		"spec.hostNetwork": "true", "status.phase": "Running", "status.podIP": "10.0.0.1", "status.podIPs": "", "status.nominatedNodeName": "m",
 	}, got)
 }
 

@@ -5,8 +5,8 @@ import (
 	"math"
 	"strings"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -116,7 +116,7 @@ func changedSpec(next, old *corev1.PodSpec, path *place) field.ErrorList {
 		errs = changedWhileGated(rest, old, path)
 	}
 	if !same(rest, old) {
-		errs = append(errs, forbiddenAt(path, immutableSpec+"\n"+cmp.Diff(*old, *rest)))
+		errs = append(errs, forbiddenAt(path, immutableSpec+"\n"+diff.Diff(inGoNames{old}, inGoNames{rest})))
 	}
 	return errs
 }

@@ -3,8 +3,8 @@ package resource
 import (
 	"fmt"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -31,7 +31,7 @@ func validateEphemeralContainersUpdate(next, old *corev1.Pod) field.ErrorList {
 		case !kept:
 			errs = append(errs, forbiddenAt(path, fmt.Sprintf("existing ephemeral containers %q may not be removed\n", was.Name)))
 		case !same(now, was):
-			errs = append(errs, forbiddenAt(path, fmt.Sprintf("existing ephemeral containers %q may not be changed\n%v", was.Name, cmp.Diff(was, now))))
+			errs = append(errs, forbiddenAt(path, fmt.Sprintf("existing ephemeral containers %q may not be changed\n%v", was.Name, diff.Diff(inGoNames{was}, inGoNames{now}))))
 		}
 	}
 	return errs

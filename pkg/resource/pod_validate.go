@@ -126,7 +126,7 @@ func (c *podCheck) classes(path *place) field.ErrorList {
 	if s.OS != nil {
 		errs = append(errs, c.os(path)...)
 	}
-	return errs
+	return append(errs, c.keyFiles(path)...)
 }
 
 // validateResourceClaims validates the pod's claims of devices, each by its own name or by that of a template.
@@ -147,8 +147,8 @@ func validateResourceClaims(claims []corev1.PodResourceClaim, path *place) field
 		}
 		both, none := r.ResourceClaimName != nil && r.ResourceClaimTemplateName != nil, r.ResourceClaimName == nil && r.ResourceClaimTemplateName == nil
 		return join(errs,
-			when(both, invalidAt(path, r, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")),
-			when(none, invalidAt(path, r, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")),
+			when(both, invalidGoAt(path, r, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")),
+			when(none, invalidGoAt(path, r, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")),
 			given(r.ResourceClaimName, path.Child("resourceClaimName"), object),
 			given(r.ResourceClaimTemplateName, path.Child("resourceClaimTemplateName"), object))
 	})

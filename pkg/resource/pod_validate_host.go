@@ -85,11 +85,15 @@ func (c *podCheck) ownUsers(path *place) field.ErrorList {
 	if c.hostUsers {
 		return nil
 	}
-	const detail = "when `pod.Spec.HostUsers` is false"
-	return join(
+	const detail = "when `hostUsers` is false"
+	errs := join(
 		when(c.spec.HostNetwork, forbiddenAt(path.Child("hostNetwork"), detail)),
 		when(c.spec.HostPID, forbiddenAt(path.Child("HostPID"), detail)),
 		when(c.spec.HostIPC, forbiddenAt(path.Child("HostIPC"), detail)))
+	eachContainerAt(c.spec, path, func(ctr *corev1.Container, path *place) {
+		errs = append(errs, when(len(ctr.VolumeDevices) > 0, forbiddenAt(path.Child("volumeDevices"), detail))...)
+	})
+	return errs
 }
 
 func (c *podCheck) os(path *place) field.ErrorList {
@@ -128,7 +132,6 @@ func (c *podCheck) windows(path *place) field.ErrorList {
 		when(s.HostUsers != nil, forbiddenAt(path.Child("hostUsers"), notOnWindows)),
 		when(s.HostPID, forbiddenAt(path.Child("hostPID"), notOnWindows)),
 		when(s.HostIPC, forbiddenAt(path.Child("hostIPC"), notOnWindows)),
-		when(s.Resources != nil, forbiddenAt(path.Child("resources"), notOnWindows)),
 		when(s.ShareProcessNamespace != nil, forbiddenAt(path.Child("shareProcessNamespace"), notOnWindows)))
 	if sc := s.SecurityContext; sc != nil {
 		errs = append(errs, onlyFields(*sc, notOnWindows, path.Child("securityContext"), "WindowsOptions", "RunAsNonRoot")...)

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"reflect"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -87,10 +88,20 @@ func onlyFields(value any, detail string, path *place, allowed ...string) field.
 		if ok[name] || v.Field(i).IsZero() {
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(name)
-		all = append(all, forbiddenAt(path.Child(string(unicode.ToLower(r))+name[n:]), detail))
+		all = append(all, forbiddenAt(path.Child(lowerFirst(name)), detail))
 	}
 	return all
+}
+
+// lowerFirst is how messages write the name of such a field: fSGroup would be nobody's word for it.
+func lowerFirst(name string) string {
+	for _, word := range []string{"SELinux", "FSGroup"} {
+		if rest, ok := strings.CutPrefix(name, word); ok {
+			return map[string]string{"SELinux": "seLinux", "FSGroup": "fsGroup"}[word] + rest
+		}
+	}
+	r, n := utf8.DecodeRuneInString(name)
+	return string(unicode.ToLower(r)) + name[n:]
 }
 
 // taken remembers names, to find those that occur twice.

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -116,31 +117,26 @@ func podTerm(t *corev1.PodAffinityTerm, path *place) field.ErrorList {
 	for _, n := range t.Namespaces {
 		errs = append(errs, invalid(path.Child("namespace"), n, apivalidation.ValidateNamespaceName(n, false))...)
 	}
-	return join(errs, termLabelKeys(t, path),
+	return join(errs, selectingKeys(t.MatchLabelKeys, t.MismatchLabelKeys, t.LabelSelector, path),
 		when(t.TopologyKey == "", requiredAt(path.Child("topologyKey"), "can not be empty")),
 		labelKey(t.TopologyKey, path.Child("topologyKey")))
 }
 
-// termLabelKeys validates matchLabelKeys and mismatchLabelKeys. They have been merged into the selector by now, as
+// selectingKeys validates matchLabelKeys and mismatchLabelKeys. They have been merged into the selector by now, as
 // expressions after those of the client, so a key that the selector has twice was in both.
-func termLabelKeys(t *corev1.PodAffinityTerm, path *place) field.ErrorList {
-	errs := join(
-		labelKeys(t.MatchLabelKeys, t.LabelSelector, path.Child("matchLabelKeys")),
-		labelKeys(t.MismatchLabelKeys, t.LabelSelector, path.Child("mismatchLabelKeys")))
-	index, mismatch := map[string]int{}, taken{}
-	for i, k := range t.MatchLabelKeys {
+func selectingKeys(match, mismatch []string, s *metav1.LabelSelector, path *place) field.ErrorList {
+	errs := join(labelKeys(match, s, path.Child("matchLabelKeys")), labelKeys(mismatch, s, path.Child("mismatchLabelKeys")))
+	index := map[string]int{}
+	for i, k := range match {
 		index[k] = i
 	}
-	for _, k := range t.MismatchLabelKeys {
-		mismatch.claim(k)
-	}
-	for _, k := range selectedTwice(t.LabelSelector) {
+	for _, k := range selectedTwice(s) {
 		if i, ok := index[k]; ok {
 			errs = append(errs, invalidAt(path.Index(i), k, "exists in both matchLabelKeys and labelSelector"))
 		}
 	}
-	for i, k := range t.MatchLabelKeys {
-		errs = append(errs, when(mismatch[k], invalidAt(path.Child("matchLabelKeys").Index(i), k, "exists in both matchLabelKeys and mismatchLabelKeys"))...)
+	for i, k := range match {
+		errs = append(errs, when(slices.Contains(mismatch, k), invalidAt(path.Child("matchLabelKeys").Index(i), k, "exists in both matchLabelKeys and mismatchLabelKeys"))...)
 	}
 	return errs
 }
@@ -227,7 +223,7 @@ func spreadConstraint(t *corev1.TopologySpreadConstraint, path *place) field.Err
 		minDomains(t, path.Child("minDomains")),
 		given(t.NodeAffinityPolicy, path.Child("nodeAffinityPolicy"), inclusion),
 		given(t.NodeTaintsPolicy, path.Child("nodeTaintsPolicy"), inclusion),
-		spreadLabelKeys(t, path.Child("matchLabelKeys")),
+		selectingKeys(t.MatchLabelKeys, nil, t.LabelSelector, path),
 		given(t.LabelSelector, path.Child("labelSelector"), validSelector))
 }
 
@@ -239,19 +235,6 @@ func minDomains(t *corev1.TopologySpreadConstraint, path *place) field.ErrorList
 		when(*t.MinDomains <= 0, invalidAt(path, t.MinDomains, "must be greater than zero")),
 		when(t.WhenUnsatisfiable != corev1.DoNotSchedule, invalidAt(path, t.MinDomains,
 			fmt.Sprintf("can only use minDomains if whenUnsatisfiable=%s, not %s", corev1.DoNotSchedule, t.WhenUnsatisfiable))))
-}
-
-// spreadLabelKeys: as with affinity terms, a key selected twice was the client's and ours.
-func spreadLabelKeys(t *corev1.TopologySpreadConstraint, path *place) field.ErrorList {
-	errs := labelKeys(t.MatchLabelKeys, t.LabelSelector, path)
-	twice := taken{}
-	for _, k := range selectedTwice(t.LabelSelector) {
-		twice.claim(k)
-	}
-	for i, k := range t.MatchLabelKeys {
-		errs = append(errs, when(twice[k], invalidAt(path.Index(i), k, "exists in both matchLabelKeys and labelSelector"))...)
-	}
-	return errs
 }
 
 func validateSchedulingGates(list []corev1.PodSchedulingGate, path *place) field.ErrorList {

@@ -57,7 +57,6 @@ func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, spec, 
 		w.profile(annotations, corev1.SeccompPodAnnotationKey, "non-functional in v1.27+", "seccompProfile", meta)
 	}
 	eachContainerAt(s, spec, func(c *corev1.Container, at *place) {
-		w.container(c, at)
 		sc, pod := c.SecurityContext, s.SecurityContext
 		if sc == nil || sc.SeccompProfile == nil {
 			w.containerProfile(annotations, corev1.SeccompContainerAnnotationKeyPrefix, c, "non-functional in v1.27+", "seccompProfile", meta)
@@ -67,6 +66,7 @@ func (w *warnings) spec(s *corev1.PodSpec, annotations map[string]string, spec, 
 		if w.isPod || silent {
 			w.containerProfile(annotations, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix, c, "deprecated since v1.30", "appArmorProfile", meta)
 		}
+		w.container(c, at)
 	})
 	w.ports(s, spec)
 	negative := s.TerminationGracePeriodSeconds != nil && *s.TerminationGracePeriodSeconds < 0
@@ -142,7 +142,6 @@ func (w *warnings) containerProfile(annotations map[string]string, prefix string
 }
 
 func (w *warnings) volumes(s *corev1.PodSpec, path *place) {
-	tokens := taken{}
 	for i, v := range s.Volumes {
 		at := path.Index(i)
 		w.addIf(v.PhotonPersistentDisk != nil, at.Child("photonPersistentDisk"), "deprecated in v1.11, non-functional in v1.16+")
@@ -157,50 +156,8 @@ func (w *warnings) volumes(s *corev1.PodSpec, path *place) {
 		if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
 			w.claim(&v.Ephemeral.VolumeClaimTemplate.Spec, at.Child("ephemeral", "volumeClaimTemplate", "spec"))
 		}
-		if v.Projected != nil {
-			for _, p := range v.Projected.Sources {
-				if p.ServiceAccountToken != nil {
-					tokens.claim(p.ServiceAccountToken.Path)
-				}
-			}
-		}
 	}
-	for i, v := range s.Volumes {
-		if v.Projected != nil {
-			w.tokenPaths(v.Projected, tokens, path.Index(i).Child("projected"))
-		}
-	}
-}
-
-// tokenPaths warns of files that a service account's token would overwrite.
-func (w *warnings) tokenPaths(p *corev1.ProjectedVolumeSource, tokens taken, path *place) {
-	keys := func(items []corev1.KeyToPath, kind string) {
-		for i, item := range items {
-			w.tokenPath(tokens, item.Path, path.Child("sources", kind).Index(i))
-		}
-	}
-	for _, s := range p.Sources {
-		if s.ConfigMap != nil {
-			keys(s.ConfigMap.Items, "configMap")
-		}
-		if s.Secret != nil {
-			keys(s.Secret.Items, "secrets")
-		}
-		if s.DownwardAPI != nil {
-			for i, item := range s.DownwardAPI.Items {
-				w.tokenPath(tokens, item.Path, path.Child("sources", "downwardAPI").Index(i))
-			}
-		}
-		if b := s.ClusterTrustBundle; b != nil {
-			w.tokenPath(tokens, b.Path, path.Child("sources", "ClusterTrustBundle"))
-		}
-	}
-}
-
-func (w *warnings) tokenPath(tokens taken, file string, path *place) {
-	if tokens[file] {
-		w.add(path, "has duplicated path with ServiceAccountToken %q", file)
-	}
+	w.sharedPaths(s.Volumes)
 }
 
 // lists warns of entries that strategic merge would take for one.

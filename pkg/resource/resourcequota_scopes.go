@@ -59,7 +59,7 @@ func quotaScopeSelector(s *corev1.ResourceQuotaSpec, path *place) field.ErrorLis
 		_, known := scopeResources[r.ScopeName]
 		errs = append(errs, when(!known, invalidAt(path.Child("scopeName"), r.ScopeName, "unsupported scope"))...)
 		for range scopeMisfits(s, r.ScopeName) {
-			errs = append(errs, invalidAt(path, s.ScopeSelector, "unsupported scope applied to resource"))
+			errs = append(errs, invalidGoAt(path, s.ScopeSelector, "unsupported scope applied to resource"))
 		}
 		errs = append(errs, scopeOperator(&r, path)...)
 		scopes = append(scopes, r.ScopeName)
@@ -72,7 +72,7 @@ func scopeOperator(r *corev1.ScopedResourceSelectorRequirement, path *place) fie
 	byName := r.ScopeName == corev1.ResourceQuotaScopePriorityClass || r.ScopeName == corev1.ResourceQuotaScopeVolumeAttributesClass
 	_, known := scopeResources[r.ScopeName]
 	errs := when(known && !byName && r.Operator != corev1.ScopeSelectorOpExists, invalidAt(path.Child("operator"), r.Operator,
-		"must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "+
+		"must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "+
 			"ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity"))
 	switch values := path.Child("values"); r.Operator {
 	case corev1.ScopeSelectorOpIn, corev1.ScopeSelectorOpNotIn:

@@ -112,13 +112,7 @@ func needsClusterIP(s *corev1.Service) bool {
 }
 
 func needsNodePorts(s *corev1.Service) bool {
-	switch s.Spec.Type {
-	case corev1.ServiceTypeNodePort:
-		return true
-	case corev1.ServiceTypeLoadBalancer:
-		return s.Spec.AllocateLoadBalancerNodePorts == nil || *s.Spec.AllocateLoadBalancerNodePorts
-	}
-	return false
+	return s.Spec.Type == corev1.ServiceTypeNodePort || isLoadBalancer(s)
 }
 
 // needsHealthCheck says whether a load balancer has to ask each node if it has a pod of the Service.

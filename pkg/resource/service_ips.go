@@ -12,6 +12,10 @@ import (
 // The addresses of a Service are told four times: clusterIP, from when there was one; clusterIPs, up to one of each
 // family; ipFamilies, the family of each; ipFamilyPolicy, how many are wished for. This file keeps them consistent.
 
+// ServiceIPFaults is what is wrong with the addresses of a service before any is allocated, which is asked twice: whoever allocates
+// asks first.
+func ServiceIPFaults(s *corev1.Service) field.ErrorList { return validateServiceIPs(s) }
+
 func validateServiceIPs(s *corev1.Service) field.ErrorList {
 	if s.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil // has none, which validateOfType sees to

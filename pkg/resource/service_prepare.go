@@ -16,13 +16,26 @@ func prepareService(s *corev1.Service) {
 	if s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 {
 		s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
 	}
+	dropUnused(s)
 }
 
 func prepareServiceUpdate(next, old *corev1.Service) {
-	next.Status = old.Status
+	next.Status = *old.Status.DeepCopy()
 	carryAllocated(next, old)
 	alignClusterIPs(next, old)
 	dropOfOldType(next, old)
+	dropUnused(next)
+}
+
+// dropUnused drops what no service of the type has: a name outside has no traffic inside, and what balances no load has none
+// who says how. That a balancer may still be on its way out need not be shown.
+func dropUnused(s *corev1.Service) {
+	if s.Spec.Type == corev1.ServiceTypeExternalName {
+		s.Spec.InternalTrafficPolicy = nil
+	}
+	if !isLoadBalancer(s) {
+		s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+	}
 }
 
 // alignClusterIPs lets clients that know only clusterIP change it: if they did, and clusterIPs is as it was, clusterIPs

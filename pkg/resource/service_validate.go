@@ -172,7 +172,7 @@ func validateNodePorts(s *corev1.Service, path *place) field.ErrorList {
 	}
 	for i, p := range s.Spec.Ports {
 		key := corev1.ServicePort{Protocol: p.Protocol, Port: p.Port}
-		errs = append(errs, when(ports[key], duplicateAt(path.Index(i), key))...)
+		errs = append(errs, when(ports[key], duplicateGoAt(path.Index(i), key))...)
 		ports[key] = true
 	}
 	return errs
@@ -249,7 +249,7 @@ func validateInternalTraffic(s *corev1.Service, spec *place) field.ErrorList {
 	}
 	if d := s.Spec.TrafficDistribution; d != nil {
 		errs = append(errs, oneOf(*d, spec.Child("trafficDistribution"), corev1.ServiceTrafficDistributionPreferClose,
-			corev1.ServiceTrafficDistributionPreferSameNode, corev1.ServiceTrafficDistributionPreferSameZone)...)
+			corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode)...)
 	}
 	return errs
 }

@@ -17,13 +17,11 @@ const enforceMountableSecrets = "kubernetes.io/enforce-mountable-secrets"
 func serviceAccounts() *Row {
 	return Row{
 		Resource: "serviceaccounts", Singular: "serviceaccount", Kind: "ServiceAccount",
-		ShortNames: []string{"sa"},
-		Namespaced: true,
-		Versions:   []Version{servedAs[corev1.ServiceAccount, corev1.ServiceAccountList](corev1.SchemeGroupVersion)},
-		Prefix:     "serviceaccounts",
-		Columns: []metav1.TableColumnDefinition{
-			nameColumn, column("Secrets", corev1.ServiceAccount{}.SwaggerDoc()["secrets"]), ageColumn,
-		},
+		ShortNames:          []string{"sa"},
+		Namespaced:          true,
+		Versions:            []Version{servedAs[corev1.ServiceAccount, corev1.ServiceAccountList](corev1.SchemeGroupVersion)},
+		Prefix:              "serviceaccounts",
+		Columns:             []metav1.TableColumnDefinition{nameColumn, ageColumn},
 		DeleteReturnsObject: true,
 		Subresources: []Subresource{{
 			Name: "token", Kind: "TokenRequest", GroupVersion: authenticationv1.SchemeGroupVersion, Verbs: []string{"create"},
@@ -35,7 +33,7 @@ func serviceAccounts() *Row {
 		ValidateUpdate: validateServiceAccountUpdate,
 		Warnings:       serviceAccountWarnings,
 		Cells: func(s *corev1.ServiceAccount, now time.Time) []any {
-			return []any{s.Name, int64(len(s.Secrets)), age(s, now)}
+			return []any{s.Name, age(s, now)}
 		},
 	}))
 }

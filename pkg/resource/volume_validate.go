@@ -60,7 +60,9 @@ func (c *podCheck) commonSources(all *choices, v *corev1.Volume) {
 	choose(all, s.Secret, "secret", secretVolume)
 	choose(all, s.NFS, "nfs", nfsVolume)
 	choose(all, s.PersistentVolumeClaim, "persistentVolumeClaim", claimVolume)
-	choose(all, s.DownwardAPI, "downwardAPI", downwardVolume)
+	choose(all, s.DownwardAPI, "downwarAPI", func(d *corev1.DownwardAPIVolumeSource, _ *place) field.ErrorList {
+		return downwardVolume(d, all.path.Child("downwardAPI")) // the API's own slip, where it is one of two
+	})
 	choose(all, s.ConfigMap, "configMap", configMapVolume)
 	choose(all, s.Projected, "projected", projectedVolume)
 	choose(all, s.CSI, "csi", csiVolume)

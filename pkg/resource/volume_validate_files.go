@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -163,7 +165,7 @@ func (p *projectedPaths) trustBundle(b *corev1.ClusterTrustBundleProjection, at 
 	var errs field.ErrorList
 	switch {
 	case b.Name != nil && b.SignerName != nil:
-		errs = field.ErrorList{invalidAt(at, b, "only one of name and signerName may be used")}
+		errs = field.ErrorList{invalidGoAt(at, b, "only one of name and signerName may be used")}
 	case b.Name != nil:
 		errs = join(
 			when(*b.Name == "", requiredAt(at.Child("name"), "must be a valid object name")),
@@ -192,12 +194,26 @@ func bundleName(name string, at *place) field.ErrorList {
 	return errs
 }
 
+// userAnnotations are what a pod tells the signer of its certificate, each under somebody's domain.
+func userAnnotations(annotations map[string]string, at *place) field.ErrorList {
+	var errs field.ErrorList
+	for k := range sorted(annotations) {
+		errs = append(errs, validation.IsDomainPrefixedKey(at.path(), strings.ToLower(k))...)
+	}
+	return append(errs, when(apivalidation.ValidateAnnotationsSize(annotations) != nil,
+		tooLongAt(at, "", apivalidation.TotalAnnotationSizeLimitB))...)
+}
+
 func (p *projectedPaths) certificate(c *corev1.PodCertificateProjection, at *place) field.ErrorList {
-	errs := join(signerName(c.SignerName, at.Child("signerName")), oneOf(c.KeyType, at.Child("keyType"),
+	errs := join(signerName(c.SignerName, at.Child("signerName")), userAnnotations(c.UserAnnotations, at.Child("userAnnotations")), oneOf(c.KeyType, at.Child("keyType"),
 		"RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"))
 	if s := c.MaxExpirationSeconds; s != nil {
 		errs = append(errs, when(*s < 3600, invalidAt(at.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be >= 3600"))...)
-		errs = append(errs, when(*s > 7862400, invalidAt(at.Child("maxExpirationSeconds"), *s, "if provided, maxExpirationSeconds must be <= 7862400"))...)
+		most := int32(91 * 24 * 3600)
+		if strings.HasPrefix(c.SignerName, "kubernetes.io/") {
+			most = 24 * 3600
+		}
+		errs = append(errs, when(*s > most, invalidAt(at.Child("maxExpirationSeconds"), *s, fmt.Sprintf("if provided, maxExpirationSeconds must be <= %d", most)))...)
 	}
 	files := []struct{ name, path string }{
 		{"credentialBundlePath", c.CredentialBundlePath}, {"keyPath", c.KeyPath}, {"certificateChainPath", c.CertificateChainPath},

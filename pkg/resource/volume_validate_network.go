@@ -50,7 +50,9 @@ func rareSources(all *choices, v *corev1.Volume) {
 	secret := func(r *corev1.LocalObjectReference, at *place) field.ErrorList {
 		return present(r.Name, at.Child("name"))
 	}
-	choose(all, s.GCEPersistentDisk, "gcePersistentDisk", gceVolume)
+	choose(all, s.GCEPersistentDisk, "gcePersistentDisk", func(d *corev1.GCEPersistentDiskVolumeSource, _ *place) field.ErrorList {
+		return gceVolume(d, at.Child("persistentDisk")) // its name where it is wrong, for ever
+	})
 	choose(all, s.AWSElasticBlockStore, "awsElasticBlockStore", awsVolume)
 	choose(all, s.ISCSI, "iscsi", func(i *corev1.ISCSIVolumeSource, own *place) field.ErrorList {
 		tooLong := i.InitiatorName != nil && len(v.Name+":"+i.TargetPortal) > 64
@@ -67,8 +69,8 @@ func rareSources(all *choices, v *corev1.Volume) {
 	choose(all, s.Cinder, "cinder", func(c *corev1.CinderVolumeSource, at *place) field.ErrorList {
 		return join(present(c.VolumeID, at.Child("volumeID")), given(c.SecretRef, at.Child("secretRef"), secret))
 	})
-	choose(all, s.CephFS, "cephfs", func(c *corev1.CephFSVolumeSource, at *place) field.ErrorList {
-		return when(len(c.Monitors) == 0, requiredAt(at.Child("monitors"), ""))
+	choose(all, s.CephFS, "cephFS", func(c *corev1.CephFSVolumeSource, _ *place) field.ErrorList {
+		return when(len(c.Monitors) == 0, requiredAt(at.Child("cephfs", "monitors"), ""))
 	})
 	choose(all, s.Quobyte, "quobyte", quobyteVolume)
 	choose(all, s.FC, "fc", fcVolume)
@@ -81,7 +83,7 @@ func rareSources(all *choices, v *corev1.Volume) {
 	choose(all, s.PortworxVolume, "portworxVolume", portworxVolume)
 	choose(all, s.AzureDisk, "azureDisk", azureDiskVolume)
 	choose(all, s.StorageOS, "storageos", func(s *corev1.StorageOSVolumeSource, at *place) field.ErrorList {
-		return join(present(s.VolumeName, at.Child("volumeName")), given(s.SecretRef, at.Child("secretRef"), secret))
+		return join(storageOSNames(s.VolumeName, s.VolumeNamespace, at), given(s.SecretRef, at.Child("secretRef"), secret))
 	})
 	choose(all, s.ScaleIO, "scaleIO", func(s *corev1.ScaleIOVolumeSource, at *place) field.ErrorList {
 		return join(present(s.Gateway, at.Child("gateway")), present(s.System, at.Child("system")), present(s.VolumeName, at.Child("volumeName")))
@@ -106,6 +108,17 @@ func photonVolume(d *corev1.PhotonPersistentDiskVolumeSource, at *place) field.E
 
 func portworxVolume(p *corev1.PortworxVolumeSource, at *place) field.ErrorList {
 	return present(p.VolumeID, at.Child("volumeID"))
+}
+
+func storageOSNames(volume, namespace string, at *place) field.ErrorList {
+	errs := present(volume, at.Child("volumeName"))
+	if volume != "" {
+		errs = dnsLabel(volume, at.Child("volumeName"))
+	}
+	if namespace != "" {
+		errs = append(errs, dnsLabel(namespace, at.Child("volumeNamespace"))...)
+	}
+	return errs
 }
 
 func partition(n int32, at *place) field.ErrorList {

@@ -171,7 +171,7 @@ func TestWhatIsRefused(t *testing.T) {
 		want string
 	}{
 		"IP taken":          {service("x", ip("10.96.0.10")), `spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: provided IP is already allocated`},
-		"IP elsewhere":      {service("x", ip("10.97.0.1")), `spec.clusterIPs: Invalid value: ["10.97.0.1"]: failed to allocate IP 10.97.0.1: the provided network does not match the current range`},
+		"IP elsewhere":      {service("x", ip("10.97.0.1")), `spec.clusterIPs: Invalid value: ["10.97.0.1"]: failed to allocate IP 10.97.0.1: the provided IP (10.97.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/24`},
 		"network address":   {service("x", ip("10.96.0.0")), `is not in the valid range`},
 		"broadcast address": {service("x", ip("10.96.0.255")), `is not in the valid range`},
 		"port taken":        {service("x", nodePort(30081, 30080)), `spec.ports[1].nodePort: Invalid value: 30080: provided port is already allocated`},
@@ -348,7 +348,7 @@ func (w *world) step(ctx context.Context, r *rand.Rand) error {
 	if err == nil || errors.As(err, &conflict) && strings.HasPrefix(conflict.Key, servicePrefix) {
 		return nil
 	}
-	for _, expected := range []string{"already allocated", "range is full"} {
+	for _, expected := range []string{"already allocated", "range is full", "spec.clusterIPs: Required value"} {
 		if strings.Contains(err.Error(), expected) {
 			return nil
 		}

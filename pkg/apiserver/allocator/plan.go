@@ -139,11 +139,8 @@ func (p *planner) takeIP(ctx context.Context, ip string) error {
 		return nil
 	}
 	cidr := p.config.ServiceCIDR.Masked()
-	switch {
-	case !cidr.Contains(at):
-		return refuse("the provided network does not match the current range")
-	case at == cidr.Addr(), at == addr(cidr, p.Allocator.ips.size+1):
-		return refuse(fmt.Sprintf("provided IP %s is not in the valid range", ip))
+	if !cidr.Contains(at) || at == cidr.Addr() || at == addr(cidr, p.Allocator.ips.size+1) {
+		return refuse(fmt.Sprintf("the provided IP (%v) is not in the valid range. The range of valid IPs is %s", ip, cidr))
 	}
 	taken, err := p.Allocator.ips.taken(ctx, ip)
 	if err != nil {

@@ -12,11 +12,7 @@ import (
 func container(p *corev1.Pod, name string) (string, error) {
 	names, inits := containerNames(p.Spec.Containers), containerNames(p.Spec.InitContainers)
 	if name != "" {
-		all := slices.Concat(names, inits)
-		for _, c := range p.Spec.EphemeralContainers {
-			all = append(all, c.Name)
-		}
-		if !slices.Contains(all, name) {
+		if !slices.Contains(slices.Concat(names, inits, ephemeralNames(p)), name) {
 			return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, p.Name))
 		}
 		return name, nil
@@ -27,11 +23,16 @@ func container(p *corev1.Pod, name string) (string, error) {
 	case 0:
 		return "", apierrors.NewBadRequest("a container name must be specified for pod " + p.Name)
 	}
-	msg := fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", p.Name, names)
-	if len(inits) > 0 {
-		msg += fmt.Sprintf(" or one of the init containers: %s", inits)
+	all := slices.Concat(inits, names, ephemeralNames(p))
+	return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", p.Name, all))
+}
+
+func ephemeralNames(p *corev1.Pod) []string {
+	var names []string
+	for _, c := range p.Spec.EphemeralContainers {
+		names = append(names, c.Name)
 	}
-	return "", apierrors.NewBadRequest(msg)
+	return names
 }
 
 func containerNames(cs []corev1.Container) []string {

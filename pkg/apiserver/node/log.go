@@ -32,12 +32,12 @@ func (n *Nodes) log(w http.ResponseWriter, r *http.Request, to Connection) error
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/plain")
 	if pod.Spec.NodeName == "" {
-		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	from, err := n.kubeletOf(r.Context(), pod.Spec.NodeName)
+	w.Header().Set("Content-Type", "text/plain")
+	from, err := n.kubeletFor(r.Context(), pod)
 	if err != nil {
 		return err
 	}
@@ -65,6 +65,9 @@ func validateLog(o *corev1.PodLogOptions) field.ErrorList {
 		errs = append(errs, field.Forbidden(field.NewPath(""), "at most one of `sinceTime` or `sinceSeconds` may be specified"))
 	} else {
 		positive("sinceSeconds", o.SinceSeconds)
+	}
+	if o.Stream != nil { // for which there is a gate that is off
+		errs = append(errs, field.Forbidden(field.NewPath("stream"), "may not be specified"))
 	}
 	return errs
 }

@@ -128,6 +128,15 @@ func find[T resource.Object](ctx context.Context, n *Nodes, kind, namespace, nam
 	return t, nil
 }
 
+// kubeletFor returns the URL of the kubelet of a pod that has a node. If the node is gone, it is the pod that is not to be found.
+func (n *Nodes) kubeletFor(ctx context.Context, p *corev1.Pod) (*url.URL, error) {
+	to, err := n.kubeletOf(ctx, p.Spec.NodeName)
+	if apierrors.IsNotFound(err) {
+		err = apierrors.NewNotFound(corev1.Resource("pods"), p.Spec.NodeName)
+	}
+	return to, err
+}
+
 // kubeletOf returns the URL of the kubelet on a node.
 func (n *Nodes) kubeletOf(ctx context.Context, node string) (*url.URL, error) {
 	o, err := find[*corev1.Node](ctx, n, "nodes", "", node)

@@ -73,8 +73,11 @@ func (n *Nodes) endpoint(ctx context.Context, namespace, name, port string) (str
 		}
 	}
 	eps, err := find[*corev1.Endpoints](ctx, n, "endpoints", namespace, name)
-	if err != nil {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return "", err
+	}
+	if eps == nil { // which a service without pods may not have
+		eps = &corev1.Endpoints{}
 	}
 	var hosts []string
 	for _, s := range eps.Subsets {
@@ -158,6 +161,9 @@ func (n *Nodes) forward(w http.ResponseWriter, r *http.Request, to *url.URL, tru
 	}
 	if to.Scheme == "" {
 		to.Scheme = "http"
+	}
+	if _, err := url.Parse(to.String()); err != nil { // such as a port that is none
+		return apierrors.NewBadRequest(err.Error())
 	}
 	to.RawQuery = r.URL.RawQuery
 	var f failure

@@ -35,6 +35,10 @@ func logOptions(v url.Values) (*corev1.PodLogOptions, error) {
 	read(q, "timestamps", &o.Timestamps, runtime.Convert_Slice_string_To_bool)
 	read(q, "tailLines", &o.TailLines, runtime.Convert_Slice_string_To_Pointer_int64)
 	read(q, "limitBytes", &o.LimitBytes, runtime.Convert_Slice_string_To_Pointer_int64)
+	if v.Has("stream") {
+		o.Stream = new(string)
+		read(q, "stream", o.Stream, runtime.Convert_Slice_string_To_string)
+	}
 	read(q, "insecureSkipTLSVerifyBackend", &o.InsecureSkipTLSVerifyBackend, runtime.Convert_Slice_string_To_bool)
 	return o, q.err
 }

@@ -48,7 +48,7 @@ func (n *Nodes) terminal(w http.ResponseWriter, r *http.Request, to Connection, 
 	if err := bound(pod); err != nil {
 		return err
 	}
-	kubelet, err := n.kubeletOf(r.Context(), pod.Spec.NodeName)
+	kubelet, err := n.kubeletFor(r.Context(), pod)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (n *Nodes) portForward(w http.ResponseWriter, r *http.Request, to Connectio
 	if err := bound(pod); err != nil {
 		return err
 	}
-	kubelet, err := n.kubeletOf(r.Context(), pod.Spec.NodeName)
+	kubelet, err := n.kubeletFor(r.Context(), pod)
 	if err != nil {
 		return err
 	}
