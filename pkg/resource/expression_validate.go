@@ -64,7 +64,7 @@ func validateVariables(c *expression.Compiler, variables []admissionv1.Variable,
 		case strings.TrimSpace(v.Name) == "":
 			errs = append(errs, requiredAt(at.Child("name"), "name is not specified"))
 		case !isCELIdentifier(v.Name):
-			errs = append(errs, invalidAt(at.Child("name"), v.Name, "name is not a valid CEL identifier"))
+			errs = append(errs, invalidAt(at.Child("name"), v.Name, "must be a valid CEL identifier"))
 		}
 		if strings.TrimSpace(v.Expression) == "" {
 			return append(errs, requiredAt(at.Child("expression"), "expression is not specified"))
