@@ -39,12 +39,6 @@ func defaultMatchResources(m *admissionv1.MatchResources) {
 	}
 }
 
-func defaultParamRef(p *admissionv1.ParamRef) {
-	if p != nil {
-		orPtr(&p.ParameterNotFoundAction, admissionv1.DenyAction)
-	}
-}
-
 // The columns.
 
 func webhookColumns() []metav1.TableColumnDefinition {
@@ -72,7 +66,7 @@ func policyBindingColumns() []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		nameColumn,
 		column("PolicyName", "PolicyName indicates the policy definition which the policy binding binded to"),
-		column("ParamRef", "ParamRef indicates the param resource which sets the configration param"), ageColumn,
+		column("ParamRef", "ParamRef indicates the param resource which sets the configuration param"), ageColumn,
 	}
 }
 

@@ -32,7 +32,8 @@ func csiDrivers() *Row {
 				immutable(next.Spec.VolumeLifecycleModes, old.Spec.VolumeLifecycleModes, newPlace("spec", "volumeLifecycleModes")),
 			)
 		},
-		Cells: csiDriverCells,
+		Warnings: csiDriverWarnings,
+		Cells:    csiDriverCells,
 	}))
 }
 
@@ -47,6 +48,17 @@ func defaultCSIDriver(d *storagev1.CSIDriver) {
 	}
 	orPtr(&s.RequiresRepublish, false)
 	orPtr(&s.SELinuxMount, false)
+	orPtr(&s.PreventPodSchedulingIfMissing, false)
+}
+
+// csiDriverWarnings is for tokens that would be in a volume's attributes, which drivers write into their logs.
+func csiDriverWarnings(next, old *storagev1.CSIDriver) []string {
+	s := &next.Spec
+	if len(s.TokenRequests) == 0 || s.ServiceAccountTokenInSecrets != nil || old != nil && same(old.Spec.TokenRequests, s.TokenRequests) {
+		return nil
+	}
+	return []string{"spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, " +
+		"set to true to prevent possible logging of tokens in volume attributes"}
 }
 
 func csiDriverColumns() []metav1.TableColumnDefinition {

@@ -8,7 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// csiNodes are what the drivers on each node say of it. The status, which tells their health, is off in v1.37.
+// csiNodes are what the drivers on each node say of it. The status, which tells their health, can be
+// written to and holds nothing in v1.37.
 func csiNodes() *Row {
 	return Row{
 		Resource: "csinodes", Singular: "csinode", Kind: "CSINode",
@@ -19,20 +20,34 @@ func csiNodes() *Row {
 		},
 		DeleteReturnsObject: true,
 	}.with(rules(Rules[*storagev1.CSINode]{
+		Default:       defaultCSINode,
 		PrepareCreate: func(n *storagev1.CSINode) { n.Status = storagev1.CSINodeStatus{} },
 		PrepareUpdate: func(next, old *storagev1.CSINode) { next.Status = *old.Status.DeepCopy() },
 		Validate:      validateCSINode,
 		ValidateUpdate: func(next, old *storagev1.CSINode) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validateCSINode(next), changedDrivers(next, old))
+			return join(validateCSINode(next), changedDrivers(next, old))
 		},
+		PrepareStatus: func(next, old *storagev1.CSINode) {
+			next.Spec = old.Spec
+			next.Status.StorageHealth = nil
+			metav1.ResetObjectMetaForStatus(next, old)
+		},
+		ValidateStatus: func(next, old *storagev1.CSINode) field.ErrorList { return validateMetaUpdate(next, old) },
 		Cells: func(n *storagev1.CSINode, now time.Time) []any {
 			return []any{n.Name, int64(len(n.Spec.Drivers)), age(n, now)}
 		},
 	}))
 }
 
+func defaultCSINode(n *storagev1.CSINode) {
+	noneIfEmpty(&n.Spec.Drivers)
+	for i := range n.Spec.Drivers {
+		noneIfEmpty(&n.Spec.Drivers[i].TopologyKeys)
+	}
+}
+
 // maxNodeID is the longest name that a driver may have for a node.
-const maxNodeID = 192
+const maxNodeID = 256
 
 func validateCSINode(n *storagev1.CSINode) field.ErrorList {
 	seen := taken{}
@@ -43,7 +58,7 @@ func validateCSINode(n *storagev1.CSINode) field.ErrorList {
 			errs := join(
 				driverName(d.Name, path.Child("name")),
 				present(d.NodeID, id),
-				when(len(d.NodeID) > maxNodeID, invalidAt(id, d.NodeID, "must be 192 characters or less")),
+				when(len(d.NodeID) > maxNodeID, invalidAt(id, d.NodeID, "must be 256 characters or less")),
 			)
 			if a := d.Allocatable; a != nil && a.Count != nil {
 				errs = append(errs, nonNegative(int64(*a.Count), path.Child("allocatable", "count"))...)
@@ -73,7 +88,7 @@ func changedDrivers(next, old *storagev1.CSINode) field.ErrorList {
 		for _, is := range next.Spec.Drivers {
 			if is.Name == was.Name {
 				is.Allocatable, was.Allocatable = nil, nil
-				errs = append(errs, immutable(&is, &was, newPlace("spec", "drivers"))...)
+				errs = append(errs, bareImmutable(&is, &was, newPlace("spec", "drivers"))...)
 			}
 		}
 	}

@@ -11,7 +11,6 @@ import (
 
 // csiStorageCapacities are how much of a class of storage there is in some part of the cluster.
 func csiStorageCapacities() *Row {
-	doc := storagev1.CSIStorageCapacity{}.SwaggerDoc()
 	return Row{
 		Resource: "csistoragecapacities", Singular: "csistoragecapacity", Kind: "CSIStorageCapacity",
 		Namespaced: true,
@@ -20,7 +19,7 @@ func csiStorageCapacities() *Row {
 		},
 		Prefix: "csistoragecapacities",
 		Columns: []metav1.TableColumnDefinition{
-			nameColumn, column("StorageClassName", doc["storageClassName"]), column("Capacity", doc["capacity"]),
+			nameColumn, createdAtColumn,
 		},
 	}.with(rules(Rules[*storagev1.CSIStorageCapacity]{
 		Validate:       func(c *storagev1.CSIStorageCapacity) field.ErrorList { return validateStorageCapacity(c, false) },
@@ -30,13 +29,7 @@ func csiStorageCapacities() *Row {
 			w.nodeTopology(next.NodeTopology, newPlace("nodeTopology"))
 			return w.all
 		},
-		Cells: func(c *storagev1.CSIStorageCapacity, _ time.Time) []any {
-			capacity := "<unset>"
-			if c.Capacity != nil {
-				capacity = c.Capacity.String()
-			}
-			return []any{c.Name, c.StorageClassName, capacity}
-		},
+		Cells: func(c *storagev1.CSIStorageCapacity, _ time.Time) []any { return []any{c.Name, createdAt(c)} },
 	}))
 }
 
@@ -72,7 +65,6 @@ func validateStorageCapacityUpdate(next, old *storagev1.CSIStorageCapacity) fiel
 	strict := metavalidation.LabelSelectorValidationOptions{}
 	wasLoose := len(metavalidation.ValidateLabelSelector(old.NodeTopology, strict, nil)) > 0
 	return join(
-		validateMetaUpdate(next, old),
 		validateStorageCapacity(next, wasLoose),
 		immutable(next.NodeTopology, old.NodeTopology, newPlace("nodeTopology")),
 		immutable(next.StorageClassName, old.StorageClassName, newPlace("storageClassName")),

@@ -18,6 +18,11 @@ func validateMeta(obj Object, namespaced bool, name apivalidation.ValidateNameFu
 	return append(apivalidation.ValidateObjectMetaAccessor(unlabelled(obj), namespaced, name, atMetadata.path()), finalizers(obj)...)
 }
 
+// anyFinalizers is validateMeta for kinds whose finalizers may have short names.
+func anyFinalizers(obj Object, namespaced bool, name apivalidation.ValidateNameFunc) field.ErrorList {
+	return apivalidation.ValidateObjectMetaAccessor(unlabelled(obj), namespaced, name, atMetadata.path())
+}
+
 // validateMetaUpdate is the metadata half of every row's ValidateUpdate.
 func validateMetaUpdate(next, old Object) field.ErrorList {
 	return append(apivalidation.ValidateObjectMetaAccessorUpdate(unlabelled(next), old, atMetadata.path()), finalizers(next)...)

@@ -30,10 +30,10 @@ func mutatingAdmissionPolicies() *Row {
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
 		},
 		Validate: func(p *admissionv1.MutatingAdmissionPolicy) field.ErrorList {
-			return append(validateMeta(p, false, subdomainName), validateMutatingPolicy(&p.Spec, nil)...)
+			return append(anyFinalizers(p, false, subdomainName), validateMutatingPolicy(&p.Spec, nil)...)
 		},
 		ValidateUpdate: func(next, old *admissionv1.MutatingAdmissionPolicy) field.ErrorList {
-			return append(validateMetaUpdate(next, old), validateMutatingPolicy(&next.Spec, &old.Spec)...)
+			return append(anyFinalizers(next, false, subdomainName), validateMutatingPolicy(&next.Spec, &old.Spec)...)
 		},
 		Warnings: func(next, _ *admissionv1.MutatingAdmissionPolicy) []string { return staticNameWarnings(next) },
 		Cells: func(p *admissionv1.MutatingAdmissionPolicy, now time.Time) []any {
@@ -88,7 +88,7 @@ func validateMutatingPolicy(s, old *admissionv1.MutatingAdmissionPolicySpec) fie
 			return validateMutation(compiler, m, sees, stored, at)
 		}),
 		presentOneOf(s.ReinvocationPolicy, atSpec.Child("reinvocationPolicy"),
-			admissionv1.NeverReinvocationPolicy, admissionv1.IfNeededReinvocationPolicy),
+			admissionv1.IfNeededReinvocationPolicy, admissionv1.NeverReinvocationPolicy),
 	)
 }
 

@@ -17,7 +17,6 @@ func mutatingAdmissionPolicyBindings() *Row {
 		Columns: policyBindingColumns(),
 	}.with(rules(Rules[*admissionv1.MutatingAdmissionPolicyBinding]{
 		Default: func(b *admissionv1.MutatingAdmissionPolicyBinding) {
-			defaultParamRef(b.Spec.ParamRef)
 			defaultMatchResources(b.Spec.MatchResources)
 		},
 		PrepareCreate: func(b *admissionv1.MutatingAdmissionPolicyBinding) { b.Generation = 1 },
@@ -25,10 +24,10 @@ func mutatingAdmissionPolicyBindings() *Row {
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
 		},
 		Validate: func(b *admissionv1.MutatingAdmissionPolicyBinding) field.ErrorList {
-			return append(validateMeta(b, false, subdomainName), validateMutatingBinding(&b.Spec)...)
+			return append(anyFinalizers(b, false, subdomainName), validateMutatingBinding(&b.Spec)...)
 		},
-		ValidateUpdate: func(next, old *admissionv1.MutatingAdmissionPolicyBinding) field.ErrorList {
-			return append(validateMetaUpdate(next, old), validateMutatingBinding(&next.Spec)...)
+		ValidateUpdate: func(next, _ *admissionv1.MutatingAdmissionPolicyBinding) field.ErrorList {
+			return append(anyFinalizers(next, false, subdomainName), validateMutatingBinding(&next.Spec)...)
 		},
 		Warnings: func(next, _ *admissionv1.MutatingAdmissionPolicyBinding) []string { return staticNameWarnings(next) },
 		Cells: func(b *admissionv1.MutatingAdmissionPolicyBinding, now time.Time) []any {

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"reflect"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -20,13 +21,13 @@ func mutatingWebhookConfigurations() *Row {
 		Default:       defaultMutatingWebhooks,
 		PrepareCreate: func(c *admissionv1.MutatingWebhookConfiguration) { c.Generation = 1 },
 		PrepareUpdate: func(next, old *admissionv1.MutatingWebhookConfiguration) {
-			raiseGeneration(next, old, !same(next.Webhooks, old.Webhooks))
+			raiseGeneration(next, old, !reflect.DeepEqual(next.Webhooks, old.Webhooks))
 		},
 		Validate: func(c *admissionv1.MutatingWebhookConfiguration) field.ErrorList {
 			return validateWebhooks(c, c.Webhooks, nil)
 		},
 		ValidateUpdate: func(next, old *admissionv1.MutatingWebhookConfiguration) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validateWebhooks(next, next.Webhooks, old.Webhooks))
+			return validateWebhooks(next, next.Webhooks, old.Webhooks)
 		},
 		Warnings: func(next, _ *admissionv1.MutatingWebhookConfiguration) []string { return staticNameWarnings(next) },
 		Cells: func(c *admissionv1.MutatingWebhookConfiguration, now time.Time) []any {

@@ -93,7 +93,9 @@ func validateRoleBindingUpdate(next, old *rbacv1.RoleBinding) field.ErrorList {
 	return join(roleBinding(next, &old.RoleRef), validateMetaUpdate(next, old), fixedRoleRef(next.RoleRef, old.RoleRef))
 }
 
-func validateClusterRoleBinding(b *rbacv1.ClusterRoleBinding) field.ErrorList { return clusterRoleBinding(b, nil) }
+func validateClusterRoleBinding(b *rbacv1.ClusterRoleBinding) field.ErrorList {
+	return clusterRoleBinding(b, nil)
+}
 
 func clusterRoleBinding(b *rbacv1.ClusterRoleBinding, old *rbacv1.RoleRef) field.ErrorList {
 	return join(validateMeta(b, false, pathName), binding(b.RoleRef, old, b.Subjects, false, "ClusterRole"))

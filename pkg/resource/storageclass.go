@@ -74,6 +74,10 @@ func storageClassWarnings(next, _ *storagev1.StorageClass) []string {
 }
 
 func validateStorageClass(s *storagev1.StorageClass) field.ErrorList {
+	return append(storageClass(s), declared(present(s.Provisioner, newPlace("provisioner")))...)
+}
+
+func storageClass(s *storagev1.StorageClass) field.ErrorList {
 	return join(
 		validateMeta(s, false, subdomainName),
 		provisioner(s.Provisioner, newPlace("provisioner")),
@@ -96,18 +100,19 @@ func classReclaimPolicy(p *corev1.PersistentVolumeReclaimPolicy, path *place) fi
 func validateStorageClassUpdate(next, old *storagev1.StorageClass) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		validateStorageClass(next),
-		declaredImmutable(next.Provisioner, old.Provisioner, newPlace("provisioner")),
-		declaredImmutable(next.Parameters, old.Parameters, newPlace("parameters")),
-		declaredImmutable(next.ReclaimPolicy, old.ReclaimPolicy, newPlace("reclaimPolicy")),
-		declaredImmutable(next.VolumeBindingMode, old.VolumeBindingMode, newPlace("volumeBindingMode")),
+		storageClass(next),
+		declaredChange(&next.Provisioner, &old.Provisioner, newPlace("provisioner")),
+		declared(present(next.Provisioner, newPlace("provisioner"))),
+		declaredChange(&next.Parameters, &old.Parameters, newPlace("parameters")),
+		declaredChange(next.ReclaimPolicy, old.ReclaimPolicy, newPlace("reclaimPolicy")),
+		declaredChange(next.VolumeBindingMode, old.VolumeBindingMode, newPlace("volumeBindingMode")),
 	)
 }
 
 // provisioner is the name of a driver, which may be written with capitals.
 func provisioner(name string, path *place) field.ErrorList {
 	if name == "" {
-		return field.ErrorList{requiredAt(path, "")}
+		return nil
 	}
 	return invalid(path, strings.ToLower(name), qualifiedProblems(strings.ToLower(name)))
 }

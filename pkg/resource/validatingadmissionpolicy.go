@@ -4,6 +4,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -30,13 +31,16 @@ func validatingAdmissionPolicies() *Row {
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
 		},
 		Validate: func(p *admissionv1.ValidatingAdmissionPolicy) field.ErrorList {
-			return append(validateMeta(p, false, subdomainName), validateValidatingPolicy(p, policyLeniency{})...)
+			return append(anyFinalizers(p, false, subdomainName), validateValidatingPolicy(p, policyLeniency{})...)
 		},
 		ValidateUpdate: func(next, old *admissionv1.ValidatingAdmissionPolicy) field.ErrorList {
-			return append(validateMetaUpdate(next, old), validateValidatingPolicy(next, lenientPolicy(next, old))...)
+			return append(anyFinalizers(next, false, subdomainName), validateValidatingPolicy(next, lenientPolicy(next, old))...)
 		},
-		Warnings:       func(next, _ *admissionv1.ValidatingAdmissionPolicy) []string { return staticNameWarnings(next) },
-		PrepareStatus:  func(next, old *admissionv1.ValidatingAdmissionPolicy) { next.Spec = old.Spec },
+		Warnings: func(next, _ *admissionv1.ValidatingAdmissionPolicy) []string { return staticNameWarnings(next) },
+		PrepareStatus: func(next, old *admissionv1.ValidatingAdmissionPolicy) {
+			next.Spec = old.Spec
+			metav1.ResetObjectMetaForStatus(next, old)
+		},
 		ValidateStatus: validateValidatingPolicyStatus,
 		Cells: func(p *admissionv1.ValidatingAdmissionPolicy, now time.Time) []any {
 			return policyCells(p, len(p.Spec.Validations), p.Spec.ParamKind, now)

@@ -88,9 +88,9 @@ func (c *admissionCheck) validation(v *admissionv1.Validation, at *place) field.
 	}
 	switch text := strings.TrimSpace(v.Message); {
 	case v.Message != "" && text == "":
-		errs = append(errs, invalidAt(at.Child("message"), v.Message, "message must be non-empty if specified"))
+		errs = append(errs, invalidAt(at.Child("message"), v.Message, "must be non-empty if specified"))
 	case strings.ContainsAny(text, "\n\r"):
-		errs = append(errs, invalidAt(at.Child("message"), v.Message, "message must not contain line breaks"))
+		errs = append(errs, invalidAt(at.Child("message"), v.Message, "must not contain line breaks"))
 	}
 	return append(errs, given(v.Reason, at.Child("reason"), func(r *metav1.StatusReason, at *place) field.ErrorList {
 		return oneOf(*r, at, metav1.StatusReasonForbidden, metav1.StatusReasonInvalid, metav1.StatusReasonRequestEntityTooLarge)
@@ -99,7 +99,7 @@ func (c *admissionCheck) validation(v *admissionv1.Validation, at *place) field.
 
 func (c *admissionCheck) auditAnnotations(annotations []admissionv1.AuditAnnotation, at *place) field.ErrorList {
 	errs := when(len(annotations) > maxAuditAnnotations,
-		invalidAt(at, annotations, fmt.Sprintf("must not have more than %d auditAnnotations", maxAuditAnnotations)))
+		invalidAt(at, bare(annotations), fmt.Sprintf("must not have more than %d auditAnnotations", maxAuditAnnotations)))
 	keys := taken{}
 	return append(errs, each(annotations, at, func(a *admissionv1.AuditAnnotation, at *place) field.ErrorList {
 		return append(c.auditAnnotation(a, at), when(!keys.claim(a.Key), duplicateAt(at.Child("key"), a.Key))...)

@@ -17,7 +17,6 @@ func validatingAdmissionPolicyBindings() *Row {
 		Columns: policyBindingColumns(),
 	}.with(rules(Rules[*admissionv1.ValidatingAdmissionPolicyBinding]{
 		Default: func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
-			defaultParamRef(b.Spec.ParamRef)
 			defaultMatchResources(b.Spec.MatchResources)
 		},
 		PrepareCreate: func(b *admissionv1.ValidatingAdmissionPolicyBinding) { b.Generation = 1 },
@@ -25,10 +24,10 @@ func validatingAdmissionPolicyBindings() *Row {
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
 		},
 		Validate: func(b *admissionv1.ValidatingAdmissionPolicyBinding) field.ErrorList {
-			return append(validateMeta(b, false, subdomainName), validateValidatingBinding(&b.Spec)...)
+			return append(anyFinalizers(b, false, subdomainName), validateValidatingBinding(&b.Spec)...)
 		},
-		ValidateUpdate: func(next, old *admissionv1.ValidatingAdmissionPolicyBinding) field.ErrorList {
-			return append(validateMetaUpdate(next, old), validateValidatingBinding(&next.Spec)...)
+		ValidateUpdate: func(next, _ *admissionv1.ValidatingAdmissionPolicyBinding) field.ErrorList {
+			return append(anyFinalizers(next, false, subdomainName), validateValidatingBinding(&next.Spec)...)
 		},
 		Warnings: func(next, _ *admissionv1.ValidatingAdmissionPolicyBinding) []string { return staticNameWarnings(next) },
 		Cells: func(b *admissionv1.ValidatingAdmissionPolicyBinding, now time.Time) []any {
@@ -39,9 +38,14 @@ func validatingAdmissionPolicyBindings() *Row {
 
 func validateValidatingBinding(s *admissionv1.ValidatingAdmissionPolicyBindingSpec) field.ErrorList {
 	return join(
-		validatePolicyName(s.PolicyName, atSpec.Child("policyName")),
+		given(&s.PolicyName, atSpec.Child("policyName"), func(name *string, path *place) field.ErrorList {
+			if *name == "" {
+				return declared(validatePolicyName("", path))
+			}
+			return validatePolicyName(*name, path)
+		}),
 		given(s.ParamRef, atSpec.Child("paramRef"), validateParamRef),
-		given(s.MatchResources, atSpec.Child("matchResouces"), validateMatchResources), // upstream's spelling, which clients see
+		given(s.MatchResources, atSpec.Child("matchResources"), validateMatchResources),
 		validateActions(s.ValidationActions, atSpec.Child("validationActions")),
 	)
 }
@@ -55,6 +59,6 @@ func validateActions(actions []admissionv1.ValidationAction, at *place) field.Er
 	return join(errs,
 		when(seen[string(admissionv1.Deny)] && seen[string(admissionv1.Warn)], invalidAt(at, actions, "must not contain both Deny and Warn "+
 			"(repeating the same validation failure information in the API response and headers serves no purpose)")),
-		when(len(actions) == 0, requiredAt(at, "at least one validation action is required")),
+		declared(when(len(actions) == 0, requiredAt(at, ""))),
 	)
 }

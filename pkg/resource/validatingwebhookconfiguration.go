@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"reflect"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -20,13 +21,13 @@ func validatingWebhookConfigurations() *Row {
 		Default:       defaultValidatingWebhooks,
 		PrepareCreate: func(c *admissionv1.ValidatingWebhookConfiguration) { c.Generation = 1 },
 		PrepareUpdate: func(next, old *admissionv1.ValidatingWebhookConfiguration) {
-			raiseGeneration(next, old, !same(next.Webhooks, old.Webhooks))
+			raiseGeneration(next, old, !reflect.DeepEqual(next.Webhooks, old.Webhooks))
 		},
 		Validate: func(c *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
 			return validateWebhooks(c, AsMutating(c.Webhooks), nil)
 		},
 		ValidateUpdate: func(next, old *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validateWebhooks(next, AsMutating(next.Webhooks), AsMutating(old.Webhooks)))
+			return validateWebhooks(next, AsMutating(next.Webhooks), AsMutating(old.Webhooks))
 		},
 		Warnings: func(next, _ *admissionv1.ValidatingWebhookConfiguration) []string { return staticNameWarnings(next) },
 		Cells: func(c *admissionv1.ValidatingWebhookConfiguration, now time.Time) []any {

@@ -35,8 +35,10 @@ func csiVolume(c *corev1.CSIVolumeSource, at *place) field.ErrorList {
 
 // driverName is a DNS name too, but may be written with capitals.
 func driverName(name string, at *place) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{requiredAt(at, "")}
+	}
 	return join(
-		present(name, at),
 		when(len(name) > 63, tooLongAt(at, "", 63)),
 		invalid(at, name, validation.IsDNS1123Subdomain(strings.ToLower(name))),
 	)

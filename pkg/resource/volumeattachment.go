@@ -5,6 +5,7 @@ import (
 	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/validate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -50,20 +51,30 @@ func volumeAttachments() *Row {
 	}))
 }
 
-// validateVolumeAttachment covers also what version v1 asks of new ones only, the names of driver and volume.
 func validateVolumeAttachment(a *storagev1.VolumeAttachment) field.ErrorList {
-	errs := anyVolumeAttachment(a)
-	if p := a.Spec.Source.PersistentVolumeName; p != nil {
-		errs = append(errs, invalid(newPlace("spec.source.persistentVolumeName"), *p, subdomainName(*p, false))...)
-	}
-	if a.Spec.Attacher == "" {
-		return errs
-	}
-	return append(errs, driverName(a.Spec.Attacher, atSpec.Child("attacher"))...)
+	return append(anyVolumeAttachment(a), declaredAttacher(a.Spec.Attacher, atSpec.Child("attacher"))...)
 }
 
+// validateVolumeAttachmentUpdate has the older rules for the driver's name where the declared ones are not asked: where it is
+// declared already that the spec must not change.
 func validateVolumeAttachmentUpdate(next, old *storagev1.VolumeAttachment) field.ErrorList {
-	return join(validateMetaUpdate(next, old), anyVolumeAttachment(next), declaredImmutable(next.Spec, old.Spec, newPlace("spec")))
+	errs := anyVolumeAttachment(next)
+	if !same(next.Spec, old.Spec) {
+		errs = append(errs, driverName(next.Spec.Attacher, atSpec.Child("attacher"))...)
+	}
+	return append(errs, declaredChange(&next.Spec, &old.Spec, atSpec)...)
+}
+
+// declaredAttacher is the name of a driver by declared rules.
+func declaredAttacher(name string, path *place) field.ErrorList {
+	if name == "" {
+		return declared(field.ErrorList{requiredAt(path, "")})
+	}
+	errs := declaredFormat(name, path, validate.LongNameCaseless)
+	if len(name) > 63 {
+		errs = append(errs, declared(field.ErrorList{field.TooLongCharacters(path.path(), name, 63)})...)
+	}
+	return errs
 }
 
 func anyVolumeAttachment(a *storagev1.VolumeAttachment) field.ErrorList {
@@ -74,12 +85,14 @@ func anyVolumeAttachment(a *storagev1.VolumeAttachment) field.ErrorList {
 	}
 	return join(
 		validateMeta(a, false, subdomainName),
-		present(a.Spec.Attacher, atSpec.Child("attacher")),
 		attachmentSource(&a.Spec.Source, atSpec.Child("source")),
 		nodeName(&a.Spec.NodeName, atSpec.Child("nodeName")),
 		when(size > maxAttachmentMetadata, tooLongAt(status.Child("attachmentMetadata"), "", maxAttachmentMetadata)),
 		given(a.Status.AttachError, status.Child("attachError"), volumeError),
 		given(a.Status.DetachError, status.Child("detachError"), volumeError),
+		given(a.Spec.Source.PersistentVolumeName, newPlace("spec.source.persistentVolumeName"), func(name *string, path *place) field.ErrorList {
+			return invalid(path, *name, subdomainName(*name, false))
+		}),
 	)
 }
 

@@ -51,7 +51,7 @@ func knowsReview(versions []string) bool {
 
 // validateWebhooks validates a configuration with these webhooks; old are those that it had, if it is there already.
 func validateWebhooks(obj Object, hooks, old []admissionv1.MutatingWebhook) field.ErrorList {
-	errs := validateMeta(obj, false, subdomainName)
+	errs := anyFinalizers(obj, false, subdomainName)
 	l := lenient(hooks, old)
 	names := taken{}
 	for i := range hooks {
@@ -152,7 +152,8 @@ func validateClientConfig(c *admissionv1.WebhookClientConfig, path *place) field
 	if c.Service.Port != nil {
 		port = *c.Service.Port
 	}
-	return validateWebhookService(c.Service.Name, c.Service.Namespace, c.Service.Path, port, path.Child("service"))
+	// Which of the two is missing is said of the other one.
+	return validateWebhookService(c.Service.Namespace, c.Service.Name, c.Service.Path, port, path.Child("service"))
 }
 
 // validateWebhookURL is for every kind whose objects name a webhook by URL.

@@ -14,7 +14,7 @@ import (
 
 // What a schema says of values is published in both dialects; defaults, nullable values and alternatives only in the newer one.
 func TestModels(t *testing.T) {
-	data, err := os.ReadFile("testdata/models.yaml")
+	data, err := os.ReadFile("testdata/models/schema.yaml")
 	require.NoError(t, err)
 	props := &apiextensionsv1.JSONSchemaProps{}
 	require.NoError(t, yaml.UnmarshalStrict(data, props))
@@ -23,13 +23,13 @@ func TestModels(t *testing.T) {
 	k, err := compile(crd, crd.Spec.Names)
 	require.NoError(t, err)
 	models := k.rows()[0].Custom.Models
-	for name, dialect := range map[string]func() (map[string]json.RawMessage, error){"models.v2.json": models.V2, "models.v3.json": models.V3} {
+	for name, dialect := range map[string]func() (map[string]json.RawMessage, error){"v2.json": models.V2, "v3.json": models.V3} {
 		got, err := dialect()
 		require.NoError(t, err)
 		var text bytes.Buffer
 		require.NoError(t, json.Indent(&text, got[models.Object], "", " "))
 		text.WriteByte('\n')
-		file := filepath.Join("testdata", name)
+		file := filepath.Join("testdata/models", name)
 		if *update {
 			require.NoError(t, os.WriteFile(file, text.Bytes(), 0o644))
 		}
