@@ -98,6 +98,9 @@ func (a *Attributes) New(f Form) runtime.Object {
 
 // Take makes a.Object what shown, which is in the form f, says, with the defaults of what it leaves out.
 func (a *Attributes) Take(shown runtime.Object, f Form) error {
+	if kind := shown.GetObjectKind().GroupVersionKind(); !kind.Empty() && kind != f.Kind {
+		return fmt.Errorf("admission made a %v of a %v", kind, f.Kind)
+	}
 	if a.Lens != nil {
 		a.Lens.Take(shown, a.Object)
 		return nil
