@@ -48,7 +48,7 @@ var patchSeeds = map[types.PatchType][]string{
 		`{"spec":{"containers":[{"image":"no key"}]}}`, `{"spec":{"volumes":[{"name":"v","$retainKeys":["name","hostPath"],"hostPath":{"path":"/"}}]}}`, `{"spec":{"ports":"none"}}`,
 	},
 	types.ApplyYAMLPatchType: {
-		`{metadata: {name: a, labels: {c: d}}}`, `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"w"}}`,
+		`{metadata: {name: a, labels: {c: d}}}`, ":", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"w"}}`,
 		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 7, template: {spec: {containers: [{name: c, image: k}, {name: c}]}}}\n",
 		"apiVersion: v1\nkind: Pod\nmetadata: {name: a, managedFields: [{}]}\nspec: {containers: [{name: e, image: x, ports: [{containerPort: 80}, {containerPort: 80}]}]}\n",
 		`&a [*a]`, `null`, `x: &a {y: 1}` + "\nz: *a\n", "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: a}\nspec: {maxReplicas: 9}\n",

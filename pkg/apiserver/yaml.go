@@ -16,6 +16,9 @@ import (
 // body is JSON at all is for the reader of JSON to say.
 func plainJSON(body []byte) bool {
 	const longest = 1000 // of what may stand before a colon
+	if len(body) == 0 || body[0] != '{' {
+		return false
+	}
 	text, from := false, 0
 	for i := 0; i < len(body); i++ {
 		c := body[i]
@@ -42,7 +45,7 @@ func plainJSON(body []byte) bool {
 			return false
 		}
 	}
-	return len(body) > 0 && body[0] == '{'
+	return true
 }
 
 // maxExpanded is how many bytes a YAML body may stand for once its aliases are written out.
