@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"slices"
 	"strings"
 
@@ -106,11 +107,7 @@ func (p CertificateSubjectRestriction) Validate(_ context.Context, a *Attributes
 	if csr.Spec.SignerName != certificatesv1.KubeAPIServerClientSignerName {
 		return nil
 	}
-	block, _ := pem.Decode(csr.Spec.Request)
-	if block == nil || block.Type != "CERTIFICATE REQUEST" {
-		return a.forbidden("failed to parse CSR: PEM block type must be CERTIFICATE REQUEST")
-	}
-	parsed, err := x509.ParseCertificateRequest(block.Bytes)
+	parsed, err := parseRequest(csr.Spec.Request)
 	if err != nil {
 		return a.forbidden("failed to parse CSR: %w", err)
 	}
@@ -118,6 +115,14 @@ func (p CertificateSubjectRestriction) Validate(_ context.Context, a *Attributes
 		return a.forbidden("use of %s signer with %s group is not allowed", certificatesv1.KubeAPIServerClientSignerName, auth.Superusers)
 	}
 	return nil
+}
+
+func parseRequest(encoded []byte) (*x509.CertificateRequest, error) {
+	block, _ := pem.Decode(encoded)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" {
+		return nil, errors.New("PEM block type must be CERTIFICATE REQUEST")
+	}
+	return x509.ParseCertificateRequest(block.Bytes)
 }
 
 // ClusterTrustBundleAttest lets those publish the roots of a signer who may attest for it.

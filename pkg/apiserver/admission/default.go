@@ -75,7 +75,7 @@ func all(d Deps) Chain {
 		NamespaceLifecycle{d.Get},
 		newLimitRanger(d),
 		ServiceAccount{d},
-		NodeRestriction{d.Get},
+		NodeRestriction{d.Get, d.Authorizer},
 		TaintNodesByCondition{},
 		AlwaysPullImages{},
 		newPodSecurity(d),

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -17,7 +18,10 @@ import (
 // NodeRestriction is the half of the node authorizer that needs to see the object: a kubelet writes its own Node and
 // Lease, the status of the pods bound to it and mirror pods of its static ones, and asks for tokens of these pods. So
 // one node that is broken into does not take the others with it.
-type NodeRestriction struct{ get Getter }
+type NodeRestriction struct {
+	get   Getter
+	authz auth.Authorizer
+}
 
 // Name is upstream's.
 func (NodeRestriction) Name() string { return "NodeRestriction" }
@@ -38,6 +42,10 @@ func (p NodeRestriction) Admit(ctx context.Context, a *Attributes) error {
 		return podStatus(a, node)
 	case a.is("pods/eviction"):
 		return p.eviction(ctx, a, node)
+	case a.is("persistentvolumeclaims/status"):
+		return claimStatus(a, node)
+	case a.is("certificatesigningrequests.certificates.k8s.io"):
+		return ownCertificate(a, node)
 	case a.is("nodes"), a.is("nodes/status"):
 		return ownNode(a, node)
 	case a.is("serviceaccounts/token"):
@@ -154,6 +162,10 @@ func podStatus(a *Attributes, node string) error {
 		return a.forbidden("node %q cannot update labels through pod status", node)
 	case !equality.Semantic.DeepEqual(next.Status.ResourceClaimStatuses, old.Status.ResourceClaimStatuses):
 		return a.forbidden("node %q cannot update resource claim statues", node)
+	case !equality.Semantic.DeepEqual(next.Status.ExtendedResourceClaimStatus, old.Status.ExtendedResourceClaimStatus):
+		return a.forbidden("node %q cannot update extended resource claim status", node)
+	case !equality.Semantic.DeepEqual(next.Status.NodeAllocatableResourceClaimStatuses, old.Status.NodeAllocatableResourceClaimStatuses):
+		return a.forbidden("node %q cannot update node allocatable resource claim statuses", node)
 	}
 	return nil
 }
@@ -177,12 +189,24 @@ func (p NodeRestriction) eviction(ctx context.Context, a *Attributes, node strin
 }
 
 func (p NodeRestriction) boundTo(ctx context.Context, a *Attributes, pod, node string) (bool, error) {
+	found, err := p.find(ctx, a, pod)
+	return err == nil && found.Spec.NodeName == node, err
+}
+
+// find looks for a pod. If there is none, it is missed in the singular, as upstream's caches do.
+func (p NodeRestriction) find(ctx context.Context, a *Attributes, pod string) (*corev1.Pod, error) {
 	o, err := p.get.Get(ctx, schema.GroupResource{Resource: "pods"}, a.Namespace, pod)
+	if apierrors.IsNotFound(err) {
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "pod"}, pod)
+	}
 	if err != nil {
-		return false, err
+		return nil, a.forbidden("%w", err)
 	}
 	found, ok := o.(*corev1.Pod)
-	return ok && found.Spec.NodeName == node, nil
+	if !ok {
+		return nil, a.wrongType(p.Name())
+	}
+	return found, nil
 }
 
 // sameName holds a new object to the node's own name; the authorizer knew the names of all others.

@@ -5,9 +5,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -50,9 +53,20 @@ func TestNodeRestriction(t *testing.T) {
 	}
 	eviction := func(name string) runtime.Object { return &policyv1.Eviction{ObjectMeta: named("shop", name)} }
 	vault := on("web", "oak")
-	vault.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-		Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault"}}}}}}}
+	vault.Spec.Volumes = []corev1.Volume{
+		{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{}}, {ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault"}}}}}},
+		{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "c"}}},
+	}
 	g := cluster()
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: named("shop", "c"), Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv"}}
+	g["persistentvolumeclaims/shop/c"] = claim
+	g["persistentvolumes//pv"] = &corev1.PersistentVolume{ObjectMeta: named("", "pv"), Spec: corev1.PersistentVolumeSpec{
+		PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "csi"}}}}
+	g["csidrivers.storage.k8s.io//csi"] = &storagev1.CSIDriver{ObjectMeta: named("", "csi"), Spec: storagev1.CSIDriverSpec{
+		TokenRequests: []storagev1.TokenRequest{{Audience: "store"}}}}
+	sized := claim.DeepCopy()
+	sized.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	g["namespaces//kube-node-lease"] = g["namespaces//shop"]
 	g["nodes//oak"] = node("oak", nil)
 	g["pods/shop/web"], g["pods/shop/db"] = vault, on("db", "elm")
@@ -68,7 +82,7 @@ func TestNodeRestriction(t *testing.T) {
 		"mirror pod with a CSI secret": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 				NodePublishSecretRef: &corev1.LocalObjectReference{Name: "stolen"}}}}}
-		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference secrets`},
+		})), nil), `pods "web" is forbidden: a mirror pod may not reference secrets`},
 		"mirror pod with an ephemeral claim": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}
 		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference persistentvolumeclaims`},
@@ -101,11 +115,21 @@ func TestNodeRestriction(t *testing.T) {
 		"other lease":                     {request(Create, "leases.coordination.k8s.io", lease("elm"), nil), `leases.coordination.k8s.io "elm" is forbidden: can only access node lease with the same name as the requesting node`},
 		"token for own pod":               {request(Create, "serviceaccounts/token", token("web", "u"), nil), ""},
 		"token for own pod, its audience": {request(Create, "serviceaccounts/token", token("web", "u", "vault"), nil), ""},
-		"token for an audience of nobody": {request(Create, "serviceaccounts/token", token("web", "u", "bank"), nil), `serviceaccounts "Unknown" is forbidden: audience "bank" not found in pod spec volume, system:node:oak is not authorized to request tokens for this audience`},
-		"token for other pod":             {request(Create, "serviceaccounts/token", token("db", "u"), nil), `serviceaccounts "Unknown" is forbidden: node requested token bound to a pod scheduled on a different node`},
-		"token without UID":               {request(Create, "serviceaccounts/token", token("web", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token with a pod binding without a uid`},
-		"token without pod":               {request(Create, "serviceaccounts/token", token("", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token not bound to a pod`},
-		"something else":                  {request(Create, "events", &corev1.Event{ObjectMeta: named("shop", "e")}, nil), ""},
+		"token for an audience of nobody": {request(Create, "serviceaccounts/token", token("web", "u", "bank"), nil), `serviceaccounts "Unknown" is forbidden: system:node:oak is not authorized to request tokens for audience "bank"`},
+		"token for a driver's audience":   {request(Create, "serviceaccounts/token", token("web", "u", "store"), nil), ""},
+		"token for two audiences":         {request(Create, "serviceaccounts/token", token("web", "u", "vault", "store"), nil), `serviceaccounts "Unknown" is forbidden: node may only request 0 or 1 audiences`},
+		"token for no pod":                {request(Create, "serviceaccounts/token", token("none", "u"), nil), `pod "none" not found`},
+		"device through the status": {status(on("web", "oak"), func(p *corev1.Pod) {
+			p.Status.ExtendedResourceClaimStatus = &corev1.PodExtendedResourceClaimStatus{ResourceClaimName: "gpu"}
+		}), `pods "web" is forbidden: node "oak" cannot update extended resource claim status`},
+		"size of a claim": {request(Update, "persistentvolumeclaims/status", sized, claim), ""},
+		"certificate, garbled": {request(Create, "certificatesigningrequests.certificates.k8s.io", &certificatesv1.CertificateSigningRequest{
+			ObjectMeta: named("", "csr"), Spec: certificatesv1.CertificateSigningRequestSpec{SignerName: certificatesv1.KubeletServingSignerName}}, nil),
+			`certificatesigningrequests.certificates.k8s.io "csr" is forbidden: unable to parse csr: PEM block type must be CERTIFICATE REQUEST`},
+		"token for other pod": {request(Create, "serviceaccounts/token", token("db", "u"), nil), `serviceaccounts "Unknown" is forbidden: node requested token bound to a pod scheduled on a different node`},
+		"token without UID":   {request(Create, "serviceaccounts/token", token("web", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token with a pod binding without a uid`},
+		"token without pod":   {request(Create, "serviceaccounts/token", token("", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token not bound to a pod`},
+		"something else":      {request(Create, "events", &corev1.Event{ObjectMeta: named("shop", "e")}, nil), ""},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, tc.want, run(t, g, asNode(tc.a, "oak"))) })
 	}

@@ -27,8 +27,11 @@ var systemPriorities = map[string]int32{"system-node-critical": 2000001000, "sys
 // Name is upstream's.
 func (Priority) Name() string { return "Priority" }
 
-// Admit computes the priority of a new pod. An update keeps it: a client that knows nothing of it must not lose it.
+// Admit computes the priority of a new pod. An update keeps it: a client that knows nothing of it must not lose it. The system's classes stay.
 func (p Priority) Admit(ctx context.Context, a *Attributes) error {
+	if _, ours := systemPriorities[a.Name]; ours && a.Operation == Delete && a.is("priorityclasses.scheduling.k8s.io") {
+		return a.forbidden("this is a system priority class and cannot be deleted")
+	}
 	if !a.is("pods") || (a.Operation != Create && a.Operation != Update) {
 		return nil
 	}

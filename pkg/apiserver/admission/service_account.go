@@ -32,7 +32,7 @@ type ServiceAccount struct{ deps Deps }
 // Name is upstream's.
 func (ServiceAccount) Name() string { return "ServiceAccount" }
 
-// Admit fills in the pod.
+// Admit fills in the pod. What the account does not allow is refused here already, before anything else is found wrong with the pod.
 func (p ServiceAccount) Admit(ctx context.Context, a *Attributes) error {
 	if !a.is("pods") || a.Operation != Create {
 		return nil
@@ -42,7 +42,7 @@ func (p ServiceAccount) Admit(ctx context.Context, a *Attributes) error {
 		return a.wrongType(p.Name())
 	}
 	if isMirror(pod) {
-		return nil
+		return mirrorNeedsNothing(a, pod)
 	}
 	if pod.Spec.ServiceAccountName == "" {
 		pod.Spec.ServiceAccountName = pod.Spec.DeprecatedServiceAccount
@@ -61,7 +61,7 @@ func (p ServiceAccount) Admit(ctx context.Context, a *Attributes) error {
 	if len(pod.Spec.ImagePullSecrets) == 0 {
 		pod.Spec.ImagePullSecrets = append(pod.Spec.ImagePullSecrets, sa.ImagePullSecrets...)
 	}
-	return nil
+	return limitSecrets(a, sa, func() string { return secretsBeyond(sa, pod) })
 }
 
 // Validate holds mirror pods, which their kubelet starts without asking, to need nothing from the API; and other pods to the secrets
@@ -84,14 +84,18 @@ func (p ServiceAccount) Validate(ctx context.Context, a *Attributes) error {
 	if err != nil {
 		return a.forbidden("error looking up service account %s/%s: %w", a.Namespace, pod.Spec.ServiceAccountName, err)
 	}
+	if debugged {
+		return limitSecrets(a, sa, func() string { return secretsOfContainers(sa, debugContainers(pod)) })
+	}
+	return limitSecrets(a, sa, func() string { return secretsBeyond(sa, pod) })
+}
+
+// limitSecrets refuses what is beyond the secrets of an account that holds its pods to them.
+func limitSecrets(a *Attributes, sa *corev1.ServiceAccount, beyond func() string) error {
 	if enforces, _ := strconv.ParseBool(sa.Annotations[enforceSecrets]); !enforces {
 		return nil
 	}
-	what := secretsBeyond(sa, pod)
-	if debugged {
-		what = secretsOfContainers(sa, debugContainers(pod))
-	}
-	if what != "" {
+	if what := beyond(); what != "" {
 		return a.forbidden("%s", what)
 	}
 	return nil
@@ -145,11 +149,11 @@ func automounts(sa *corev1.ServiceAccount, pod *corev1.Pod) bool {
 	return true
 }
 
-// mountToken mounts the token into every container that has nothing else at its place.
+// mountToken mounts the token into every container that has nothing else at its place. A volume of the token's name is taken for it.
 func (p ServiceAccount) mountToken(pod *corev1.Pod) {
 	name, there := "", false
 	for i := range pod.Spec.Volumes {
-		if v := &pod.Spec.Volumes[i]; strings.HasPrefix(v.Name, tokenVolume) && hasToken(v) {
+		if v := &pod.Spec.Volumes[i]; strings.HasPrefix(v.Name, tokenVolume) {
 			name, there = v.Name, true
 			break
 		}
