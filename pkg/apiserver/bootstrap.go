@@ -20,7 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// The first objects are those that every cluster has before anybody has made any: four namespaces, the range of the services' addresses, the service through which
+// The first objects are those that every cluster has before anybody has made any: four namespaces, the system's priority classes, the range of the services' addresses, the service through which
 // pods reach this server, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and allocation of the address included, and are
 // only made where they are missing, so that a restart changes nothing.
 
@@ -45,6 +45,9 @@ func (s *Server) firstObjects() []resource.Object {
 	var out []resource.Object
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
 		out = append(out, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	for _, class := range resource.SystemPriorityClasses() {
+		out = append(out, class)
 	}
 	if s.cfg.ServiceCIDR != "" {
 		out = append(out, s.serviceRange())

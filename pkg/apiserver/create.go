@@ -58,6 +58,7 @@ func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions)
 	if err := matchNamespace(t, obj); err != nil {
 		return outcome{}, err
 	}
+	dedupOwners(c, obj, duplicateOwners)
 	if !o.applied {
 		s.fields.created(t, obj, o.manager)
 	}
@@ -72,6 +73,7 @@ func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions)
 	if err := matchNamespace(t, obj); err != nil {
 		return outcome{}, err // a webhook may change what it likes, but not whose it is
 	}
+	dedupOwners(c, obj, duplicateOwnersAdmitted)
 	if obj.GetName() != "" || obj.GetGenerateName() == "" {
 		return s.insertNamed(c, t, obj, a)
 	}

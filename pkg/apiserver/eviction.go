@@ -45,21 +45,32 @@ func (s *Server) evict(c *call) error {
 	if err := s.decodeInto(c, ev, evictionGVK, o.FieldValidation); err != nil {
 		return err
 	}
-	if ev.Name != c.t.name {
-		return apierrors.NewBadRequest("name in URL does not match name in Eviction object")
-	}
-	deletion, err := evictionOptions(ev, o)
+	deletion, err := s.admitEviction(c, ev, o)
 	if err != nil {
-		return err
-	}
-	w := writeOptions{options: o, dryRun: len(deletion.DryRun) > 0}
-	if err := s.admit(c, s.attributes(c, c.t, admission.Create, "eviction", ev, nil, w)); err != nil {
 		return err
 	}
 	if err := s.evictPod(c, deletion); err != nil {
 		return err
 	}
 	return s.answerOther(c, http.StatusCreated, statusGVK, &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusCreated})
+}
+
+// admitEviction asks admission, which may change the eviction before it is looked at, and returns how to delete.
+func (s *Server) admitEviction(c *call, ev *policyv1.Eviction, o *metav1.CreateOptions) (*metav1.DeleteOptions, error) {
+	deletion, mismatch := evictionOptions(ev, o)
+	w := writeOptions{options: o, dryRun: mismatch == nil && len(deletion.DryRun) > 0}
+	a := s.attributes(c, c.t, admission.Create, "eviction", ev, nil, w)
+	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
+		return nil, err
+	}
+	if ev.Name != c.t.name {
+		return nil, apierrors.NewBadRequest("name in URL does not match name in Eviction object")
+	}
+	deletion, err := evictionOptions(ev, o)
+	if err != nil {
+		return nil, err
+	}
+	return deletion, s.cfg.Admission.Validate(c.ctx(), a)
 }
 
 // evictionOptions are those of the delete. Both the request and its body may ask for a dry run.

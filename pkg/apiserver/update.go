@@ -133,6 +133,9 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 	if t.row.Namespaced && next.GetNamespace() == "" {
 		next.SetNamespace(t.namespace)
 	}
+	if c.t.verb == "update" {
+		dedupOwners(c, next, duplicateOwners)
+	}
 	if !e.applied && !e.admitted {
 		s.fields.updated(t, e.sub, next, old, e.manager)
 	}
@@ -140,6 +143,7 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 		if err := s.cfg.Admission.Admit(c.ctx(), s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)); err != nil {
 			return err
 		}
+		dedupOwners(c, next, duplicateOwnersAdmitted)
 	}
 	if err := checkVersion(t, next, old); err != nil {
 		return err

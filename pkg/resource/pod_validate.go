@@ -17,6 +17,8 @@ type podCheck struct {
 	// isPod is set for a pod itself, and podName is its name; neither is for the template of one.
 	isPod   bool
 	podName string
+	// isMirror is set for a pod that shows what its kubelet runs anyway.
+	isMirror bool
 	// hostUsers says that the pod's users are those of the host.
 	hostUsers bool
 	// volumes are the valid ones, for mounts to refer to; claims are the resource claims, for containers.
@@ -32,6 +34,7 @@ func validatePodSpec(s *corev1.PodSpec, p *corev1.Pod, path *place) field.ErrorL
 	}
 	if p != nil {
 		c.podName = p.Name
+		_, c.isMirror = p.Annotations[corev1.MirrorPodAnnotationKey]
 	}
 	for _, claim := range s.ResourceClaims {
 		if claim.Name != "" {
@@ -47,7 +50,7 @@ func (c *podCheck) content(path *place) field.ErrorList {
 	return join(
 		when(s.TerminationGracePeriodSeconds == nil, requiredAt(path.Child("terminationGracePeriodSeconds"), "")),
 		c.validateVolumes(path.Child("volumes")),
-		validateResourceClaims(s.ResourceClaims, path.Child("resourceClaims")),
+		c.validateClaims(path.Child("resourceClaims")),
 		c.validateContainers(path.Child("containers")),
 		c.validateInitContainers(path.Child("initContainers")),
 		c.validateEphemeralContainers(path.Child("ephemeralContainers")),
@@ -127,6 +130,16 @@ func (c *podCheck) classes(path *place) field.ErrorList {
 		errs = append(errs, c.os(path)...)
 	}
 	return append(errs, c.keyFiles(path)...)
+}
+
+// validateClaims refuses those of a mirror pod, one by one and with no more to say of where than upstream.
+func (c *podCheck) validateClaims(path *place) field.ErrorList {
+	if !c.isMirror {
+		return validateResourceClaims(c.spec.ResourceClaims, path)
+	}
+	return each(c.spec.ResourceClaims, path, func(*corev1.PodResourceClaim, *place) field.ErrorList {
+		return field.ErrorList{forbiddenAt(newPlace("[]"), "static pods do not support resource claims")}
+	})
 }
 
 // validateResourceClaims validates the pod's claims of devices, each by its own name or by that of a template.

@@ -23,6 +23,18 @@ var systemPriorities = map[string]int32{
 	"system-node-critical":    2*maxUserPriority + 1000,
 }
 
+// SystemPriorityClasses are the objects of these classes.
+func SystemPriorityClasses() []*schedulingv1.PriorityClass {
+	class := func(name, description string) *schedulingv1.PriorityClass {
+		policy := corev1.PreemptLowerPriority
+		return &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: systemPriorities[name], Description: description, PreemptionPolicy: &policy}
+	}
+	return []*schedulingv1.PriorityClass{
+		class("system-node-critical", "Used for system critical pods that must not be moved from their current node."),
+		class("system-cluster-critical", "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+	}
+}
+
 func priorityClasses() *Row {
 	doc := schedulingv1.PriorityClass{}.SwaggerDoc()
 	return Row{
