@@ -127,6 +127,8 @@ func TestStatusz(t *testing.T) {
 
 func TestMetricsByName(t *testing.T) {
 	c := start(t)
+	c.do("GET /api/v1/namespaces/default/endpoints", "")
+	c.do("GET /api/v1/namespaces/default/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1&timeoutSeconds=1", "")
 	c.do("POST /api/v1/namespaces/default/configmaps?dryRun=All", `{"metadata":{"name":"a"}}`)
 	c.do("POST /api/v1/namespaces/default/configmaps", `{"metadata":{"name":"a"}}`)
 	_, body := c.do("GET /metrics", "")
@@ -136,8 +138,11 @@ func TestMetricsByName(t *testing.T) {
 		`apiserver_current_inflight_requests{request_kind="readOnly"} 1`,
 		`apiserver_current_inflight_requests{request_kind="mutating"} 0`,
 		`apiserver_storage_objects{resource="configmaps"} 1`,
-		`apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"} 3`,
+		`apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"} 5`,
 		`apiserver_flowcontrol_nominal_limit_seats{priority_level="workload-low"} 245`,
+		`apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource="",version="v1"} 1`,
+		`apiserver_watch_events_sizes_count{group="",resource="configmaps",version="v1"} 1`,
+		`apiserver_watch_events_total{group="",resource="configmaps",version="v1"} 1`,
 		`etcd_request_duration_seconds_count{group="",operation="create",resource="configmaps"} 1`,
 		`apiserver_admission_step_admission_duration_seconds_count{operation="CREATE",rejected="false",type="validate"}`,
 	} {
