@@ -43,7 +43,7 @@
 //     it talks to itself without a certificate. Uses of tokens in Secrets are not noted on them, so there is no date since when they are.
 //   - A hook that upstream takes for done when its controller has been started is done when its first work is.
 //   - There is one image for all kinds: nothing is said of caches that fill, wait or fall behind each for itself, nor of lists from
-//     etcd as opposed to lists from a cache. apiserver_storage_size_bytes is of the objects' bytes.
+//     etcd as opposed to lists from a cache.
 //   - Admission is timed as a whole, by webhook and by policy; not by built-in plugin, of which a request passes two dozen in
 //     less time than it takes to read the clock so often.
 //   - /flagz is not served: the server may be one part of a process whose flags are not its own.
