@@ -20,42 +20,53 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// The first objects are those that every cluster has before anybody has made any: four namespaces, the system's priority classes, the range of the services' addresses, the service through which
-// pods reach this server, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and allocation of the address included, and are
-// only made where they are missing, so that a restart changes nothing.
-
-// bootstrap makes the first objects.
-func (s *Server) bootstrap(ctx context.Context) error {
-	for _, obj := range s.firstObjects() {
-		if err := s.ensure(ctx, obj); err != nil {
-			return err
-		}
-	}
-	if s.cfg.ServiceCIDR == "" {
-		return nil
-	}
-	return s.readyServiceRange(ctx)
-}
+// The first objects are those that every cluster has before anybody has made any: four namespaces, the range of the services' addresses, the service through which
+// pods reach this server, the classes of what must run before anything else, and what everybody may do (bootstrap_policy.go). They go through the same code as a client's, admission and
+// allocation of the address included, and are only made where they are missing, so that a restart changes nothing.
 
 // ownManager is whom managedFields name as the owner of what the server writes by itself.
 const ownManager = "kube-apiserver"
 
-// firstObjects lists them in the order of their making.
-func (s *Server) firstObjects() []resource.Object {
-	var out []resource.Object
+func (s *Server) makeNamespaces(ctx context.Context) error {
+	var objs []resource.Object
 	for _, name := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease} {
-		out = append(out, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		objs = append(objs, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
+	return s.ensureAll(ctx, objs...)
+}
+
+func (s *Server) makeServiceRange(ctx context.Context) error {
+	if s.cfg.ServiceCIDR == "" {
+		return nil
+	}
+	if err := s.ensure(ctx, s.serviceRange()); err != nil {
+		return err
+	}
+	return s.readyServiceRange(ctx)
+}
+
+func (s *Server) makeKubernetesService(ctx context.Context) error {
+	if s.cfg.ServiceIP == "" {
+		return nil
+	}
+	return s.ensureAll(ctx, s.kubernetesService(), s.kubernetesEndpoints(), s.kubernetesSlice())
+}
+
+func (s *Server) makePriorityClasses(ctx context.Context) error {
+	var objs []resource.Object
 	for _, class := range resource.SystemPriorityClasses() {
-		out = append(out, class)
+		objs = append(objs, class)
 	}
-	if s.cfg.ServiceCIDR != "" {
-		out = append(out, s.serviceRange())
+	return s.ensureAll(ctx, objs...)
+}
+
+func (s *Server) ensureAll(ctx context.Context, objs ...resource.Object) error {
+	for _, obj := range objs {
+		if err := s.ensure(ctx, obj); err != nil {
+			return err
+		}
 	}
-	if s.cfg.ServiceIP != "" {
-		out = append(out, s.kubernetesService(), s.kubernetesEndpoints(), s.kubernetesSlice())
-	}
-	return out
+	return nil
 }
 
 func kubernetesMeta() metav1.ObjectMeta {

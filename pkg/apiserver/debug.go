@@ -167,7 +167,9 @@ func (s *Server) watcherRows() [][]string {
 func (s *Server) startRows() [][]string {
 	var rows [][]string
 	for _, h := range s.hooks {
-		rows = append(rows, []string{h.name, strconv.FormatBool(h.done.Load())})
+		for _, name := range h.names {
+			rows = append(rows, []string{name, strconv.FormatBool(h.done.Load())})
+		}
 	}
 	return rows
 }

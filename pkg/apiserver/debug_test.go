@@ -87,8 +87,48 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, "internal server error: not finished\n", body)
 }
 
+// TestSLIs: what the checks have found is counted by check, endpoint and result.
+func TestSLIs(t *testing.T) {
+	c := start(t)
+	c.do("GET /livez?exclude=log", "")
+	c.server.hookNamed("bootstrap-controller").done.Store(false)
+	c.do("GET /readyz", "")
+	_, body := c.do("GET /metrics/slis", "")
+	require.Contains(t, body, `kubernetes_healthcheck{name="ping",type="livez"} 1`)
+	require.NotContains(t, body, `name="log",type="livez"`)
+	require.Contains(t, body, `kubernetes_healthcheck{name="poststarthook/bootstrap-controller",type="readyz"} 0`)
+	require.Contains(t, body, `kubernetes_healthchecks_total{name="poststarthook/bootstrap-controller",status="error",type="readyz"} 1`)
+	require.NotContains(t, body, "apiserver_request_total")
+}
+
+func TestStatusz(t *testing.T) {
+	c := start(t)
+	_, body := c.do("GET /statusz", "", "Accept: text/plain")
+	require.True(t, strings.HasPrefix(body, "\napiserver statusz\nWarning: "), body)
+	require.Regexp(t, `(?m)^Up: 0 hr 0\d min \d\d sec$`, body)
+	for accept, want := range map[string]string{
+		"":                 "text/plain; charset=utf-8",
+		"application/json": typeJSON,
+		"image/png, */*":   "text/plain; charset=utf-8",
+		"application/json;v=v1beta1;g=config.k8s.io;as=Statusz":  "application/json;g=config.k8s.io;v=v1beta1;as=Statusz",
+		"application/yaml;v=v1alpha1;g=config.k8s.io;as=Statusz": "application/yaml;g=config.k8s.io;v=v1alpha1;as=Statusz",
+		"application/json;v=v9;g=config.k8s.io;as=Statusz":       typeJSON,
+	} {
+		resp, body := c.do("GET /statusz", "", "Accept: "+accept)
+		require.Equal(t, want, resp.Header.Get("Content-Type"), accept)
+		require.Equal(t, strings.HasSuffix(want, "=Statusz") && strings.Contains(accept, "v1alpha1"), resp.Header.Get("Warning") != "", accept)
+		if want == typeJSON {
+			require.Equal(t, http.StatusNotAcceptable, resp.StatusCode)
+			require.Contains(t, body, "only the following media types are accepted: application/json, application/yaml, text/plain")
+		}
+	}
+	require.Equal(t, "26 hr 03 min 09 sec", uptime(26*time.Hour+3*time.Minute+9*time.Second+time.Millisecond))
+}
+
 func TestMetricsByName(t *testing.T) {
 	c := start(t)
+	c.do("GET /api/v1/namespaces/default/endpoints", "")
+	c.do("GET /api/v1/namespaces/default/configmaps?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1&timeoutSeconds=1", "")
 	c.do("POST /api/v1/namespaces/default/configmaps?dryRun=All", `{"metadata":{"name":"a"}}`)
 	c.do("POST /api/v1/namespaces/default/configmaps", `{"metadata":{"name":"a"}}`)
 	_, body := c.do("GET /metrics", "")
@@ -98,8 +138,11 @@ func TestMetricsByName(t *testing.T) {
 		`apiserver_current_inflight_requests{request_kind="readOnly"} 1`,
 		`apiserver_current_inflight_requests{request_kind="mutating"} 0`,
 		`apiserver_storage_objects{resource="configmaps"} 1`,
-		`apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"} 3`,
+		`apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"} 5`,
 		`apiserver_flowcontrol_nominal_limit_seats{priority_level="workload-low"} 245`,
+		`apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource="",version="v1"} 1`,
+		`apiserver_watch_events_sizes_count{group="",resource="configmaps",version="v1"} 1`,
+		`apiserver_watch_events_total{group="",resource="configmaps",version="v1"} 1`,
 		`etcd_request_duration_seconds_count{group="",operation="create",resource="configmaps"} 1`,
 		`apiserver_admission_step_admission_duration_seconds_count{operation="CREATE",rejected="false",type="validate"}`,
 	} {

@@ -35,4 +35,16 @@
 //
 // There are no internal types: a row works on the storage version, and only the other served versions are converted. There is
 // no registry per kind, no generic server underneath, no delegation from server to server.
+//
+// Health, metrics and OpenAPI have upstream's names for what there is here, and none for what there is not:
+//
+//   - Checks of hooks without counterpart are not listed: the filter of priority and fairness and the counter of objects keep
+//     their own numbers true, the allocator leaves nothing to repair, one server has no peers and no lease of its identity, and
+//     it talks to itself without a certificate. Uses of tokens in Secrets are not noted on them, so there is no date since when they are.
+//   - A hook that upstream takes for done when its controller has been started is done when its first work is.
+//   - There is one image for all kinds: nothing is said of caches that fill, wait or fall behind each for itself, nor of lists from
+//     etcd as opposed to lists from a cache.
+//   - Admission is timed as a whole, by webhook and by policy; not by built-in plugin, of which a request passes two dozen in
+//     less time than it takes to read the clock so often.
+//   - /flagz is not served: the server may be one part of a process whose flags are not its own.
 package apiserver

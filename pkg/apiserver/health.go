@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bonsai/pkg/apiserver/meter"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // check is one named question about the server's health.
@@ -21,6 +25,32 @@ type check struct {
 type health struct {
 	name   string
 	checks []check
+	slis   *slis
+}
+
+// slis are what came of the checks, as /metrics/slis shows it.
+type slis struct {
+	set    *meter.Set
+	last   *prometheus.GaugeVec
+	totals *prometheus.CounterVec
+}
+
+func newSLIs() *slis {
+	set := meter.New()
+	return &slis{
+		set:    set,
+		last:   set.Gauge("kubernetes_healthcheck", "What the last of each check has found: 1 is good.", "name", "type"),
+		totals: set.Counter("kubernetes_healthchecks_total", "Checks by what they have found.", "name", "type", "status"),
+	}
+}
+
+func (s *slis) observe(name, kind string, good bool) {
+	last, status := 0.0, "error"
+	if good {
+		last, status = 1, "success"
+	}
+	s.last.WithLabelValues(name, kind).Set(last)
+	s.totals.WithLabelValues(name, kind, status).Inc()
 }
 
 var errStopping = errors.New("process is shutting down")
@@ -29,8 +59,12 @@ func (s *Server) healthEndpoints() []health {
 	fine := func(context.Context) error { return nil }
 	always := []check{{"ping", fine}, {"log", fine}, {"etcd", s.checkStore}}
 	var started []check
-	for _, h := range s.hooks {
-		started = append(started, check{"poststarthook/" + h.name, func(context.Context) error { return s.checkHook(h) }})
+	for _, name := range hookChecks {
+		c := check{"poststarthook/" + name, s.hookNamed(name).finished}
+		started = append(started, c)
+		if name == "kube-apiserver-autoregistration" {
+			started = append(started, check{"autoregister-completion", c.ask})
+		}
 	}
 	// The image is filled before the server answers at all; that it follows etcd is what the check of etcd waits for.
 	ready := []check{{"etcd-readiness", s.checkStore}, {"informer-sync", fine}}
@@ -38,9 +72,9 @@ func (s *Server) healthEndpoints() []health {
 		always = append(always, check{c.Name, c.Ask})
 	}
 	return []health{
-		{"healthz", slices.Concat(always, started)},
-		{"livez", slices.Concat(always, started)},
-		{"readyz", slices.Concat(always, ready, started, []check{{"shutdown", s.checkStopping}})},
+		{"healthz", slices.Concat(always, started), s.slis},
+		{"livez", slices.Concat(always, started), s.slis},
+		{"readyz", slices.Concat(always, ready, started, []check{{"shutdown", s.checkStopping}}), s.slis},
 	}
 }
 
@@ -51,7 +85,8 @@ func (s *Server) checkStore(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) checkHook(h *hook) error {
+// finished tells whether the work of h has been done.
+func (h *hook) finished(context.Context) error {
 	if !h.done.Load() {
 		return errHookNotFinished
 	}
@@ -72,16 +107,19 @@ func (h health) serve(w http.ResponseWriter, r *http.Request) {
 	failed := false
 	unknown := q["exclude"]
 	for _, c := range h.checks {
-		switch {
-		case slices.Contains(q["exclude"], c.name):
+		if slices.Contains(q["exclude"], c.name) {
 			unknown = slices.DeleteFunc(slices.Clone(unknown), func(name string) bool { return name == c.name })
 			fmt.Fprintf(&lines, "[+]%s excluded: ok\n", c.name)
-		case c.ask(r.Context()) != nil:
-			failed = true
-			fmt.Fprintf(&lines, "[-]%s failed: reason withheld\n", c.name)
-		default:
-			fmt.Fprintf(&lines, "[+]%s ok\n", c.name)
+			continue
 		}
+		good := c.ask(r.Context()) == nil
+		h.slis.observe(c.name, h.name, good)
+		if good {
+			fmt.Fprintf(&lines, "[+]%s ok\n", c.name)
+			continue
+		}
+		failed = true
+		fmt.Fprintf(&lines, "[-]%s failed: reason withheld\n", c.name)
 	}
 	if len(unknown) > 0 {
 		fmt.Fprintf(&lines, "warn: some health checks cannot be excluded: no matches for %s\n", quoted(unknown))

@@ -28,6 +28,8 @@ type metrics struct {
 	longRunning   *prometheus.GaugeVec
 	watchers      *prometheus.GaugeVec
 	watchEvents   *prometheus.CounterVec
+	watchSizes    *prometheus.HistogramVec
+	deprecated    *prometheus.GaugeVec
 	slowWatchers  *prometheus.CounterVec
 	terminations  *prometheus.CounterVec
 	admission     *prometheus.HistogramVec
@@ -43,6 +45,7 @@ var (
 	requestLabels  = []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component"}
 	durationBounds = []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
 	sizeBounds     = prometheus.ExponentialBuckets(1000, 10, 7)
+	watchBounds    = prometheus.ExponentialBuckets(1024, 2, 8)
 	admitBounds    = []float64{.005, .025, .1, .5, 1, 2.5}
 	etcdBounds     = []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
 )
@@ -80,6 +83,9 @@ func newMetrics(s *Server) *metrics {
 		longRunning: gaugeVec("apiserver_longrunning_requests", "Long-running requests that are open now.", without("dry_run")...),
 		watchers:    gaugeVec("apiserver_registered_watchers", "Watches that are open now.", "group", "version", "kind"),
 		watchEvents: counterVec("apiserver_watch_events_total", "Events sent to watchers.", "group", "version", "resource"),
+		watchSizes:  histogramVec("apiserver_watch_events_sizes", "Bytes of the objects in events.", watchBounds, "group", "version", "resource"),
+		deprecated: gaugeVec("apiserver_requested_deprecated_apis", "Deprecated APIs that somebody has asked for.",
+			"group", "version", "resource", "subresource", "removed_release"),
 		slowWatchers: counterVec("apiserver_terminated_watchers_total", "Watches ended because their reader was too slow.",
 			"group", "resource"),
 		terminations: counterVec("apiserver_request_terminations_total", "Requests ended by the server to protect itself.",
@@ -88,7 +94,7 @@ func newMetrics(s *Server) *metrics {
 			"operation", "rejected", "type"),
 		etcd: histogramVec("etcd_request_duration_seconds", "Time of writes to etcd.", etcdBounds, "group", "operation", "resource"),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.sli, m.sizes, m.longRunning, m.watchers, m.watchEvents, m.slowWatchers,
+	m.registry.MustRegister(m.requests, m.duration, m.sli, m.sizes, m.longRunning, m.watchers, m.watchEvents, m.watchSizes, m.deprecated, m.slowWatchers,
 		m.terminations, m.admission, m.etcd, s.fairness, s.cfg.Counts, &stateCollector{s}, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -226,6 +232,12 @@ func (m *metrics) watching(t *target) func() {
 // wrote notes how long a write to etcd took.
 func (m *metrics) wrote(operation string, row *resource.Row, since, now time.Time) {
 	m.etcd.WithLabelValues(row.Group(), operation, row.Resource).Observe(now.Sub(since).Seconds())
+}
+
+// deprecates tells the client that what it asks for is deprecated, and remembers that somebody does. None has a release without it yet.
+func (s *Server) deprecates(c *call) {
+	c.warn(c.t.row.Deprecated)
+	s.metrics.deprecated.WithLabelValues(c.t.group, c.t.version, c.t.resource, c.t.sub, "").Set(1)
 }
 
 // serves tells whether t is a resource of the table and, if it names one, a subresource of it.

@@ -10,6 +10,7 @@ import (
 	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/version"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	apiversion "k8s.io/apimachinery/pkg/version"
 )
@@ -22,8 +23,18 @@ func (s *Server) otherPaths() *http.ServeMux {
 	mux.HandleFunc("/openapi/v3/", described((*openapi.Service).ServeV3))
 	mux.HandleFunc("/version", serveVersion)
 	mux.HandleFunc("/version/", serveVersion)
-	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{ProcessStartTime: s.began}))
+	slis := prometheus.NewRegistry()
+	slis.MustRegister(s.slis.set)
+	mux.Handle("/metrics/slis", promhttp.HandlerFor(slis, promhttp.HandlerOpts{ProcessStartTime: s.began}))
+	mux.HandleFunc("/statusz", s.serveStatusz)
+	s.otherNames = []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/", "/debug/", "/metrics", "/metrics/slis",
+		"/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/statusz", "/version"}
 	for _, h := range s.healthEndpoints() {
+		s.otherNames = append(s.otherNames, "/"+h.name)
+		for _, c := range h.checks {
+			s.otherNames = append(s.otherNames, "/"+h.name+"/"+c.name)
+		}
 		mux.HandleFunc("/"+h.name, h.serve)
 		mux.HandleFunc("/"+h.name+"/{check...}", h.serveOne)
 	}
@@ -32,7 +43,7 @@ func (s *Server) otherPaths() *http.ServeMux {
 		mux.HandleFunc(jwksPath, s.cfg.Tokens.ServeJWKS)
 	}
 	s.debugPaths(mux)
-	mux.HandleFunc("/{$}", serveIndex)
+	mux.HandleFunc("/{$}", s.serveIndex)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notServed(w) })
 	return mux
 }
@@ -55,9 +66,8 @@ func described(serve func(*openapi.Service, http.ResponseWriter, *http.Request))
 }
 
 // serveIndex lists what there is, as `kubectl get --raw /` shows it.
-func serveIndex(w http.ResponseWriter, r *http.Request) {
-	paths := []string{"/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/debug/", "/healthz",
-		"/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"}
+func (s *Server) serveIndex(w http.ResponseWriter, r *http.Request) {
+	paths := slices.Clone(s.otherNames)
 	for _, row := range kindsOf(r).table.Rows() {
 		for _, v := range row.Versions {
 			if v.Group != "" {

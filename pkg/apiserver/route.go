@@ -37,7 +37,7 @@ func (s *Server) route(c *call) error {
 		return err
 	}
 	if t.row.Deprecated != "" && t.sub == "" {
-		c.warn(t.row.Deprecated)
+		s.deprecates(c)
 	}
 	return h(c)
 }
@@ -150,7 +150,7 @@ func (s *Server) routeSub(c *call) (handler, error) {
 		return nil, customNotAllowed(c)
 	}
 	if t.row.Custom != nil && t.row.Deprecated != "" {
-		c.warn(t.row.Deprecated)
+		s.deprecates(c)
 	}
 	return h, nil
 }

@@ -31,13 +31,12 @@ func (s *Server) Serve(ctx context.Context, t *tls.Config, listeners ...net.List
 		defer done.Wait()
 		defer stop()
 	}
-	if err := s.Bootstrap(ctx); err != nil && ctx.Err() == nil {
-		return err
-	}
 	running, end := context.WithCancel(ctx)
 	defer s.tasks.Wait()
 	defer end()
-	s.background(running)
+	if err := s.Bootstrap(running); err != nil && ctx.Err() == nil {
+		return err
+	}
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)

@@ -124,10 +124,13 @@ type Server struct {
 	hooks        []*hook
 	watches      *watches
 	metrics      *metrics
+	slis         *slis
 	identity     identityMetrics
 	causes       *causes
 	timings      []*timing
+	began        time.Time
 	mux          *http.ServeMux
+	otherNames   []string // of mux, as / lists them
 	handler      http.Handler
 	subresources map[string]map[string]handler
 	reviews      map[*resource.Row]func(context.Context, auth.User, resource.Object) error
@@ -154,6 +157,7 @@ func New(c Config) (*Server, error) {
 	s.followAPIServices()
 	s.hooks = s.startHooks()
 	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
+	s.slis, s.began = newSLIs(), c.Now()
 	s.identity = newIdentityMetrics(c.Counts)
 	s.metrics = newMetrics(s)
 	if err := s.addKinds(); err != nil {

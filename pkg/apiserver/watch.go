@@ -16,6 +16,7 @@ import (
 	"bonsai/pkg/store"
 
 	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -111,6 +112,7 @@ func (s *Server) openWatch(ctx context.Context, l *listing) (w *store.Watcher, f
 // stream copies events from w to out until one of them ends.
 func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter, l *listing) error {
 	sent := s.metrics.watchEvents.WithLabelValues(out.c.t.group, out.c.t.version, out.c.t.resource)
+	out.sizes = s.metrics.watchSizes.WithLabelValues(out.c.t.group, out.c.t.version, out.c.t.resource)
 	var pause pause
 	for {
 		events, err := w.Next(ctx)
@@ -179,6 +181,7 @@ type eventWriter struct {
 	table *tabler // if the client wants tables
 	// frames is where each event is a message; nil where they are a stream.
 	frames *framed
+	sizes  prometheus.Observer
 }
 
 func newEventWriter(c *call, now func() time.Time, to guarded) (*eventWriter, error) {
@@ -225,6 +228,7 @@ func (w *eventWriter) event(e *store.Event) error {
 	if err != nil {
 		return err
 	}
+	w.sizes.Observe(float64(len(body)))
 	w.to.events.Add(1)
 	w.to.sent.Store(e.Rev)
 	return w.frame(eventNames[e.Type], body)

@@ -1,6 +1,10 @@
 package store
 
-import "maps"
+import (
+	"context"
+	"fmt"
+	"maps"
+)
 
 // Stats is the state of the store in numbers, for /debug.
 type Stats struct {
@@ -55,4 +59,21 @@ func (w *Watcher) Behind() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.queue)
+}
+
+// Sizes are the bytes of the database of each of etcd's servers, as they say themselves.
+func (s *Store) Sizes(ctx context.Context) ([]int64, error) {
+	servers := s.client.Endpoints()
+	if s.server != nil {
+		servers = []string{""} // the one inside
+	}
+	var sizes []int64
+	for _, server := range servers {
+		st, err := s.client.Status(ctx, server)
+		if err != nil {
+			return nil, fmt.Errorf("ask etcd for its size: %w", err)
+		}
+		sizes = append(sizes, st.DbSize)
+	}
+	return sizes, nil
 }

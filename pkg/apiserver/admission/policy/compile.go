@@ -8,6 +8,7 @@ import (
 	"bonsai/pkg/apiserver/admission/judge"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/live"
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/resource/expression"
 
@@ -32,7 +33,9 @@ type Config struct {
 	// Kinds finds the kinds of parameters.
 	Kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool)
 	// Types has the schemas by which configurations are applied; nil for kinds without.
-	Types  func(schema.GroupVersionKind) managedfields.TypeConverter
+	Types func(schema.GroupVersionKind) managedfields.TypeConverter
+	// Counts is where it is counted what policies have said; nil if nobody wants to know.
+	Counts *meter.Set
 	Logger *slog.Logger
 }
 
@@ -47,9 +50,10 @@ func New(c Config) (mutating, validating admission.Plugin) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Mutating{Config: c}
+	counts := newMetrics(c.Counts)
+	m := &Mutating{Config: c, metrics: counts}
 	m.hooks = follow(c.Source, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", compileMutating, readMutatingBinding)
-	v := &Validating{Config: c}
+	v := &Validating{Config: c, metrics: counts}
 	v.hooks = follow(c.Source, "validatingadmissionpolicies", "validatingadmissionpolicybindings", compileValidating, readValidatingBinding)
 	return m, v
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/admission/judge"
@@ -21,7 +22,8 @@ import (
 // Mutating evaluates MutatingAdmissionPolicies.
 type Mutating struct {
 	Config
-	hooks func() []hook[*mutatingPolicy]
+	metrics *metrics
+	hooks   func() []hook[*mutatingPolicy]
 }
 
 // mutatingPolicy is a policy, compiled.
@@ -187,7 +189,9 @@ func (p *Mutating) invoke(ctx context.Context, a *admission.Attributes, i *invoc
 	for _, m := range i.policy.mutations {
 		in := p.input(a, i.form, i.param)
 		in.Namespace, in.Plain = ns, true
+		began := time.Now()
 		err := p.mutate(ctx, in, i.policy, m)
+		p.metrics.mutated(i, err, time.Since(began))
 		if status := (*apierrors.StatusError)(nil); errors.As(err, &status) {
 			return false, nil, status
 		}

@@ -18,7 +18,8 @@ import (
 // Validating evaluates ValidatingAdmissionPolicies.
 type Validating struct {
 	Config
-	hooks func() []hook[*validatingPolicy]
+	metrics *metrics
+	hooks   func() []hook[*validatingPolicy]
 }
 
 // Name is upstream's.
@@ -36,7 +37,7 @@ func (p *Validating) Validate(ctx context.Context, a *admission.Attributes) erro
 	if len(hooks) == 0 {
 		return nil
 	}
-	o := outcome{a: a}
+	o := outcome{a: a, metrics: p.metrics}
 	for i := range hooks {
 		if err := p.evaluate(ctx, &hooks[i], &o); err != nil {
 			return err
@@ -88,6 +89,7 @@ func (p *Validating) evaluate(ctx context.Context, h *hook[*validatingPolicy], o
 // outcome gathers what all policies come to.
 type outcome struct {
 	a        *admission.Attributes
+	metrics  *metrics
 	denials  []denial
 	failures []failure
 }
@@ -128,9 +130,13 @@ func (o *outcome) deny(p *validatingPolicy, b *binding, message string, reason m
 func (o *outcome) add(p *validatingPolicy, b *binding, v verdict, n notes) {
 	for i, d := range v.decisions {
 		if d.admit {
+			if d.message != "" {
+				o.metrics.checked(p, b, "allow", d.message, d.took)
+			}
 			continue
 		}
 		for _, action := range b.actions {
+			o.metrics.checked(p, b, strings.ToLower(string(action)), d.message, d.took)
 			switch action {
 			case admissionv1.Deny:
 				o.deny(p, b, d.message, d.reason)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"bonsai/pkg/apiserver/admission/judge"
 	"bonsai/pkg/resource/expression"
@@ -67,6 +68,7 @@ type decision struct {
 	admit   bool
 	message string
 	reason  metav1.StatusReason
+	took    time.Duration
 }
 
 // annotation is what one audit annotation says: nothing, a value, or why there is none.
@@ -105,7 +107,9 @@ func (p *validatingPolicy) validate(run *judge.Run) ([]decision, error) {
 	decisions := make([]decision, len(p.checks))
 	var broken []int
 	for i, c := range p.checks {
+		began := time.Now()
 		v, err := run.Eval(c.holds)
+		took := time.Since(began)
 		switch {
 		case judge.Stopped(err):
 			return nil, err
@@ -116,6 +120,7 @@ func (p *validatingPolicy) validate(run *judge.Run) ([]decision, error) {
 		default:
 			broken = append(broken, i)
 		}
+		decisions[i].took = took
 	}
 	for _, i := range broken {
 		message, err := p.checks[i].text(run)
@@ -123,7 +128,7 @@ func (p *validatingPolicy) validate(run *judge.Run) ([]decision, error) {
 			decisions[i] = p.failed(fmt.Errorf("failed messageExpression: %w", err))
 			continue
 		}
-		decisions[i] = decision{message: message, reason: metav1.StatusReasonInvalid}
+		decisions[i].message, decisions[i].reason = message, metav1.StatusReasonInvalid
 		if r := p.checks[i].Reason; r != nil {
 			decisions[i].reason = *r
 		}

@@ -9,6 +9,7 @@ import (
 	"bonsai/pkg/apiserver/admission/judge"
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/live"
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/resource/expression"
 
@@ -27,7 +28,9 @@ type Config struct {
 	Resolve func(ctx context.Context, namespace, name string, port int32) (string, error)
 	// Authorizer is what match conditions may ask.
 	Authorizer auth.Authorizer
-	Logger     *slog.Logger
+	// Counts is where it is counted what came of asking; nil if nobody wants to know.
+	Counts *meter.Set
+	Logger *slog.Logger
 }
 
 // New returns the two plugins.
@@ -35,7 +38,7 @@ func New(c Config) (mutating, validating admission.Plugin) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	common := &common{Config: c}
+	common := &common{c, newMetrics(c.Counts)}
 	m := live.Follow[*admissionv1.MutatingWebhookConfiguration](c.Source, gr("mutatingwebhookconfigurations"))
 	v := live.Follow[*admissionv1.ValidatingWebhookConfiguration](c.Source, gr("validatingwebhookconfigurations"))
 	return &Mutating{common, derive(m, common.newClients(), mutatingHooks)},
@@ -46,7 +49,10 @@ func gr(resource string) schema.GroupResource {
 	return schema.GroupResource{Group: admissionv1.GroupName, Resource: resource}
 }
 
-type common struct{ Config }
+type common struct {
+	Config
+	metrics *metrics
+}
 
 // hook is one webhook, ready to be asked.
 type hook struct {

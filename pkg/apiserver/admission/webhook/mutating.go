@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/admission/judge"
@@ -52,7 +53,9 @@ func (p *Mutating) Admit(ctx context.Context, a *admission.Attributes) error {
 			continue
 		}
 		n := note{a, h, fmt.Sprintf("round_%d_index_%d", calls.Round(), i)}
+		began := time.Now()
 		changed, err := p.mutate(ctx, h, a, form, n)
+		p.metrics.asked("admit", h, a, err, time.Since(began))
 		if changed {
 			calls.Changed()
 		}
@@ -67,6 +70,9 @@ func (p *Mutating) Admit(ctx context.Context, a *admission.Attributes) error {
 // judged is what a failure to ask comes to.
 func (p *Mutating) judged(ctx context.Context, h *hook, err error, n note) error {
 	var call *callError
+	if no := (denial{}); errors.As(err, &no) {
+		return no.StatusError
+	}
 	if !errors.As(err, &call) {
 		return err
 	}
@@ -74,6 +80,7 @@ func (p *Mutating) judged(ctx context.Context, h *hook, err error, n note) error
 	if !h.failsOpen() {
 		return apierrors.NewInternalError(err)
 	}
+	p.metrics.opened("admit", h)
 	n.a.Annotate("failed-open."+mutationAnnotation+n.place, h.Name)
 	if ctx.Err() != nil {
 		return errTimeout()
@@ -98,7 +105,7 @@ func (p *Mutating) mutate(ctx context.Context, h *hook, a *admission.Attributes,
 	}
 	tell(h, a, r)
 	if !r.Allowed {
-		return false, refusal(h.Name, r.Result)
+		return false, denial{refusal(h.Name, r.Result)}
 	}
 	if len(r.Patch) == 0 {
 		return false, nil

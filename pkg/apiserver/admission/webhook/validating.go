@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/admission/judge"
@@ -31,6 +32,7 @@ type question struct {
 	request  *reviewv1.AdmissionRequest
 	response *reviewv1.AdmissionResponse
 	err      error
+	took     time.Duration
 }
 
 // Validate asks all at once.
@@ -74,7 +76,9 @@ func (q *question) ask(ctx context.Context) {
 	if q.err != nil {
 		return
 	}
+	began := time.Now()
 	defer func() {
+		q.took = time.Since(began)
 		// A goroutine of its own has nobody above it who would catch this.
 		if p := recover(); p != nil {
 			q.err = fmt.Errorf("ValidatingAdmissionWebhook/%v has panicked: %v", q.hook.Name, p)
@@ -101,10 +105,16 @@ func (p *Validating) verdict(a *admission.Attributes, questions []*question) err
 func (p *Validating) judged(a *admission.Attributes, q *question, i int) error {
 	if q.err == nil {
 		tell(q.hook, a, q.response)
-		if q.response.Allowed {
-			return nil
+		if !q.response.Allowed {
+			q.err = denial{refusal(q.hook.Name, q.response.Result)}
 		}
-		return refusal(q.hook.Name, q.response.Result)
+	}
+	p.metrics.asked("validating", q.hook, a, q.err, q.took)
+	if q.err == nil {
+		return nil
+	}
+	if no := (denial{}); errors.As(q.err, &no) {
+		return no.StatusError
 	}
 	var call *callError
 	if !errors.As(q.err, &call) {
@@ -114,6 +124,7 @@ func (p *Validating) judged(a *admission.Attributes, q *question, i int) error {
 	if !q.hook.failsOpen() {
 		return apierrors.NewInternalError(q.err)
 	}
+	p.metrics.opened("validating", q.hook)
 	a.Annotate(fmt.Sprintf("failed-open.validating.webhook.admission.k8s.io/round_0_index_%d", i), q.hook.Name)
 	return nil
 }

@@ -154,7 +154,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		return nil, err
 	}
 	admit, err := admission.New(admission.Deps{Config: config, Counts: o.counts, Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
-		Kinds: known, Dynamic: dynamicAdmission(kinds, get, authz, known, nodes)},
+		Kinds: known, Dynamic: dynamicAdmission(kinds, get, authz, known, nodes, o.counts)},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -187,10 +187,10 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
 func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer,
-	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes) admission.Chain {
-	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Resolve: nodes.Endpoint, Authorizer: authz, Logger: source.Logger})
+	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes, counts *meter.Set) admission.Chain {
+	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Resolve: nodes.Endpoint, Authorizer: authz, Counts: counts, Logger: source.Logger})
 	mutating, validating := admissionpolicy.New(admissionpolicy.Config{
-		Source: source, Get: get, Custom: get, Authorizer: authz, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
+		Source: source, Get: get, Custom: get, Authorizer: authz, Counts: counts, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
 	})
 	return admission.Chain{mutating, changing, validating, refusing}
 }
