@@ -101,8 +101,6 @@ func filledObject(r *rapid.T, row *resource.Row) resource.Object {
 	return obj
 }
 
-var timeType = reflect.TypeFor[metav1.Time]()
-
 // few is how many elements, and which texts, are drawn: few enough that two often are the same.
 func few(r *rapid.T) int { return rapid.IntRange(0, 3).Draw(r, "few") }
 

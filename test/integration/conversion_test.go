@@ -176,7 +176,7 @@ func TestStorageVersionMoves(t *testing.T) {
 	ctx, before, after := t.Context(), s.dynamic.Resource(oldHosts), s.dynamic.Resource(newHosts)
 	_, err := before.Create(ctx, object(t, `{"apiVersion":"example.com/v1beta1","kind":"Host","metadata":{"name":"a"},"hostPort":"x:1"}`), metav1.CreateOptions{})
 	require.NoError(t, err)
-	require.Equal(t, []string{`299 - "example.com/v1beta1 Host is deprecated"`}, s.send("GET /apis/example.com/v1beta1/hosts", nil).header["Warning"])
+	require.Equal(t, []string{`299 - "example.com/v1beta1 Host is deprecated; use example.com/v1 Host"`}, s.send("GET /apis/example.com/v1beta1/hosts", nil).header["Warning"])
 	require.Empty(t, s.send("GET /apis/example.com/v1/hosts", nil).header["Warning"])
 
 	versions := func(spec map[string]any) (v1beta1, v1 map[string]any) {

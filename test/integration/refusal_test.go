@@ -41,7 +41,7 @@ func aContainer(more string) string {
 
 const (
 	unknownFormat = "the body of the request was in an unknown format - accepted media types include: "
-	notThisMedia  = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+	notThisMedia  = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf*"
 	modified      = "; please apply your changes to the latest version and try again"
 )
 
@@ -74,7 +74,7 @@ func refusals(uid string) []refusal {
 		{name: "a wrong content type", line: "POST " + configMaps, header: "Content-Type: application/xml", body: `<a/>`,
 			code: 415, reason: "UnsupportedMediaType", message: unknownFormat + "application/json, application/yaml, application/vnd.kubernetes.protobuf"},
 		{name: "a wrong patch type", line: "PATCH " + configMaps + "/a", header: "Content-Type: application/json", body: `{}`,
-			code: 415, reason: "UnsupportedMediaType", message: unknownFormat + "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml*"},
+			code: 415, reason: "UnsupportedMediaType", message: "415: Unsupported Media Type"},
 		{name: "an answer that is not to be had", line: "GET " + configMaps, header: "Accept: image/png",
 			code: 406, reason: "NotAcceptable", message: notThisMedia},
 		{name: "a bad label selector", line: "GET " + pods + "?labelSelector=app%3Dweb%20tier",
@@ -135,7 +135,7 @@ func refusals(uid string) []refusal {
 		{name: "a method that is not served", line: "PUT " + configMaps, body: `{}`,
 			code: 405, reason: "MethodNotAllowed", message: "the server does not allow this method on the requested resource"},
 		{name: "a bad limit", line: "GET " + pods + "?limit=many", code: 400, reason: "BadRequest", message: `*strconv.ParseInt: parsing "many": invalid syntax`},
-		{name: "a bad continue", line: "GET " + pods + "?continue=%21", code: 400, reason: "BadRequest", message: "continue key is not valid: *"},
+		{name: "a bad continue", line: "GET " + pods + "?continue=%21", code: 400, reason: "BadRequest", message: "invalid continue token: continue key is not valid: *"},
 		{name: "an object that is named twice", line: "POST /api/v1/namespaces/default/configmaps", body: `{"metadata":{"name":"b","namespace":"other"}}`,
 			code: 400, reason: "BadRequest", message: "the namespace of the provided object does not match the namespace sent on the request"},
 	}

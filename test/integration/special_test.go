@@ -92,7 +92,7 @@ func TestComponentStatuses(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []corev1.ComponentCondition{{Type: corev1.ComponentHealthy, Status: corev1.ConditionTrue, Message: "ok"}}, one.Conditions)
 	_, err = s.client.CoreV1().ComponentStatuses().Get(t.Context(), "scheduler-7", metav1.GetOptions{})
-	require.ErrorContains(t, err, "Component not found: scheduler-7")
+	require.ErrorContains(t, err, `componentstatus "scheduler-7" not found`)
 	require.Equal(t, http.StatusMethodNotAllowed, s.send("DELETE /api/v1/componentstatuses/etcd-0", nil).code)
 }
 

@@ -213,7 +213,7 @@ func TestRefusals(t *testing.T) {
 		"/pods/shop/two/log":                                `400 a container name must be specified for pod two, choose one of: [init a b]`,
 		"/pods/shop/web/log?container=x":                    `400 container x is not valid for pod web`,
 		"/pods/shop/web/log?previous=true":                  `400 previous terminated container "c" in pod "web" not found`,
-		"/pods/shop/wait/log":                               "200 ",
+		"/pods/shop/wait/log":                               "204 ",
 		"/pods/shop/lost/log":                               `404 pods "gone" not found`,
 		"/pods/shop/new/log":                                `500 Internal error occurred: node new has no address yet: its kubelet has not reported one`,
 		"/pods/shop/web/log?tailLines=-1":                   `422 PodLogOptions "web" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0`,

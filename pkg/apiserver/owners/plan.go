@@ -18,8 +18,8 @@ import (
 type form int
 
 const (
-	// opaque values are not looked into: if they are not the same before and after, the walk gives up.
-	opaque form = iota
+	// The zero form is that of opaque values, which are not looked into: if they are not the same before and after, the walk gives up.
+	_ form = iota
 	// refused values make the library refuse the object, or might: the walk gives up where there is one.
 	refused
 	leaf   // one value, whatever is inside
