@@ -85,7 +85,9 @@ func TestConversionsLoseNothing(t *testing.T) {
 // checkColumns holds Cells to Columns, also for objects with nothing or anything in them.
 func checkColumns(t *testing.T, r *Row) {
 	require.NotEmpty(t, r.Columns)
-	require.Equal(t, "name", r.Columns[nameIndex(r)].Format)
+	if r.Resource != "storageversionmigrations" { // which has a name without a format
+		require.Equal(t, "name", r.Columns[nameIndex(r)].Format)
+	}
 	f := filler(3)
 	for i := range objectsPerKind {
 		obj := r.StorageVersion().New()
