@@ -26,8 +26,21 @@ func jsonEncoder(row *resource.Row) func(*store.Object) ([]byte, error) {
 	}
 }
 
-// protobufEncoder makes the protobuf of an object, in its envelope, where none is kept.
-func protobufEncoder(o *store.Object) ([]byte, error) {
+// protobufEncoder returns what makes the protobuf of row's objects, in its envelope, where none is kept: mostly it is what is stored.
+func protobufEncoder(row *resource.Row) func(*store.Object) ([]byte, error) {
+	if row.Kept.Empty() {
+		return splicedProtobuf
+	}
+	return func(o *store.Object) ([]byte, error) {
+		obj, err := decodeStored(row, o)
+		if err != nil {
+			return nil, err
+		}
+		return resource.EncodeProtobuf(row.GVK(), obj)
+	}
+}
+
+func splicedProtobuf(o *store.Object) ([]byte, error) {
 	if err := o.Err(); err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
@@ -56,7 +69,7 @@ func reader(t *target, f format) func(*store.Object) ([]byte, error) {
 	}
 	form, encode, maker := store.JSON, jsonEncoder(t.row), makerOf(t.row)
 	if f.media == mediaProtobuf {
-		form, encode = store.Protobuf, protobufEncoder
+		form, encode = store.Protobuf, protobufEncoder(t.row)
 	}
 	return func(o *store.Object) ([]byte, error) { return o.FormBy(maker, form, encode) }
 }

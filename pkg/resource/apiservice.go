@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -34,10 +35,14 @@ func apiServices() *Row {
 		PrepareCreate: prepareAPIService,
 		PrepareUpdate: func(next, old *apiregistrationv1.APIService) { next.Status = old.Status },
 		Validate: func(a *apiregistrationv1.APIService) field.ErrorList {
-			return join(validateMeta(a, false, apiServiceName(a)), validateAPIService(a))
+			return join(anyFinalizers(a, false, apiServiceName(a)), validateAPIService(a))
 		},
 		ValidateUpdate: func(next, old *apiregistrationv1.APIService) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validateMeta(next, false, apiServiceName(next)), validateAPIService(next))
+			return join(
+				apivalidation.ValidateObjectMetaAccessorUpdate(unlabelled(next), old, atMetadata.path()),
+				anyFinalizers(next, false, apiServiceName(next)),
+				validateAPIService(next),
+			)
 		},
 		PrepareStatus: func(next, old *apiregistrationv1.APIService) {
 			next.Spec, next.Labels, next.Annotations = old.Spec, old.Labels, old.Annotations

@@ -23,7 +23,7 @@ func (r *Row) EncodeStorage(obj Object) ([]byte, error) {
 	if r.Custom != nil {
 		return r.encodeCustom(obj)
 	}
-	return EncodeProtobuf(r.GVK(), obj)
+	return EncodeProtobuf(r.KeptGVK(), obj)
 }
 
 // EncodeProtobuf returns obj in the protobuf encoding of Kubernetes. It serves for lists and Status too.
@@ -114,6 +114,9 @@ func (r *Row) version(t runtime.TypeMeta) *Version {
 		if r.Versions[i].String() == t.APIVersion {
 			return &r.Versions[i]
 		}
+	}
+	if !r.Kept.Empty() && r.Kept.String() == t.APIVersion {
+		return &r.Versions[0]
 	}
 	return nil
 }

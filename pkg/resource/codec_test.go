@@ -76,7 +76,7 @@ func TestStorageIsUpstreams(t *testing.T) {
 			obj.SetResourceVersion("")
 			value, err := r.EncodeStorage(obj)
 			require.NoError(t, err)
-			obj.GetObjectKind().SetGroupVersionKind(r.GVK())
+			obj.GetObjectKind().SetGroupVersionKind(r.KeptGVK())
 			var want strings.Builder
 			require.NoError(t, info.Serializer.Encode(obj, &want))
 			require.Equal(t, want.String(), string(value))
@@ -96,7 +96,7 @@ func TestSpliceIsDecodeSetEncode(t *testing.T) {
 		require.NoError(t, err)
 
 		obj.SetResourceVersion(strconv.FormatInt(rev, 10))
-		want, err := EncodeProtobuf(r.GVK(), obj)
+		want, err := EncodeProtobuf(r.KeptGVK(), obj)
 		require.NoError(t, err)
 		got, err := SpliceProtobuf(value, rev)
 		require.NoError(t, err)

@@ -180,6 +180,7 @@ func deviceConfiguration(c *resourcev1.DeviceConfiguration, stored bool, path *p
 	}
 	return join(
 		declaredDriver(c.Opaque.Driver, path.Child("driver")),
+		when(len(c.Opaque.Driver) > 253, invalidAt(path.Child("driver"), c.Opaque.Driver, "must be no more than 253 bytes")),
 		rawObject(c.Opaque.Parameters, stored, resourcev1.OpaqueParametersMaxLength, path.Child("parameters")),
 	)
 }

@@ -17,6 +17,7 @@ func deviceClasses() *Row {
 		Prefix:   "deviceclasses",
 		Columns:  []metav1.TableColumnDefinition{nameColumn, ageColumn}, DeleteReturnsObject: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*resourcev1.DeviceClass]{
+		PrepareCreate: func(c *resourcev1.DeviceClass) { c.Generation = 1 },
 		PrepareUpdate: func(next, old *resourcev1.DeviceClass) { raiseGeneration(next, old, !same(next.Spec, old.Spec)) },
 		Validate: func(c *resourcev1.DeviceClass) field.ErrorList {
 			return declaredLast(join(

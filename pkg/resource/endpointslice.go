@@ -39,6 +39,8 @@ func defaultEndpointSlice(s *discoveryv1.EndpointSlice) {
 		orPtr(&s.Ports[i].Name, "")
 		orPtr(&s.Ports[i].Protocol, "TCP")
 	}
+	noneIfEmpty(&s.Ports)
+	noneIfEmpty(&s.Endpoints)
 }
 
 func prepareEndpointSlice(s *discoveryv1.EndpointSlice) {
@@ -47,10 +49,10 @@ func prepareEndpointSlice(s *discoveryv1.EndpointSlice) {
 }
 
 func prepareEndpointSliceUpdate(next, old *discoveryv1.EndpointSlice) {
-	dropTopology(next, old)
 	changed := next.AddressType != old.AddressType || !same(next.Endpoints, old.Endpoints) ||
 		!same(next.Ports, old.Ports) || !same(next.Labels, old.Labels)
 	raiseGeneration(next, old, changed)
+	dropTopology(next, old)
 }
 
 // dropTopology clears deprecatedTopology, which v1 shows of objects from before v1 but does not take.

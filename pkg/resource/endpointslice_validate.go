@@ -1,6 +1,10 @@
 package resource
 
 import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -10,7 +14,7 @@ import (
 // The sizes that a slice may have, so that one endpoint's change never costs more than one slice of this size.
 const (
 	maxEndpoints      = 1000
-	maxSlicePorts     = 100
+	maxSlicePorts     = 20000
 	maxSliceAddresses = 100
 	maxTopologyLabels = 16
 	maxHints          = 8
@@ -20,18 +24,27 @@ func validateEndpointSlice(s *discoveryv1.EndpointSlice) field.ErrorList {
 	types := []discoveryv1.AddressType{discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}
 	return join(
 		validateMeta(s, true, subdomainName),
+		declared(presentOneOf(s.AddressType, newPlace("addressType"), types...)),
 		validateSlicePorts(s.Ports, newPlace("ports")),
 		validateSliceEndpoints(s, newPlace("endpoints")),
-		declared(presentOneOf(s.AddressType, newPlace("addressType"), types...)),
 	)
 }
 
 func validateEndpointSliceUpdate(next, old *discoveryv1.EndpointSlice) field.ErrorList {
 	return join(
 		validateMetaUpdate(next, old),
-		validateEndpointSlice(next),
 		declaredChange(&next.AddressType, &old.AddressType, newPlace("addressType")),
+		validateEndpointSliceAgain(next, old),
 	)
+}
+
+// validateEndpointSliceAgain does not hold against endpoints what was allowed when they were made.
+func validateEndpointSliceAgain(next, old *discoveryv1.EndpointSlice) field.ErrorList {
+	errs := validateEndpointSlice(next)
+	if len(errs) == 0 || !same(next.Endpoints, old.Endpoints) {
+		return errs
+	}
+	return slices.DeleteFunc(errs, func(e *field.Error) bool { return !e.IsBeta() && strings.HasPrefix(e.Field, "endpoints") })
 }
 
 func validateSliceEndpoints(s *discoveryv1.EndpointSlice, path *place) field.ErrorList {
@@ -54,9 +67,9 @@ func validateSliceAddresses(addresses []string, kind discoveryv1.AddressType, pa
 	for i, a := range addresses {
 		switch at := path.Index(i); kind {
 		case discoveryv1.AddressTypeIPv4:
-			errs = append(errs, familyIP(a, !netutils.IsIPv6String(a), "must be an IPv4 address", at)...)
+			errs = append(errs, familyIP(a, !netutils.IsIPv6String(a), "must be an IPv4 address", path, at)...)
 		case discoveryv1.AddressTypeIPv6:
-			errs = append(errs, familyIP(a, netutils.IsIPv6String(a), "must be an IPv6 address", at)...)
+			errs = append(errs, familyIP(a, netutils.IsIPv6String(a), "must be an IPv6 address", path, at)...)
 		case discoveryv1.AddressTypeFQDN:
 			errs = append(errs, validation.IsFullyQualifiedDomainName(at.path(), a)...)
 		}
@@ -64,12 +77,12 @@ func validateSliceAddresses(addresses []string, kind discoveryv1.AddressType, pa
 	return errs
 }
 
-// familyIP wants an ordinary address of the right family.
-func familyIP(s string, right bool, wrong string, path *place) field.ErrorList {
+// familyIP wants an ordinary address of the right family. That it is of the wrong one is said of the list.
+func familyIP(s string, right bool, wrong string, list, path *place) field.ErrorList {
 	if errs := strictIP(s, path); len(errs) > 0 {
 		return errs
 	}
-	return join(when(!right, invalidAt(path, s, wrong)), ordinaryIP(s, path))
+	return join(when(!right, invalidAt(list, s, wrong)), ordinaryIP(s, path))
 }
 
 func validateSliceEndpoint(e *discoveryv1.Endpoint, path *place) field.ErrorList {
@@ -130,7 +143,7 @@ func validateSlicePorts(ports []discoveryv1.EndpointPort, path *place) field.Err
 		if p.Protocol == nil {
 			errs = append(errs, requiredAt(path.Child("protocol"), ""))
 		} else {
-			errs = append(errs, portProtocol(*p.Protocol, path.Child("protocol"))...)
+			errs = append(errs, oneOf(*p.Protocol, path.Child("protocol"), corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 		}
 		if p.AppProtocol != nil {
 			errs = append(errs, qualifiedName(*p.AppProtocol, path.Child("appProtocol"))...)

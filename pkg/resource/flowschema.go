@@ -30,7 +30,7 @@ func flowSchemas() *Row {
 		},
 		UnconditionalUpdate: true,
 	}.with(rules(Rules[*flowcontrolv1.FlowSchema]{
-		Default: func(f *flowcontrolv1.FlowSchema) { or(&f.Spec.MatchingPrecedence, defaultMatchingPrecedence) },
+		Default: defaultFlowSchema,
 		PrepareCreate: func(f *flowcontrolv1.FlowSchema) {
 			f.Status, f.Generation = flowcontrolv1.FlowSchemaStatus{}, 1
 		},
@@ -40,14 +40,26 @@ func flowSchemas() *Row {
 		},
 		Validate: validateFlowSchema,
 		ValidateUpdate: func(next, old *flowcontrolv1.FlowSchema) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validateFlowSchemaBody(next))
+			return join(validateMetaUpdate(next, old), validateFlowSchema(next))
 		},
-		PrepareStatus: func(next, old *flowcontrolv1.FlowSchema) { next.Spec = old.Spec },
+		PrepareStatus: func(next, old *flowcontrolv1.FlowSchema) {
+			metav1.ResetObjectMetaForStatus(next, old)
+			next.Spec = old.Spec
+		},
 		ValidateStatus: func(next, old *flowcontrolv1.FlowSchema) field.ErrorList {
 			return join(validateMetaUpdate(next, old), validateFlowSchemaStatus(next))
 		},
 		Cells: flowSchemaCells,
 	}))
+}
+
+func defaultFlowSchema(f *flowcontrolv1.FlowSchema) {
+	or(&f.Spec.MatchingPrecedence, defaultMatchingPrecedence)
+	for i := range f.Spec.Rules {
+		for j := range f.Spec.Rules[i].ResourceRules {
+			noneIfEmpty(&f.Spec.Rules[i].ResourceRules[j].Namespaces)
+		}
+	}
 }
 
 func flowSchemaCells(f *flowcontrolv1.FlowSchema, now time.Time) []any {
@@ -75,7 +87,7 @@ func validateFlowSchemaBody(f *flowcontrolv1.FlowSchema) field.ErrorList {
 	errs := validateFlowSchemaSpec(f, newPlace("spec"))
 	for _, m := range MandatoryFlowSchemas() {
 		if m.Name == f.Name && !same(f.Spec, m.Spec) {
-			errs = append(errs, invalidAt(newPlace("spec"), f.Spec, fmt.Sprintf("spec of '%s' must equal the fixed value", f.Name)))
+			errs = append(errs, invalidGoAt(newPlace("spec"), f.Spec, fmt.Sprintf("spec of '%s' must equal the fixed value", f.Name)))
 		}
 	}
 	return append(errs, validateFlowSchemaStatus(f)...)
@@ -92,7 +104,7 @@ func validateFlowSchemaSpec(f *flowcontrolv1.FlowSchema, path *place) field.Erro
 	)
 	if m := s.DistinguisherMethod; m != nil && m.Type != flowcontrolv1.FlowDistinguisherMethodByUserType &&
 		m.Type != flowcontrolv1.FlowDistinguisherMethodByNamespaceType {
-		errs = append(errs, notSupportedAt(path.Child("distinguisherMethod", "type"), m, []string{"ByNamespace", "ByUser"}))
+		errs = append(errs, notSupportedAt(path.Child("distinguisherMethod", "type"), inGoNames{*m}, []string{"ByNamespace", "ByUser"}))
 	}
 	level := path.Child("priorityLevelConfiguration", "name")
 	if s.PriorityLevelConfiguration.Name == "" {
@@ -238,6 +250,6 @@ func validateFlowSchemaStatus(f *flowcontrolv1.FlowSchema) field.ErrorList {
 func conditionType(t string, path *place, seen taken) field.ErrorList {
 	return join(
 		when(!seen.claim(t), duplicateAt(path, t)),
-		when(t == "", requiredAt(path, "must not be empty")),
+		when(t == "", requiredAt(path, "")),
 	)
 }

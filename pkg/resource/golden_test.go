@@ -181,7 +181,11 @@ func describe(t *testing.T, story *strings.Builder, row *Row, obj Object) {
 	require.NoError(t, err)
 	story.Write(object)
 	for i, cell := range row.Cells(obj, time.Unix(0, 0)) {
-		fmt.Fprintf(story, "| %s: %v\n", row.Columns[i].Name, cell)
+		name := "(no column)"
+		if i < len(row.Columns) {
+			name = row.Columns[i].Name
+		}
+		fmt.Fprintf(story, "| %s: %v\n", name, cell)
 	}
 	for name, value := range sorted(row.FieldSet(obj)) {
 		if !strings.HasPrefix(name, "metadata.") {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -76,6 +77,17 @@ func writeGoFields(b *bytes.Buffer, v reflect.Value, more *bool) error {
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.Anonymous && name == "" {
 			if err := writeGoFields(b, v.Field(i), more); err != nil {
 				return err
+			}
+			continue
+		}
+		if meta, ok := v.Field(i).Interface().(metav1.ObjectMeta); ok && f.Anonymous {
+			text, err := json.Marshal(meta)
+			if err != nil {
+				return err
+			}
+			if text = text[1 : len(text)-1]; len(text) > 0 { // a template's metadata is among its fields
+				b.Write(text)
+				*more = true
 			}
 			continue
 		}

@@ -36,8 +36,8 @@ func ipAddresses() *Row {
 				"spec.parentRef.namespace": p.Namespace, "spec.parentRef.name": p.Name,
 			}
 		},
-		Cells: func(a *networkingv1.IPAddress, _ time.Time) []any {
-			return []any{a.Name, parentText(a.Spec.ParentRef)}
+		Cells: func(a *networkingv1.IPAddress, now time.Time) []any {
+			return []any{a.Name, parentText(a.Spec.ParentRef), age(a, now)} // there is no column for the age, as ever
 		},
 	}))
 }

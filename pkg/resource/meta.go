@@ -73,6 +73,11 @@ func immutable(next, old any, path *place) field.ErrorList {
 	return apivalidation.ValidateImmutableField(next, old, path.path())
 }
 
+// immutableGo is immutable for a struct of the API's own.
+func immutableGo(next, old any, path *place) field.ErrorList {
+	return when(!same(next, old), invalidGoAt(path, next, apivalidation.FieldImmutableErrorMsg))
+}
+
 // declaredImmutable is immutable for the fields that v1.37 declares to be: their refusal shows no value.
 func declaredImmutable(next, old any, path *place) field.ErrorList {
 	return when(!same(next, old), invalidAt[any](path, nil, apivalidation.FieldImmutableErrorMsg))

@@ -194,7 +194,11 @@ func tolerationValue(t *corev1.Toleration, path *place) field.ErrorList {
 	case corev1.TolerationOpExists:
 		return when(t.Value != "", invalidAt(path, t.Value, "value must be empty when `operator` is 'Exists'"))
 	}
-	return oneOf(t.Operator, path, corev1.TolerationOpEqual, corev1.TolerationOpExists)
+	known := []corev1.TolerationOperator{corev1.TolerationOpEqual, corev1.TolerationOpExists}
+	if t.Operator == corev1.TolerationOpLt || t.Operator == corev1.TolerationOpGt {
+		known = append(known, corev1.TolerationOpLt, corev1.TolerationOpGt) // known, but of a feature that is off
+	}
+	return field.ErrorList{notSupportedAt(path, t.Operator, known)}
 }
 
 func validateSpreadConstraints(list []corev1.TopologySpreadConstraint, path *place) field.ErrorList {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -20,6 +21,7 @@ func podCertificateRequests() *Row {
 			servedAs[certificatesv1.PodCertificateRequest, certificatesv1.PodCertificateRequestList](certificatesv1.SchemeGroupVersion),
 		},
 		Prefix:  "podcertificaterequests",
+		Kept:    certificatesv1beta1.SchemeGroupVersion,
 		Columns: podCertificateColumns(),
 	}.with(rules(Rules[*certificatesv1.PodCertificateRequest]{
 		Default:        func(p *certificatesv1.PodCertificateRequest) { orPtr(&p.Spec.MaxExpirationSeconds, 24*60*60) },

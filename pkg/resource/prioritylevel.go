@@ -45,9 +45,12 @@ func priorityLevels() *Row {
 			return join(validateMeta(p, false, subdomainName), validatePriorityLevelBody(p))
 		},
 		ValidateUpdate: func(next, old *flowcontrolv1.PriorityLevelConfiguration) field.ErrorList {
-			return join(validateMetaUpdate(next, old), validatePriorityLevelBody(next))
+			return join(validateMetaUpdate(next, old), validateMeta(next, false, subdomainName), validatePriorityLevelBody(next))
 		},
-		PrepareStatus: func(next, old *flowcontrolv1.PriorityLevelConfiguration) { next.Spec = old.Spec },
+		PrepareStatus: func(next, old *flowcontrolv1.PriorityLevelConfiguration) {
+			metav1.ResetObjectMetaForStatus(next, old)
+			next.Spec = old.Spec
+		},
 		ValidateStatus: func(next, old *flowcontrolv1.PriorityLevelConfiguration) field.ErrorList {
 			return join(validateMetaUpdate(next, old), validatePriorityLevelStatus(next))
 		},
@@ -100,7 +103,7 @@ func validatePriorityLevelBody(p *flowcontrolv1.PriorityLevelConfiguration) fiel
 			want.Exempt, words = p.Spec.Exempt, "spec of '%s' except the 'spec.exempt' field must equal the fixed value"
 		}
 		if !same(p.Spec, want) {
-			errs = append(errs, invalidAt(path, p.Spec, fmt.Sprintf(words, p.Name)))
+			errs = append(errs, invalidGoAt(path, p.Spec, fmt.Sprintf(words, p.Name)))
 		}
 	}
 	return append(errs, validatePriorityLevelStatus(p)...)
@@ -110,21 +113,28 @@ func validatePriorityLevelSpec(p *flowcontrolv1.PriorityLevelConfiguration, path
 	s := &p.Spec
 	isExempt := s.Type == flowcontrolv1.PriorityLevelEnablementExempt
 	errs := when((p.Name == flowcontrolv1.PriorityLevelConfigurationNameExempt) != isExempt,
-		invalidAt(path.Child("type"), s.Type, "type must be 'Exempt' if and only if name is 'exempt'"))
-	limited, exempt := path.Child("limited"), path.Child("exempt")
-	switch {
-	case isExempt:
-		return join(errs,
-			when(s.Limited != nil, forbiddenAt(limited, "must be nil if the type is not Limited")),
-			when(s.Exempt == nil, requiredAt(exempt, "must not be empty when type is Exempt")),
-			given(s.Exempt, exempt, exemptLevel))
-	case s.Type == flowcontrolv1.PriorityLevelEnablementLimited:
-		return join(errs,
-			when(s.Exempt != nil, forbiddenAt(exempt, "must be nil if the type is Limited")),
-			when(s.Limited == nil, requiredAt(limited, "must not be empty when type is Limited")),
-			given(s.Limited, limited, limitedLevel))
+		invalidAt(path.Child("type"), s.Type, "must be 'Exempt' if and only if `name` is 'exempt'"))
+	at := path.Child("type")
+	switch s.Type {
+	case flowcontrolv1.PriorityLevelEnablementExempt:
+		errs = append(errs, given(s.Exempt, path.Child("exempt"), exemptLevel)...)
+	case flowcontrolv1.PriorityLevelEnablementLimited:
+		errs = append(errs, given(s.Limited, path.Child("limited"), limitedLevel)...)
+	case "":
+		errs = append(errs, declared(field.ErrorList{requiredAt(at, "")})...)
+	default:
+		errs = append(errs, notSupportedAt(at, s.Type, []string{"Exempt", "Limited"}))
 	}
-	return append(errs, notSupportedAt(path.Child("type"), s.Type, []string{"Exempt", "Limited"}))
+	isLimited := s.Type == flowcontrolv1.PriorityLevelEnablementLimited
+	return join(errs, declared(join(
+		when(!isExempt && s.Exempt != nil, forbiddenAt(path.Child("exempt"), "")),
+		memberOf(s.Limited != nil, isLimited, path.Child("limited")),
+	)))
+}
+
+// memberOf is the declared rule for the member of a union: it is there if the union is of its type, and only then.
+func memberOf(there, wanted bool, path *place) field.ErrorList {
+	return join(when(wanted && !there, requiredAt(path, "")), when(there && !wanted, forbiddenAt(path, "")))
 }
 
 func exemptLevel(e *flowcontrolv1.ExemptPriorityLevelConfiguration, path *place) field.ErrorList {
@@ -155,16 +165,18 @@ func percent(n *int32, path *place) field.ErrorList {
 }
 
 func limitResponse(r *flowcontrolv1.LimitResponse, path *place) field.ErrorList {
-	queuing := path.Child("queuing")
+	at, queuing, queues := path.Child("type"), path.Child("queuing"), r.Type == flowcontrolv1.LimitResponseTypeQueue
+	var errs field.ErrorList
 	switch r.Type {
 	case flowcontrolv1.LimitResponseTypeReject:
-		return when(r.Queuing != nil, forbiddenAt(queuing, "must be nil if limited.limitResponse.type is not Limited"))
 	case flowcontrolv1.LimitResponseTypeQueue:
-		return join(
-			when(r.Queuing == nil, requiredAt(queuing, "must not be empty if limited.limitResponse.type is Limited")),
-			given(r.Queuing, queuing, levelQueues))
+		errs = given(r.Queuing, queuing, levelQueues)
+	case "":
+		errs = declared(field.ErrorList{requiredAt(at, "")})
+	default:
+		errs = field.ErrorList{notSupportedAt(at, r.Type, []string{"Queue", "Reject"})}
 	}
-	return field.ErrorList{notSupportedAt(path.Child("type"), r.Type, []string{"Queue", "Reject"})}
+	return append(errs, declared(memberOf(r.Queuing != nil, queues, queuing))...)
 }
 
 func levelQueues(q *flowcontrolv1.QueuingConfiguration, path *place) field.ErrorList {

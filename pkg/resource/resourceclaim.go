@@ -26,6 +26,9 @@ func resourceClaims() *Row {
 	}.with(rules(Rules[*resourcev1.ResourceClaim]{
 		Default: func(c *resourcev1.ResourceClaim) {
 			defaultDeviceClaim(&c.Spec.Devices)
+			for i := range c.Status.Devices {
+				noneIfEmpty(&c.Status.Devices[i].Conditions)
+			}
 			if a := c.Status.Allocation; a != nil {
 				for i := range a.Devices.Results {
 					defaultTolerations(a.Devices.Results[i].Tolerations)
@@ -44,7 +47,7 @@ func resourceClaims() *Row {
 			return declaredLast(join(validateMeta(c, true, subdomainName), deviceClaim(&c.Spec.Devices, newPlace("spec", "devices"))))
 		},
 		ValidateUpdate: func(next, old *resourcev1.ResourceClaim) field.ErrorList {
-			return join(validateMetaUpdate(next, old), declaredImmutable(next.Spec, old.Spec, atSpec))
+			return join(validateMeta(next, true, subdomainName), validateMetaUpdate(next, old), declaredImmutable(next.Spec, old.Spec, atSpec))
 		},
 		Cells: func(c *resourcev1.ResourceClaim, now time.Time) []any {
 			return []any{c.Name, claimState(c), age(c, now)}
@@ -137,7 +140,6 @@ func claimState(c *resourcev1.ResourceClaim) string {
 
 // resourceClaimTemplates are what the claims of pods are made from.
 func resourceClaimTemplates() *Row {
-	devices := newPlace("spec", "spec", "devices")
 	return Row{
 		Resource: "resourceclaimtemplates", Singular: "resourceclaimtemplate", Kind: "ResourceClaimTemplate", Namespaced: true,
 		Versions: []Version{
@@ -146,28 +148,28 @@ func resourceClaimTemplates() *Row {
 		Prefix:  "resourceclaimtemplates",
 		Columns: []metav1.TableColumnDefinition{nameColumn, ageColumn}, DeleteReturnsObject: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*resourcev1.ResourceClaimTemplate]{
-		Default:       func(t *resourcev1.ResourceClaimTemplate) { defaultDeviceClaim(&t.Spec.Spec.Devices) },
+		Default: func(t *resourcev1.ResourceClaimTemplate) {
+			defaultDeviceClaim(&t.Spec.Spec.Devices)
+			noneIfEmpty(&t.Spec.Spec.Devices.Requests)
+		},
 		PrepareCreate: func(t *resourcev1.ResourceClaimTemplate) { withoutAlphaRequests(&t.Spec.Spec.Devices) },
 		PrepareUpdate: func(next, _ *resourcev1.ResourceClaimTemplate) { withoutAlphaRequests(&next.Spec.Spec.Devices) },
 		Validate: func(t *resourcev1.ResourceClaimTemplate) field.ErrorList {
-			inner := newPlace("spec", "metadata")
-			return declaredLast(join(
-				validateMeta(t, true, subdomainName),
-				apivalidation.ValidateAnnotations(t.Spec.Annotations, inner.Child("annotations").path()),
-				labelMap(t.Spec.Labels, inner.Child("labels")),
-				deviceClaim(&t.Spec.Spec.Devices, devices),
-			))
+			return declaredLast(validateClaimTemplate(t))
 		},
 		ValidateUpdate: func(next, old *resourcev1.ResourceClaimTemplate) field.ErrorList {
-			if same(next.Spec, old.Spec) {
-				return validateMetaUpdate(next, old)
-			}
-			return join(
-				validateMetaUpdate(next, old),
-				immutable(next.Spec, old.Spec, atSpec),
-				onlyDeclared(deviceClaim(&next.Spec.Spec.Devices, devices)),
-			)
+			return join(validateClaimTemplate(next), validateMetaUpdate(next, old), immutableGo(next.Spec, old.Spec, atSpec))
 		},
 		Cells: func(t *resourcev1.ResourceClaimTemplate, now time.Time) []any { return []any{t.Name, age(t, now)} },
 	}))
+}
+
+func validateClaimTemplate(t *resourcev1.ResourceClaimTemplate) field.ErrorList {
+	inner := atSpec.Child("metadata")
+	return join(
+		validateMeta(t, true, subdomainName),
+		apivalidation.ValidateAnnotations(t.Spec.Annotations, inner.Child("annotations").path()),
+		labelMap(t.Spec.Labels, inner.Child("labels")),
+		deviceClaim(&t.Spec.Spec.Devices, atSpec.Child("spec", "devices")),
+	)
 }

@@ -12,20 +12,12 @@ import (
 )
 
 // deviceID is a device that was allocated, and which share of it.
-type deviceID struct{ driver, pool, device, share string }
-
-func (id deviceID) String() string {
-	parts := []string{id.driver, id.pool, id.device}
-	if id.share != "" {
-		parts = append(parts, id.share)
-	}
-	return strings.Join(parts, "/")
-}
+type deviceID struct{ Driver, Pool, Device, ShareID string }
 
 func statusDevice(d *resourcev1.AllocatedDeviceStatus) deviceID {
-	id := deviceID{driver: d.Driver, pool: d.Pool, device: d.Device}
+	id := deviceID{Driver: d.Driver, Pool: d.Pool, Device: d.Device}
 	if d.ShareID != nil {
-		id.share = *d.ShareID
+		id.ShareID = *d.ShareID
 	}
 	return id
 }
@@ -36,9 +28,9 @@ func allocatedDevices(a *resourcev1.AllocationResult) map[deviceID]bool {
 		return all
 	}
 	for _, r := range a.Devices.Results {
-		id := deviceID{driver: r.Driver, pool: r.Pool, device: r.Device}
+		id := deviceID{Driver: r.Driver, Pool: r.Pool, Device: r.Device}
 		if r.ShareID != nil {
-			id.share = string(*r.ShareID)
+			id.ShareID = string(*r.ShareID)
 		}
 		all[id] = true
 	}
@@ -50,6 +42,7 @@ func validateResourceClaimStatus(next, old *resourcev1.ResourceClaim) field.Erro
 	s, allocated := &next.Status, allocatedDevices(next.Status.Allocation)
 	return declaredLast(join(
 		validateMetaUpdate(next, old),
+		claimKept(next.Status.Allocation, old.Status.Allocation, atStatus.Child("allocation")),
 		declaredList(s.ReservedFor, resourcev1.ResourceClaimReservedForMaxSize, atStatus.Child("reservedFor"),
 			func(c *resourcev1.ResourceClaimConsumerReference) types.UID { return c.UID }, claimConsumer),
 		declaredList(s.Devices, 0, atStatus.Child("devices"), statusDevice,
@@ -88,15 +81,17 @@ func claimReservations(next, old *resourcev1.ResourceClaim, path *place) field.E
 	return nil
 }
 
+// claimKept keeps an allocation as long as there is one.
+func claimKept(next, old *resourcev1.AllocationResult, path *place) field.ErrorList {
+	return declared(when(next != nil && old != nil && !same(next, old), invalidAt[any](path, nil, "field cannot be modified once set")))
+}
+
 // claimAllocation validates an allocation when it is made. One that was there is not measured again, for the rules may have become
 // stricter.
 func claimAllocation(next *resourcev1.ResourceClaim, was *resourcev1.AllocationResult, path *place) field.ErrorList {
 	a := next.Status.Allocation
-	if a == nil {
+	if a == nil || was != nil {
 		return nil
-	}
-	if was != nil {
-		return declared(when(!same(a, was), invalidAt[any](path, nil, "field cannot be modified once set")))
 	}
 	known := requestsOf(&next.Spec.Devices)
 	devices := path.Child("devices")
@@ -161,7 +156,7 @@ func deviceStatus(d *resourcev1.AllocatedDeviceStatus, allocated map[deviceID]bo
 		given(d.ShareID, path.Child("shareID"), func(id *string, path *place) field.ErrorList {
 			return declaredFormat(*id, path, validate.UUID)
 		}),
-		when(!allocated[id], invalidAt(path, id.String(), "must be an allocated device in the claim")),
+		when(!allocated[id], invalidGoAt(path, id, "must be an allocated device in the claim")),
 		when(len(d.Conditions) > most, tooManyAt(conditions, len(d.Conditions), most)),
 		metavalidation.ValidateConditions(d.Conditions, conditions.path()),
 	)

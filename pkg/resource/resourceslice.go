@@ -4,6 +4,7 @@ import (
 	"time"
 
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1beta2 "k8s.io/api/resource/v1beta2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -23,7 +24,10 @@ func resourceSlices() *Row {
 		},
 		DeleteReturnsObject: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*resourcev1.ResourceSlice]{
-		PrepareCreate: func(s *resourcev1.ResourceSlice) { withoutAlphaDevices(&s.Spec) },
+		PrepareCreate: func(s *resourcev1.ResourceSlice) {
+			s.Generation = 1
+			withoutAlphaDevices(&s.Spec)
+		},
 		PrepareUpdate: func(next, old *resourcev1.ResourceSlice) {
 			withoutAlphaDevices(&next.Spec)
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
@@ -87,9 +91,12 @@ func deviceTaintRules() *Row {
 		Resource: "devicetaintrules", Singular: "devicetaintrule", Kind: "DeviceTaintRule",
 		Versions: []Version{servedAs[resourcev1.DeviceTaintRule, resourcev1.DeviceTaintRuleList](resourcev1.SchemeGroupVersion)},
 		Prefix:   "devicetaintrules",
-		Columns:  []metav1.TableColumnDefinition{nameColumn, ageColumn}, DeleteReturnsObject: true, UnconditionalUpdate: true,
+		Kept:     resourcev1beta2.SchemeGroupVersion,
+		Columns:  taintRuleColumns(), DeleteReturnsObject: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*resourcev1.DeviceTaintRule]{
-		PrepareCreate: func(r *resourcev1.DeviceTaintRule) { r.Status = resourcev1.DeviceTaintRuleStatus{} },
+		PrepareCreate: func(r *resourcev1.DeviceTaintRule) {
+			r.Status, r.Generation = resourcev1.DeviceTaintRuleStatus{}, 1
+		},
 		PrepareUpdate: func(next, old *resourcev1.DeviceTaintRule) {
 			next.Status = *old.Status.DeepCopy()
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
@@ -108,11 +115,31 @@ func deviceTaintRules() *Row {
 		ValidateUpdate: func(next, old *resourcev1.DeviceTaintRule) field.ErrorList {
 			return declaredLast(join(validateMetaUpdate(next, old), deviceTaintRule(&next.Spec, old.Spec.Taint.Effect)))
 		},
-		Cells: func(r *resourcev1.DeviceTaintRule, now time.Time) []any { return []any{r.Name, age(r, now)} },
+		Cells: taintRuleCells,
 		PrepareStatus: func(next, old *resourcev1.DeviceTaintRule) {
 			next.Spec = *old.Spec.DeepCopy()
 			metav1.ResetObjectMetaForStatus(next, old)
 		},
 		ValidateStatus: validateTaintRuleStatus,
 	}))
+}
+
+func taintRuleColumns() []metav1.TableColumnDefinition {
+	taint := resourcev1.DeviceTaint{}.SwaggerDoc()
+	return []metav1.TableColumnDefinition{
+		nameColumn,
+		column("Key", taint["key"]),
+		column("Value", taint["value"]),
+		column("Effect", taint["effect"]),
+		column("TimeAdded", taint["timeAdded"]),
+		ageColumn,
+	}
+}
+
+func taintRuleCells(r *resourcev1.DeviceTaintRule, now time.Time) []any {
+	taint, added := &r.Spec.Taint, ""
+	if taint.TimeAdded != nil {
+		added = since(*taint.TimeAdded, now)
+	}
+	return []any{r.Name, taint.Key, taint.Value, string(taint.Effect), added, age(r, now)}
 }

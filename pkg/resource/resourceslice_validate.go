@@ -152,12 +152,12 @@ func device(d, old *resourcev1.Device, perDevice bool, path *place) field.ErrorL
 		errs = append(errs, invalidAt(path, n, fmt.Sprintf("the total number of attributes and capacities must not exceed %d", most)))
 	}
 	for name, a := range sorted(d.Attributes) {
-		at := path.Child("attributes").Key(shortened(string(name)))
-		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceAttribute(&a, at))...)
+		at := path.Child("attributes")
+		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceAttribute(&a, at.Key(shortened(string(name)))))...)
 	}
 	for name, c := range sorted(d.Capacity) {
-		at := path.Child("capacity").Key(shortened(string(name)))
-		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceCapacity(&c, isTrue(d.AllowMultipleAllocations), at))...)
+		at := path.Child("capacity")
+		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceCapacity(&c, isTrue(d.AllowMultipleAllocations), at.Key(shortened(string(name)))))...)
 	}
 	if old == nil || !same(old.Taints, d.Taints) {
 		errs = append(errs, deviceTaints(d.Taints, path.Child("taints"))...)

@@ -24,6 +24,9 @@ type Row struct {
 	Namespaced               bool
 	// Versions are the served ones; the first is the storage version. Converting is between it and the others.
 	Versions []Version
+	// Kept, if not empty, is the older version that the bytes in etcd are marked with, so that a server of the release before can
+	// read them; they are the same as those of the storage version.
+	Kept schema.GroupVersion
 	// Prefix is the place below /registry/, upstream's: "pods", "minions", "services/specs".
 	Prefix string
 
@@ -162,6 +165,14 @@ func (r *Row) StorageVersion() Version { return r.Versions[0] }
 
 // GVK is the kind at its storage version.
 func (r *Row) GVK() schema.GroupVersionKind { return r.Versions[0].WithKind(r.Kind) }
+
+// KeptGVK is the kind at the version that etcd's bytes are marked with.
+func (r *Row) KeptGVK() schema.GroupVersionKind {
+	if !r.Kept.Empty() {
+		return r.Kept.WithKind(r.Kind)
+	}
+	return r.GVK()
+}
 
 // Group is the API group of the storage version. Events alone are served in two groups.
 func (r *Row) Group() string { return r.Versions[0].Group }

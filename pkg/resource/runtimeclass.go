@@ -16,7 +16,7 @@ func runtimeClasses() *Row {
 		Versions: []Version{servedAs[nodev1.RuntimeClass, nodev1.RuntimeClassList](nodev1.SchemeGroupVersion)},
 		Prefix:   "runtimeclasses",
 		Columns: []metav1.TableColumnDefinition{
-			nameColumn, column("Handler", nodev1.RuntimeClass{}.SwaggerDoc()["handler"]), ageColumn,
+			nameColumn, column("Handler", ""), ageColumn,
 		},
 	}.with(rules(Rules[*nodev1.RuntimeClass]{
 		Default: func(c *nodev1.RuntimeClass) {
@@ -34,13 +34,15 @@ func runtimeClasses() *Row {
 }
 
 func validateRuntimeClass(c *nodev1.RuntimeClass) field.ErrorList {
-	errs := runtimeClass(c)
-	if handler := newPlace("handler"); c.Handler == "" {
-		errs = append(errs, declared(field.ErrorList{requiredAt(handler, "")})...)
-	} else {
-		errs = append(errs, declaredFormat(c.Handler, handler, validate.ShortName)...)
+	return append(runtimeClass(c), runtimeHandler(c.Handler)...)
+}
+
+func runtimeHandler(name string) field.ErrorList {
+	path := newPlace("handler")
+	if name == "" {
+		return declared(field.ErrorList{requiredAt(path, "")})
 	}
-	return errs
+	return declaredFormat(name, path, validate.ShortName)
 }
 
 // runtimeClass has the rules but those for the handler.
@@ -70,7 +72,8 @@ func validateRuntimeClassUpdate(next, old *nodev1.RuntimeClass) field.ErrorList 
 	if next.Handler == old.Handler {
 		return validateRuntimeClass(next)
 	}
-	return append(undeclared(validateRuntimeClass(next)), declaredChange(&next.Handler, &old.Handler, newPlace("handler"))...)
+	return join(undeclared(runtimeHandler(next.Handler)), undeclared(runtimeClass(next)),
+		declaredChange(&next.Handler, &old.Handler, newPlace("handler")))
 }
 
 func runtimeClassWarnings(next, _ *nodev1.RuntimeClass) []string {

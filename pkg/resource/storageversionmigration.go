@@ -6,6 +6,7 @@ import (
 	"time"
 
 	migrationv1 "k8s.io/api/storagemigration/v1"
+	migrationv1beta1 "k8s.io/api/storagemigration/v1beta1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -21,21 +22,40 @@ func storageVersionMigrations() *Row {
 		Resource: "storageversionmigrations", Singular: "storageversionmigration", Kind: "StorageVersionMigration",
 		Versions: []Version{servedAs[migrationv1.StorageVersionMigration, migrationv1.StorageVersionMigrationList](gv)},
 		Prefix:   "storageversionmigrations",
-		Columns:  []metav1.TableColumnDefinition{nameColumn, createdAtColumn},
+		Kept:     migrationv1beta1.SchemeGroupVersion,
+		Columns: []metav1.TableColumnDefinition{
+			column("Name", nameColumn.Description), column("Resource", "GroupResource to migrate"), column("Status", "Status of the migration"),
+		},
 	}.with(rules(Rules[*migrationv1.StorageVersionMigration]{
 		PrepareCreate: func(m *migrationv1.StorageVersionMigration) { m.Status = migrationv1.StorageVersionMigrationStatus{} },
 		PrepareUpdate: func(next, old *migrationv1.StorageVersionMigration) { next.Status = *old.Status.DeepCopy() },
 		Validate:      validateMigration,
 		ValidateUpdate: func(next, old *migrationv1.StorageVersionMigration) field.ErrorList {
-			return join(validateMigration(next), validateMetaUpdate(next, old), immutable(next.Spec, old.Spec, newPlace("spec")))
+			return join(validateMigration(next), validateMetaUpdate(next, old), immutableGo(next.Spec, old.Spec, atSpec))
 		},
-		Cells: func(m *migrationv1.StorageVersionMigration, _ time.Time) []any { return []any{m.Name, createdAt(m)} },
+		Cells: func(m *migrationv1.StorageVersionMigration, _ time.Time) []any {
+			return []any{m.Name, m.Spec.Resource.String(), migrationState(m)}
+		},
 		PrepareStatus: func(next, old *migrationv1.StorageVersionMigration) {
 			next.Spec = *old.Spec.DeepCopy()
 			metav1.ResetObjectMetaForStatus(next, old)
 		},
 		ValidateStatus: validateMigrationStatus,
 	}))
+}
+
+// migrationState is the last of the conditions that hold.
+func migrationState(m *migrationv1.StorageVersionMigration) string {
+	state := "Unknown"
+	for _, c := range m.Status.Conditions {
+		switch migrationv1.MigrationConditionType(c.Type) {
+		case migrationv1.MigrationRunning, migrationv1.MigrationFailed, migrationv1.MigrationSucceeded:
+			if c.Status == metav1.ConditionTrue {
+				state = c.Type
+			}
+		}
+	}
+	return state
 }
 
 func validateMigration(m *migrationv1.StorageVersionMigration) field.ErrorList {

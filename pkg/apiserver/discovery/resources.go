@@ -30,7 +30,7 @@ func resources(r *resource.Row, gv schema.GroupVersion) []metav1.APIResource {
 		main.Verbs = slices.Sorted(slices.Values(r.Verbs))
 	}
 	if r.Prefix != "" {
-		main.StorageVersionHash = storageHash(r.GVK())
+		main.StorageVersionHash = storageHash(r.KeptGVK())
 	}
 	if r.Custom != nil {
 		main.StorageVersionHash, main.Verbs = storageHash(r.Custom.Stored.WithKind(r.Kind)), allCustom
