@@ -142,12 +142,22 @@ func jsonPatcher(body []byte) (patchFunc, error) {
 			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
 	}
 	return patchFunc{showsObject: true, do: patchJSON(func() ([]error, error) { return faultyOps(body) }, func(before []byte) ([]byte, error) {
-		after, err := p.Apply(before)
+		after, err := applyOps(p, before)
 		if err != nil {
 			return nil, refused(err)
 		}
 		return after, nil
 	})}, nil
+}
+
+// applyOps applies a JSON patch. The library panics where an operation on the whole object has no value, or null.
+func applyOps(p jsonpatch.Patch, before []byte) (after []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			after, err = nil, errors.New("an operation on the whole object has no value")
+		}
+	}()
+	return p.Apply(before)
 }
 
 // jsonPatchOp is an operation as its fields are judged.
