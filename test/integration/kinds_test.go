@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -253,7 +254,8 @@ func (k *kind) sameInBoth(path string) {
 	require.Empty(k, cmp.Diff(got[0], got[1]), "JSON (-) and protobuf (+) differ")
 }
 
-// stored reads the object from etcd by upstream's key and with upstream's types alone: it is what the API shows at the storage version.
+// stored reads the object from etcd by upstream's key and with upstream's types alone: at the version in which upstream keeps it, it is what the
+// API shows at the row's.
 func (k *kind) stored() {
 	name, namespace := k.first.GetName(), ""
 	path := "/apis/" + k.row.GVK().GroupVersion().String()
@@ -278,8 +280,19 @@ func (k *kind) stored() {
 	m := kept.(metav1.Object)
 	require.Empty(k, m.GetResourceVersion())
 	m.SetResourceVersion(strconv.FormatInt(got.Kvs[0].ModRevision, 10))
-	shown.GetObjectKind().SetGroupVersionKind(kept.GetObjectKind().GroupVersionKind())
-	require.Empty(k, cmp.Diff(shown, kept), "what is shown (-) and what is stored (+) differ")
+	require.Equal(k, k.row.KeptGVK(), kept.GetObjectKind().GroupVersionKind())
+	shown.GetObjectKind().SetGroupVersionKind(k.row.KeptGVK())
+	require.Empty(k, cmp.Diff(k.content(shown), k.content(kept)), "what is shown (-) and what is stored (+) differ")
+}
+
+// content is what an object says, without what it says nothing of: fields that only the version has in which upstream keeps it.
+func (k *kind) content(o runtime.Object) map[string]any {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	require.NoError(k, err)
+	if spec, ok := content["spec"].(map[string]any); ok {
+		maps.DeleteFunc(spec, func(_ string, v any) bool { return v == nil })
+	}
+	return content
 }
 
 // decoder knows the kinds of client-go, and those that it does not know. They are not added to client-go's scheme, because the server in
@@ -357,7 +370,11 @@ func (k *kind) table() {
 	require.Equal(k, metav1.TypeMeta{Kind: "Table", APIVersion: "meta.k8s.io/v1"}, table.TypeMeta)
 	require.Equal(k, k.row.Columns, table.ColumnDefinitions)
 	require.Len(k, table.Rows, 1)
-	require.Len(k, table.Rows[0].Cells, len(k.row.Columns))
+	cells := len(k.row.Columns)
+	if k.row.Kind == "IPAddress" {
+		cells++ // upstream shows its age in a column that it does not name
+	}
+	require.Len(k, table.Rows[0].Cells, cells)
 	for i, column := range k.row.Columns {
 		if strings.EqualFold(column.Name, "name") {
 			require.Equal(k, k.first.GetName(), table.Rows[0].Cells[i])
