@@ -4,22 +4,23 @@
 //
 // Go collects garbage when the heap has grown to twice what was alive after the last time. That suits a small heap: a collection costs in
 // proportion to what is alive, so rooms that grow with it keep the price per allocated byte the same. But most of what an API
-// server keeps alive are the stored bytes of objects, which the collector does not even look at: 50,000 pods are 270 MiB, and on top
-// of these Go would let another 270 MiB of garbage lie, to save a collection of some hundredths of a second every now and then. And what a burst of
-// work has left behind stays with the process when it rests.
+// server keeps alive are the stored bytes of objects: 50,000 pods are 270 MiB, and on top
+// of these Go lets another 270 MiB of garbage lie, long after the work that left it there. Who is given little room all the time pays for
+// it under load: with a third of that room, collections take a sixth of all that creates of pods cost.
 //
 // # What is done
 //
-// The room for garbage is as large as what is alive only up to RoomBase; beyond it grows with an eighth of the rest:
+// A process has two rooms for garbage, one for when it works and one for when it rests, and both stop growing with what is alive:
 //
-//	alive        room for garbage
-//	 20 MiB       20 MiB
-//	 64 MiB       64 MiB
-//	270 MiB       90 MiB
-//	  1 GiB      184 MiB
+//	alive        at rest     at work
+//	 20 MiB       20 MiB      64 MiB
+//	 64 MiB       64 MiB      64 MiB
+//	256 MiB       88 MiB     256 MiB
+//	  1 GiB      184 MiB     352 MiB
 //
-// After each collection the percentage that Go works with is set to what comes to that. And when a process that has been busy has
-// allocated next to nothing for a minute, it collects once more and gives what is free back to the machine.
+// It is at work when collections follow each other within Often. After each collection the percentage that Go works with is set to
+// what comes to that room. And when a process has allocated next to nothing for some seconds it is at rest: it collects once more and
+// gives what is free back to the machine.
 //
 // Whoever sets GOGC in the environment has decided for himself: then nothing is touched but the memory of a process at rest.
 package heap
@@ -30,67 +31,82 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"sync/atomic"
 	"time"
 )
 
 const (
-	// RoomBase is up to which the room for garbage is as large as what is alive.
-	RoomBase = 64 << 20
+	// AtRest and AtWork are up to which the room for garbage is as large as what is alive. Beyond them it grows with an eighth of the rest.
+	AtRest, AtWork = 64 << 20, 256 << 20
+	// Often is how soon after each other collections come in a process that is at work.
+	Often = time.Second
+
 	// restEvery is how long a process has to be quiet to rest, and how often that is looked at.
-	restEvery = time.Minute
+	restEvery = 3 * time.Second
 	// quiet is how much a process allocates meanwhile that does nothing but renew its leases.
-	quiet = 16 << 20
+	quiet = 4 << 20
 	// worthIt is how much memory there must be to give back.
 	worthIt = 32 << 20
 )
 
 // percentFor is what GOGC has to be when so many bytes are alive.
-func percentFor(alive uint64) int {
-	if alive <= RoomBase {
-		return 100
+func percentFor(alive uint64, working bool) int {
+	alive = max(alive, 4<<20) // Go never collects for less
+	base := uint64(AtRest)
+	if working {
+		base = AtWork
 	}
-	room := RoomBase + (alive-RoomBase)/8
+	room := alive
+	switch {
+	case alive > base:
+		room = base + (alive-base)/8
+	case working:
+		room = max(alive, AtRest)
+	}
 	return int(room * 100 / alive)
 }
 
 // Tend looks after the heap of this process until ctx ends.
 func Tend(ctx context.Context) {
+	t := &tuner{ctx: ctx, percent: 100}
 	if os.Getenv("GOGC") == "" {
-		t := &tuner{ctx: ctx}
-		t.percent.Store(100)
 		t.await()
 	}
 	go rest(ctx, time.NewTicker(restEvery))
 }
 
-// tuner sets the percentage after each collection.
+// tuner sets the percentage after each collection. Cleanups run one after the other, so its fields are those of one goroutine.
 type tuner struct {
 	ctx     context.Context
-	percent atomic.Int64
+	percent int       // what Go was last told
+	last    time.Time // a collection ended
 }
 
-// await has tune called after the next collection: by the cleanup of an object that nobody holds.
+// await has collected called after each collection: by the cleanup of an object that nobody holds.
 func (t *tuner) await() {
-	runtime.AddCleanup(new([64]byte), func(t *tuner) { t.tune() }, t)
+	runtime.AddCleanup(new([64]byte), func(t *tuner) {
+		if t.ctx.Err() != nil {
+			debug.SetGCPercent(100)
+			return
+		}
+		t.collected(time.Now())
+		t.await()
+	}, t)
 }
 
-// tune stops the world for some microseconds if the percentage changes, so small changes are left.
-func (t *tuner) tune() {
-	if t.ctx.Err() != nil {
-		debug.SetGCPercent(100)
-		return
-	}
+// collected is told of the end of a collection. To tell Go another percentage stops the world for some microseconds, so small changes
+// are left.
+func (t *tuner) collected(now time.Time) {
 	const small = 3
-	want := int64(percentFor(read(alive)))
-	if by := want - t.percent.Load(); by > small || by < -small {
-		debug.SetGCPercent(int(want))
-		t.percent.Store(want)
+	want := percentFor(read(alive), now.Sub(t.last) < Often)
+	t.last = now
+	if by := want - t.percent; by > small || by < -small {
+		debug.SetGCPercent(want)
+		t.percent = want
 	}
-	t.await()
 }
 
-// rest gives memory back whenever the process has come to rest.
+// rest gives memory back whenever the process has come to rest. That is a collection too: the first for long, so that the room is that
+// of a process at rest afterwards.
 func rest(ctx context.Context, tick *time.Ticker) {
 	defer tick.Stop()
 	last := usage{}
