@@ -11,8 +11,8 @@
 //
 // The schemas come from package api, made at development time. The paths follow from the table of kinds, so they are
 // made here: operations.go lists what each row answers to, and root.go what has no kind, in terms of neither version of OpenAPI;
-// document.go puts a document together, and v2.go and v3.go write what the two dialects say differently. Nothing is read or made before somebody asks; then the document is kept,
-// compressed, which is how most clients want it anyway.
+// document.go puts a document together, and v2.go and v3.go write what the two dialects say differently. Nothing is read or
+// made before somebody asks; then the document is kept, compressed, which is how most clients want it anyway.
 //
 // # The hash
 //
