@@ -90,7 +90,7 @@ func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
 // indented is for people; that it is JSON is known.
 func indented(body []byte) []byte {
 	var b bytes.Buffer
-	_ = json.Indent(&b, body, "", "  ")
+	_ = json.Indent(&b, bytes.TrimSpace(body), "", "  ")
 	return b.Bytes()
 }
 

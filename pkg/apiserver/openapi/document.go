@@ -20,6 +20,9 @@ type dialect interface {
 	outline([]path) map[string]any
 	// complete adds the definitions to an outline.
 	complete(outline, definitions models) error
+	// elsewhere names what finish adds, and finish adds to the whole what other servers say.
+	elsewhere() string
+	finish(document []byte) ([]byte, error)
 	// reference is what stands before the name of a definition where one refers to it.
 	reference() string
 	// protobuf turns the whole into the gnostic protobuf form.
@@ -122,7 +125,7 @@ func newDocument(definitions []byte, d dialect, custom func() (models, error), l
 				return "", err
 			}
 			more, err := json.Marshal(p.custom) // in the order of the names
-			return fmt.Sprintf("%X", sha512.Sum512(slices.Concat(definitions, more, p.outline))), err
+			return fmt.Sprintf("%X", sha512.Sum512(slices.Concat(definitions, more, p.outline, []byte(d.elsewhere())))), err
 		}),
 		json: sync.OnceValues(func() ([]byte, error) { return zipped(text()) }),
 		protobuf: sync.OnceValues(func() ([]byte, error) {
@@ -162,7 +165,11 @@ func assemble(definitions []byte, d dialect, p documentParts) ([]byte, error) {
 	if err := d.complete(whole, needed); err != nil {
 		return nil, err
 	}
-	return json.Marshal(whole)
+	document, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	return d.finish(document)
 }
 
 // need adds the definitions that text refers to, and those that they refer to, to needed.

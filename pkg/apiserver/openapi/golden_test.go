@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
 var update = flag.Bool("update", false, "rewrite the files in testdata")
@@ -134,7 +135,7 @@ func documentOf(t *testing.T, s *Service, path string) (doc struct {
 
 // A document of built-in kinds says of options that they are of its own version; one of custom kinds does not know.
 func TestKindsOfOptions(t *testing.T) {
-	s, err := New(append(resource.Table(), widgets()), nil, nil)
+	s, err := New(append(resource.Table(), widgets()), nil, Elsewhere{})
 	require.NoError(t, err)
 	kinds := func(path string) any {
 		return documentOf(t, s, path).Components.Schemas[deleteModel][kindExtension]
@@ -156,9 +157,9 @@ func TestKindsOfOptions(t *testing.T) {
 // Documents of what has not changed are those that were there before.
 func TestDocumentsAreKept(t *testing.T) {
 	table := resource.Table()
-	before, err := New(table, nil, nil)
+	before, err := New(table, nil, Elsewhere{})
 	require.NoError(t, err)
-	after, err := New(append(slices.Clone(table), widgets()), before, nil)
+	after, err := New(append(slices.Clone(table), widgets()), before, Elsewhere{})
 	require.NoError(t, err)
 	require.Same(t, before.v3["version"], after.v3["version"])
 	require.Same(t, before.v3["api/v1"], after.v3["api/v1"])
@@ -169,4 +170,53 @@ func TestUnknownDocument(t *testing.T) {
 	resp := get(t, serve(t).URL+"/openapi/v3/apis/none/v1", "")
 	require.Equal(t, http.StatusNotFound, resp.StatusCode)
 	require.Empty(t, body(t, resp))
+}
+
+// other is what another server says of a version: one path, with a model of its own by a name that is taken here, and one that is
+// the same here.
+const other = `{"swagger": "2.0", "info": {"title": "moods", "version": "1"},
+	"paths": {"/apis/mood.example.com/v1/moods": {"get": {"operationId": "listMoods", "parameters": [{"$ref": "#/parameters/pretty-tJGM1-ng"}],
+		"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/io.k8s.api.core.v1.ConfigMap"}}}}}},
+	"parameters": {"pretty-tJGM1-ng": {"name": "pretty", "in": "query", "type": "boolean"}},
+	"definitions": {
+		"io.k8s.api.core.v1.ConfigMap": {"type": "object", "properties": {"mood": {"$ref": "#/definitions/com.example.mood.v1.Mood"}}},
+		"com.example.mood.v1.Mood": {"type": "string"}}}`
+
+func TestOtherServersAreMerged(t *testing.T) {
+	said := Document{Name: "mood.example.com/v1", Hash: "1", Swagger: &spec.Swagger{}}
+	require.NoError(t, json.Unmarshal([]byte(other), said.Swagger))
+	broken := Document{Name: "broken.example.com/v1", Hash: "1", Swagger: &spec.Swagger{SwaggerProps: spec.SwaggerProps{Paths: nil}}}
+	table := resource.Table()
+	made := func(others ...Document) (hash string, doc map[string]map[string]any) {
+		s, err := New(table, nil, Elsewhere{V2: others})
+		require.NoError(t, err)
+		hash, err = s.v2.hash()
+		require.NoError(t, err)
+		zipped, err := s.v2.json()
+		require.NoError(t, err)
+		text, err := unzip(zipped)
+		require.NoError(t, err)
+		var whole struct{ Paths, Definitions, Parameters map[string]any }
+		require.NoError(t, json.Unmarshal(text, &whole))
+		return hash, map[string]map[string]any{"paths": whole.Paths, "definitions": whole.Definitions, "parameters": whole.Parameters}
+	}
+	hash, alone := made()
+	next, both := made(said, broken)
+	require.NotEqual(t, hash, next)
+	for part, of := range alone {
+		for name, v := range of {
+			require.Equal(t, v, both[part][name], name)
+		}
+	}
+	require.Len(t, both["definitions"], len(alone["definitions"])+2)
+	require.Equal(t, map[string]any{"type": "string"}, both["definitions"]["com.example.mood.v1.Mood"])
+	require.Contains(t, both["definitions"]["io.k8s.api.core.v1.ConfigMap_v2"].(map[string]any)["properties"], "mood")
+	text, err := json.Marshal(both["paths"]["/apis/mood.example.com/v1/moods"])
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"#/definitions/io.k8s.api.core.v1.ConfigMap_v2"`)
+	require.Contains(t, string(text), `"#/parameters/pretty-tJGM1-ng_v2"`)
+
+	said.Hash = "2"
+	changed, _ := made(said, broken)
+	require.NotEqual(t, next, changed)
 }

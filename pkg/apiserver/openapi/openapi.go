@@ -32,6 +32,7 @@ import (
 	"bonsai/pkg/resource"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
 // Service holds the documents of one table of kinds.
@@ -39,14 +40,27 @@ type Service struct {
 	v2   *document
 	v3   map[string]*document // by the path below /openapi/v3: "apis/apps/v1"
 	rows map[string][]*resource.Row
-	// others are the URLs of the v3 documents of other servers, which the index lists too.
-	others map[string]string
+	// others are the documents of other servers, which the index lists too.
+	others Elsewhere
 	index  func() ([]byte, error)
 }
 
+// Elsewhere is how aggregated servers describe what they serve.
+type Elsewhere struct {
+	// V3 are the URLs of their v3 documents, by the path of what they describe.
+	V3 map[string]string
+	// V2 is what they say in v2, which has only one document for everything.
+	V2 []Document
+}
+
+// Document is what a server says in OpenAPI v2 of a version that it serves. Equal ones have the same hash.
+type Document struct {
+	Name, Hash string
+	*spec.Swagger
+}
+
 // New returns the service for a table. It makes nothing yet. What before, which may be nil, has of the same rows is kept.
-// others are the URLs of the v3 documents of aggregated servers, by the path of what they describe.
-func New(table []*resource.Row, before *Service, others map[string]string) (*Service, error) {
+func New(table []*resource.Row, before *Service, others Elsewhere) (*Service, error) {
 	s := &Service{v3: map[string]*document{}, rows: map[string][]*resource.Row{}, others: others}
 	versions := map[string]schema.GroupVersion{}
 	for _, row := range table {
@@ -72,7 +86,7 @@ func New(table []*resource.Row, before *Service, others map[string]string) (*Ser
 		}
 		s.v3[root] = newDocument(api.DefinitionsV3, dialectV3{}, customModels(nil, modelsV3), func() []path { return []path{p} })
 	}
-	s.v2 = newDocument(api.DefinitionsV2, dialectV2{}, customModels(table, modelsV2), func() []path {
+	s.v2 = newDocument(api.DefinitionsV2, newDialectV2(others.V2), customModels(table, modelsV2), func() []path {
 		all := slices.Collect(maps.Values(fixed))
 		for root, rows := range s.rows {
 			all = append(all, paths(rows, versions[root])...)
@@ -124,7 +138,7 @@ func (s *Service) makeIndex() ([]byte, error) {
 		}
 		index.Paths[root] = entry{documentURL(root, hash)}
 	}
-	for root, at := range s.others {
+	for root, at := range s.others.V3 {
 		index.Paths[root] = entry{at}
 	}
 	return json.Marshal(index)

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"hash/fnv"
@@ -10,10 +11,20 @@ import (
 
 	openapi_v2 "github.com/google/gnostic-models/openapiv2"
 	"google.golang.org/protobuf/proto"
+	"k8s.io/kube-openapi/pkg/aggregator"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
 // dialectV2 writes OpenAPI v2, also known as Swagger.
-type dialectV2 struct{}
+type dialectV2 struct {
+	others []Document // of other servers, sorted
+}
+
+func newDialectV2(others []Document) dialectV2 {
+	others = slices.Clone(others)
+	slices.SortFunc(others, func(a, b Document) int { return cmp.Compare(a.Name, b.Name) })
+	return dialectV2{others}
+}
 
 func (dialectV2) reference() string { return "#/definitions/" }
 
@@ -33,6 +44,36 @@ func (d dialectV2) outline(all []path) map[string]any {
 
 func (dialectV2) complete(outline, definitions models) error {
 	return outline.set("definitions", definitions)
+}
+
+func (d dialectV2) elsewhere() string {
+	var b strings.Builder
+	for _, other := range d.others {
+		b.WriteString(other.Name + " " + other.Hash + "\n")
+	}
+	return b.String()
+}
+
+// finish adds the paths of other servers, and the definitions that those need: one of a name that is taken by another gets a new name.
+// A server whose document cannot be added is left out, so that its mistake hides nobody else's kinds.
+func (d dialectV2) finish(document []byte) ([]byte, error) {
+	if len(d.others) == 0 {
+		return document, nil
+	}
+	var all spec.Swagger
+	if err := json.Unmarshal(document, &all); err != nil {
+		return nil, err
+	}
+	for _, other := range d.others {
+		mergeInto(&all, other.Swagger)
+	}
+	return json.Marshal(&all)
+}
+
+// mergeInto adds another server's document. The library, too, looks at mistakes in it only here, and may answer them with a panic.
+func mergeInto(all, other *spec.Swagger) {
+	defer func() { _ = recover() }()
+	_ = aggregator.MergeSpecsIgnorePathConflictRenamingDefinitionsAndParameters(all, other)
 }
 
 func (dialectV2) protobuf(document []byte) ([]byte, error) {

@@ -71,6 +71,10 @@ func (d dialectV3) narrow(definitions models, name string) error {
 	return definitions.set(name, definition)
 }
 
+// elsewhere and finish have nothing to add: other servers have documents of their own.
+func (dialectV3) elsewhere() string                      { return "" }
+func (dialectV3) finish(document []byte) ([]byte, error) { return document, nil }
+
 func (d dialectV3) operation(op operation) map[string]any {
 	responses := map[string]any{"401": unauthorized}
 	for code, text := range op.returns {
