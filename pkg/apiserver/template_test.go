@@ -12,7 +12,9 @@ import (
 func TestBodyTemplates(t *testing.T) {
 	const pods, strict, ignore = "POST /api/v1/namespaces/default/pods", "?fieldValidation=Strict", "?fieldValidation=Ignore"
 	const spec = `"spec":{"containers":[{"name":"c","image":"i"}]}`
-	named := func(name string) string { return `{"metadata":{"labels":{"a":"b"},"name":"` + name + `"},` + spec + `}` }
+	named := func(name string) string {
+		return `{"metadata":{"labels":{"a":"b"},"name":"` + name + `"},` + spec + `}`
+	}
 	requests := []struct {
 		to, body string
 		headers  []string
