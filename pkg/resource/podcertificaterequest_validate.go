@@ -58,19 +58,22 @@ func validatePodCertificate(p *certificatesv1.PodCertificateRequest) field.Error
 	return append(errs, stubRequest(s.StubPKCS10Request, spec.Child("stubPKCS10Request"))...)
 }
 
-// stubRequest wants a signing request whose signature proves that the kubelet has the key.
+// stubRequest wants a signing request whose signature proves that the kubelet has the key. The first mistake is the only one told.
 func stubRequest(der []byte, path *place) field.ErrorList {
-	if len(der) > maxStubRequest {
+	switch {
+	case len(der) == 0:
+		return field.ErrorList{invalidAt(newPlace("spec"), field.OmitValueType{}, "exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set")}
+	case len(der) > maxStubRequest:
 		return field.ErrorList{tooLongAt(path, der, maxStubRequest)}
 	}
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return field.ErrorList{invalidAt(path, der, "must be a valid PKCS#10 certificate signing request")}
+		return field.ErrorList{invalidAt(path, field.OmitValueType{}, "must be a valid PKCS#10 CSR")}
 	}
-	if request.CheckSignature() != nil {
-		return field.ErrorList{invalidAt(path, field.OmitValueType{}, "could not verify the signature of the certificate signing request")}
+	if errs := stubKey(request.PublicKey, path); len(errs) > 0 {
+		return errs
 	}
-	return stubKey(request.PublicKey, path)
+	return when(request.CheckSignature() != nil, invalidAt(path, field.OmitValueType{}, "invalid signature"))
 }
 
 func stubKey(key any, path *place) field.ErrorList {
@@ -79,7 +82,7 @@ func stubKey(key any, path *place) field.ErrorList {
 		return nil
 	case *ecdsa.PublicKey:
 		known := slices.Contains([]elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}, key.Curve)
-		return when(!known, invalidAt(path, "curve "+key.Params().Name, "elliptic public keys must use curve P256 or P384"))
+		return when(!known, invalidAt(path, "curve "+key.Params().Name, "elliptic public keys must use curve P256, P384, or P521"))
 	case *rsa.PublicKey:
 		bits := key.Size() * 8
 		return when(bits != 3072 && bits != 4096, invalidAt(path, fmt.Sprintf("%d-bit modulus", bits), "RSA keys must have modulus size 3072 or 4096"))
@@ -147,8 +150,7 @@ func issuedCertificate(next, old *certificatesv1.PodCertificateRequest) field.Er
 	errs := leafNames(leaf, path)
 	request, err := x509.ParseCertificateRequest(old.Spec.StubPKCS10Request)
 	if err != nil {
-		return append(errs, invalidAt(newPlace("spec", "stubPKCS10Request"), old.Spec.StubPKCS10Request,
-			"must be a valid PKCS#10 certificate signing request"))
+		return append(errs, invalidAt(newPlace("spec", "stubPKCS10Request"), field.OmitValueType{}, "must be a valid PKCS#10 CSR"))
 	}
 	if key, ok := request.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(leaf.PublicKey) {
 		return append(errs, invalidAt(path, chain, "leaf certificate was not issued to the requested public key"))
