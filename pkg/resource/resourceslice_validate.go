@@ -159,10 +159,7 @@ func device(d, old *resourcev1.Device, perDevice bool, path *place) field.ErrorL
 		at := path.Child("capacity")
 		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceCapacity(&c, isTrue(d.AllowMultipleAllocations), at.Key(shortened(string(name)))))...)
 	}
-	if old == nil || !same(old.Taints, d.Taints) {
-		errs = append(errs, deviceTaints(d.Taints, path.Child("taints"))...)
-	}
-	return join(errs,
+	errs = append(errs,
 		declaredList(d.ConsumesCounters, resourcev1.ResourceSliceMaxDeviceCounterConsumptionsPerDevice, path.Child("consumesCounters"),
 			func(c *resourcev1.DeviceCounterConsumption) string { return c.CounterSet },
 			func(c *resourcev1.DeviceCounterConsumption, path *place) field.ErrorList {
@@ -170,7 +167,11 @@ func device(d, old *resourcev1.Device, perDevice bool, path *place) field.ErrorL
 					declaredPresent(c.CounterSet, path.Child("counterSet"), validate.ShortName),
 					counters(c.Counters, resourcev1.ResourceSliceMaxCountersPerDeviceCounterConsumption, path.Child("counters")),
 				)
-			}),
+			})...)
+	if old == nil || !same(old.Taints, d.Taints) {
+		errs = append(errs, deviceTaints(d.Taints, path.Child("taints"))...)
+	}
+	return join(errs,
 		deviceNodes(d, perDevice, path),
 		bindingConditions(d.BindingConditions, d.BindingFailureConditions, path),
 	)
