@@ -119,6 +119,7 @@ type Server struct {
 	finders      admission.Finders
 	fields       *fieldTracker
 	moulds       moulds
+	templates    bodyTemplates
 	fairness     *fairness.Fairness
 	flow         *flowControl
 	aggregate    aggregate
