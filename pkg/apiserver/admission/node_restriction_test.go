@@ -67,6 +67,8 @@ func TestNodeRestriction(t *testing.T) {
 		TokenRequests: []storagev1.TokenRequest{{Audience: "store"}}}}
 	sized := claim.DeepCopy()
 	sized.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	guarded := claim.DeepCopy()
+	guarded.Finalizers = []string{"a/b"}
 	g["namespaces//kube-node-lease"] = g["namespaces//shop"]
 	g["nodes//oak"] = node("oak", nil)
 	g["pods/shop/web"], g["pods/shop/db"] = vault, on("db", "elm")
@@ -123,6 +125,8 @@ func TestNodeRestriction(t *testing.T) {
 			p.Status.ExtendedResourceClaimStatus = &corev1.PodExtendedResourceClaimStatus{ResourceClaimName: "gpu"}
 		}), `pods "web" is forbidden: node "oak" cannot update extended resource claim status`},
 		"size of a claim": {request(Update, "persistentvolumeclaims/status", sized, claim), ""},
+		"finalizer of a claim": {request(Update, "persistentvolumeclaims/status", guarded, claim), "persistentvolumeclaims \"c\" is forbidden: node \"oak\" is not allowed to update fields other than status.quantity and status.conditions: " +
+			"@@ -2,6 +2,9 @@\n  \"name\": \"c\",\n  \"namespace\": \"shop\",\n  \"uid\": \"c-uid\",\n+ \"finalizers\": [\n+  \"a/b\"\n+ ],\n  \"Spec\": {\n   \"AccessModes\": null,\n   \"Selector\": null,\n"},
 		"certificate, garbled": {request(Create, "certificatesigningrequests.certificates.k8s.io", &certificatesv1.CertificateSigningRequest{
 			ObjectMeta: named("", "csr"), Spec: certificatesv1.CertificateSigningRequestSpec{SignerName: certificatesv1.KubeletServingSignerName}}, nil),
 			`certificatesigningrequests.certificates.k8s.io "csr" is forbidden: unable to parse csr: PEM block type must be CERTIFICATE REQUEST`},
