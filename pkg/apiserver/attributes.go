@@ -12,7 +12,7 @@ import (
 // attributes describe a request to admission.
 func (s *Server) attributes(c *call, t *target, op admission.Operation, sub string, next, old runtime.Object, o writeOptions) *admission.Attributes {
 	a := &admission.Attributes{
-		Operation: op, Row: t.row, Version: t.ver, Subresource: sub, Namespace: t.namespace, Name: t.name, PathName: t.name,
+		Operation: op, Verb: c.t.verb, Row: t.row, Version: t.ver, Subresource: sub, Namespace: t.namespace, Name: t.name, PathName: t.name,
 		Object: next, Old: old, Options: admissionOptions(o.options, op), User: c.user, DryRun: o.dryRun, To: listener{c},
 	}
 	if t.resource == "namespaces" && t.group == "" {

@@ -23,7 +23,7 @@ func (s *Server) bind(c *call) error {
 	if err != nil {
 		return err
 	}
-	return s.bindTo(c, b, o)
+	return s.bindTo(c, c.t, "binding", b, o)
 }
 
 // bindNamed is bind where the body alone says which pod it is about: at namespaces/NAMESPACE/bindings.
@@ -35,7 +35,7 @@ func (s *Server) bindNamed(c *call) error {
 	case b.Name == "":
 		return apierrors.NewBadRequest("Name parameter required.")
 	}
-	pod := *c.t
+	asked, pod := c.t, *c.t
 	pod.resource, pod.name, pod.sub = "pods", b.Name, "binding"
 	c.kinds.resolve(&pod)
 	if pod.row == nil {
@@ -43,7 +43,7 @@ func (s *Server) bindNamed(c *call) error {
 		return nil
 	}
 	c.t = &pod
-	return s.bindTo(c, b, o)
+	return s.bindTo(c, asked, "", b, o)
 }
 
 func (s *Server) readBinding(c *call) (*corev1.Binding, *metav1.CreateOptions, error) {
@@ -55,13 +55,20 @@ func (s *Server) readBinding(c *call) (*corev1.Binding, *metav1.CreateOptions, e
 	return b, o, s.decodeInto(c, b, corev1.SchemeGroupVersion.WithKind("Binding"), o.FieldValidation)
 }
 
-// bindTo does what b says to the pod that c is about.
-func (s *Server) bindTo(c *call, b *corev1.Binding, o *metav1.CreateOptions) error {
+// bindTo does what b says to the pod that c is about. Admission is told what the client asked for, which may be a binding by itself.
+func (s *Server) bindTo(c *call, asked *target, sub string, b *corev1.Binding, o *metav1.CreateOptions) error {
+	if b.Namespace != "" && b.Namespace != c.t.namespace {
+		return errOtherNamespace
+	}
+	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0}
+	a := s.attributes(c, asked, admission.Create, sub, b, nil, w)
+	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
+		return err
+	}
 	if err := checkBinding(c.t, b); err != nil {
 		return err
 	}
-	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0}
-	if err := s.admit(c, s.attributes(c, c.t, admission.Create, "binding", b, nil, w)); err != nil {
+	if err := s.cfg.Admission.Validate(c.ctx(), a); err != nil {
 		return err
 	}
 	e := &edit{writeOptions: w, op: admission.Update, sub: "binding", admitted: true, part: &resource.Status{}}
@@ -83,9 +90,6 @@ func (s *Server) admit(c *call, a *admission.Attributes) error {
 func checkBinding(t *target, b *corev1.Binding) error {
 	if b.Name != t.name {
 		return apierrors.NewBadRequest("name in URL does not match name in Binding object")
-	}
-	if b.Namespace != "" && b.Namespace != t.namespace {
-		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
 	var errs field.ErrorList
 	if k := b.Target.Kind; k != "" && k != "Node" {

@@ -206,7 +206,7 @@ func (s *Server) validateCreate(c *call, t *target, obj resource.Object, a *admi
 	if k != nil && k.found != nil {
 		warnings = k.found.warnings
 	} else {
-		if errs := t.row.NewFaults(t.ver, obj); len(errs) > 0 {
+		if errs := t.row.NewFaults(t.ver, obj, s.finders.Find(c.ctx(), a)); len(errs) > 0 {
 			return apierrors.NewInvalid(t.row.GVK().GroupKind(), obj.GetName(), errs)
 		}
 		if t.row.Warnings != nil {

@@ -83,12 +83,3 @@ func withCommonGroup(as auth.User) []string {
 func accountGroups(namespace string) []string {
 	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}
 }
-
-// serviceAccountOf takes the user name of a service account apart.
-func serviceAccountOf(user string) (namespace, name string, ok bool) {
-	rest, ok := strings.CutPrefix(user, "system:serviceaccount:")
-	if !ok {
-		return "", "", false
-	}
-	return strings.Cut(rest, ":")
-}

@@ -36,10 +36,10 @@ type impersonationMode struct {
 var impersonationModes = []impersonationMode{
 	{"associated-node", func(as, by auth.User) bool { return isOnlyName(as) && onNode(by, as.Name) }},
 	{"arbitrary-node", func(as, _ auth.User) bool { _, ok := nodeOf(as.Name); return ok && isOnlyName(as) }},
-	{"serviceaccount", func(as, _ auth.User) bool { _, _, ok := serviceAccountOf(as.Name); return ok && isOnlyName(as) }},
+	{"serviceaccount", func(as, _ auth.User) bool { _, _, ok := auth.AccountOf(as.Name); return ok && isOnlyName(as) }},
 	{"user-info", func(as, _ auth.User) bool {
 		_, node := nodeOf(as.Name)
-		_, _, account := serviceAccountOf(as.Name)
+		_, _, account := auth.AccountOf(as.Name)
 		return !node && !account
 	}},
 	{"", func(_, _ auth.User) bool { return true }},
@@ -51,13 +51,11 @@ func nodeOf(user string) (string, bool) {
 	return name, ok && len(validation.NameIsDNSSubdomain(name, false)) == 0
 }
 
-const nodeNameExtra = "authentication.kubernetes.io/node-name"
-
 // onNode tells whether by is a service account whose token is bound to a pod on the node with that user name.
 func onNode(by auth.User, node string) bool {
 	name, isNode := nodeOf(node)
-	_, _, isAccount := serviceAccountOf(by.Name)
-	return isNode && isAccount && slices.Equal(by.Extra[nodeNameExtra], []string{name})
+	_, _, isAccount := auth.AccountOf(by.Name)
+	return isNode && isAccount && slices.Equal(by.Extra[auth.NodeNameExtra], []string{name})
 }
 
 // mayBe returns as, complete with its groups, if c's user may be as for this request, and by which mode.
@@ -174,7 +172,7 @@ func (q *modeQuestions) who(as auth.User) auth.Request {
 		}
 		q.implied = []string{auth.NodesGroup}
 	}
-	if namespace, name, ok := serviceAccountOf(as.Name); ok {
+	if namespace, name, ok := auth.AccountOf(as.Name); ok {
 		ask.Resource, ask.Namespace, ask.Name = "serviceaccounts", namespace, name
 		q.implied = accountGroups(namespace)
 	}

@@ -116,6 +116,7 @@ type Server struct {
 	// described is the last OpenAPI that was asked for: most of it is that of the next kinds too.
 	described atomic.Pointer[openapi.Service]
 
+	finders      admission.Finders
 	fields       *fieldTracker
 	moulds       moulds
 	templates    bodyTemplates
@@ -157,6 +158,7 @@ func New(c Config) (*Server, error) {
 	s.flow = s.newFlowControl()
 	s.followAPIServices()
 	s.hooks = s.startHooks()
+	s.finders = c.Admission.Finders()
 	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
 	s.slis, s.began = newSLIs(), c.Now()
 	s.identity = newIdentityMetrics(c.Counts)

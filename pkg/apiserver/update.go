@@ -185,10 +185,11 @@ func keepSystemMeta(next, old resource.Object) {
 // validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
 func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
 	var errs field.ErrorList
+	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
 	if custom := t.row.Custom; custom != nil {
 		errs = custom.CheckUpdate(next, old, e.part != nil, c.warn)
 	} else {
-		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
+		errs = t.row.ChangeFaults(t.ver, e.part, next, old, s.finders.Find(c.ctx(), a), func() resource.Signature { return s.signature(c) })
 	}
 	if len(errs) > 0 {
 		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
@@ -201,6 +202,5 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 	if e.admitted {
 		return nil, nil
 	}
-	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
 	return a, s.cfg.Admission.Validate(c.ctx(), a)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/duration"
 )
@@ -111,13 +112,13 @@ func signCSRConditions(next, old *certificatesv1.CertificateSigningRequest, by S
 }
 
 func csrColumns() []metav1.TableColumnDefinition {
-	spec := certificatesv1.CertificateSigningRequestSpec{}.SwaggerDoc()
+	spec := certificatesv1beta1.CertificateSigningRequestSpec{}.SwaggerDoc() // whose words are shown for all versions
 	return []metav1.TableColumnDefinition{
 		nameColumn, ageColumn,
 		column("SignerName", spec["signerName"]),
 		column("Requestor", spec["request"]),
 		column("RequestedDuration", spec["expirationSeconds"]),
-		column("Condition", certificatesv1.CertificateSigningRequestStatus{}.SwaggerDoc()["conditions"]),
+		column("Condition", certificatesv1beta1.CertificateSigningRequestStatus{}.SwaggerDoc()["conditions"]),
 	}
 }
 

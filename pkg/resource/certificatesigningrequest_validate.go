@@ -62,8 +62,12 @@ func hasTwins[T any](list []T, key func(T) string) bool {
 	return slices.ContainsFunc(list, func(v T) bool { return !seen.claim(key(v)) })
 }
 
+// validateCSR lets a request have any name that can be asked for, which is looked at if all else is well.
 func validateCSR(c *certificatesv1.CertificateSigningRequest) field.ErrorList {
-	return csrCheck{}.request(c)
+	if errs := (csrCheck{}).request(c); len(errs) > 0 {
+		return errs
+	}
+	return validateMeta(c, false, pathSegment)
 }
 
 func (k csrCheck) request(c *certificatesv1.CertificateSigningRequest) field.ErrorList {

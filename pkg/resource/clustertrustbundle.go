@@ -72,11 +72,11 @@ func trustBundleName(signer string) apivalidation.ValidateNameFunc {
 
 // validateTrustBundleUpdate does not read again what has not changed: later libraries may be stricter.
 func validateTrustBundleUpdate(next, old *certificatesv1.ClusterTrustBundle) field.ErrorList {
-	errs := join(validateMetaUpdate(next, old), trustBundleMeta(next))
+	errs := trustBundleMeta(next)
 	if next.Spec.TrustBundle != old.Spec.TrustBundle {
 		errs = append(errs, trustAnchors(next.Spec.TrustBundle, newPlace("spec", "trustBundle"))...)
 	}
-	return append(errs, immutable(next.Spec.SignerName, old.Spec.SignerName, newPlace("spec", "signerName"))...)
+	return join(errs, validateMetaUpdate(next, old), immutable(next.Spec.SignerName, old.Spec.SignerName, newPlace("spec", "signerName")))
 }
 
 // trustAnchors wants at least one certificate of an authority, and none twice.

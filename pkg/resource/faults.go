@@ -21,9 +21,10 @@ func pathSegment(name string, prefix bool) []string {
 	return content.IsPathSegmentName(name)
 }
 
-// NewFaults is all that is wrong with a new object, which came through v.
-func (r *Row) NewFaults(v *Version, obj Object) field.ErrorList {
-	var errs field.ErrorList
+// NewFaults is all that is wrong with a new object, which came through v. What others have found before, who see more than the object, is
+// reported with it.
+func (r *Row) NewFaults(v *Version, obj Object, found field.ErrorList) field.ErrorList {
+	errs := found
 	for _, check := range []func(Object) field.ErrorList{r.Validate, v.Validate} {
 		if check != nil {
 			errs = append(errs, check(obj)...)
@@ -32,12 +33,14 @@ func (r *Row) NewFaults(v *Version, obj Object) field.ErrorList {
 	return reported(errs)
 }
 
-// ChangeFaults is all that is wrong with a change of obj, or, if part is not nil, of that part of it.
-func (r *Row) ChangeFaults(v *Version, part *Status, next, old Object, by func() Signature) field.ErrorList {
+// ChangeFaults is all that is wrong with a change of obj, or, if part is not nil, of that part of it. What others have found is reported
+// as in NewFaults, but after what is wrong with the metadata.
+func (r *Row) ChangeFaults(v *Version, part *Status, next, old Object, found field.ErrorList, by func() Signature) field.ErrorList {
 	var errs field.ErrorList
 	if r.Custom == nil {
 		errs = r.commonFaults(next, old)
 	}
+	errs = append(errs, found...)
 	if part == nil {
 		for _, check := range []func(next, old Object) field.ErrorList{r.ValidateUpdate, v.ValidateUpdate} {
 			if check != nil {

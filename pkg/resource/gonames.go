@@ -17,6 +17,9 @@ import (
 // inGoNames is a value that messages show by its Go names.
 type inGoNames struct{ value any }
 
+// InGoNames is v as messages show it: what is made of it writes it by its Go names.
+func InGoNames(v any) json.Marshaler { return inGoNames{v} }
+
 func (g inGoNames) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	err := writeGo(&b, reflect.ValueOf(g.value))
@@ -74,6 +77,9 @@ func writeGo(b *bytes.Buffer, v reflect.Value) error {
 func writeGoFields(b *bytes.Buffer, v reflect.Value, more *bool) error {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
+		if f.Anonymous && f.Type == reflect.TypeFor[metav1.TypeMeta]() {
+			continue // inside a server an object does not say what it is
+		}
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.Anonymous && name == "" {
 			if err := writeGoFields(b, v.Field(i), more); err != nil {
 				return err

@@ -8,6 +8,8 @@ import (
 	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -39,10 +41,15 @@ func podCertificateRequests() *Row {
 			next.Spec = *old.Spec.DeepCopy()
 			metav1.ResetObjectMetaForStatus(next, old)
 		},
-		ValidateStatus: validatePodCertificateStatus,
+		ValidateStatus: func(next, old *certificatesv1.PodCertificateRequest) field.ErrorList {
+			return validateMetaUpdate(next, old)
+		},
 	}))
 	row.Status.ValidateSigned = func(next, old Object, by Signature) field.ErrorList {
-		return freshCertificate(next.(*certificatesv1.PodCertificateRequest), old.(*certificatesv1.PodCertificateRequest), by.Now.Time)
+		if len(validateMetaUpdate(next, old)) > 0 {
+			return nil // which is told, and no more
+		}
+		return validatePodCertificateStatus(next.(*certificatesv1.PodCertificateRequest), old.(*certificatesv1.PodCertificateRequest), by.Now.Time)
 	}
 	return row
 }
@@ -55,18 +62,18 @@ func podCertificateColumns() []metav1.TableColumnDefinition {
 		column("ServiceAccountName", spec["serviceAccountName"]),
 		column("NodeName", spec["nodeName"]),
 		column("SignerName", spec["signerName"]),
-		column("State", "The state of the request: Pending, Issued, Denied or Failed"),
-		ageColumn,
+		column("State", "Is the request Pending, Issued, Denied, or Failed?"),
+		column("UnverifiedUserAnnotations", spec["unverifiedUserAnnotations"]),
 	}
 }
 
-func podCertificateCells(p *certificatesv1.PodCertificateRequest, now time.Time) []any {
+func podCertificateCells(p *certificatesv1.PodCertificateRequest, _ time.Time) []any {
 	state := podCertificateState(p)
 	if state == "" {
 		state = "Pending"
 	}
 	s := &p.Spec
-	return []any{p.Name, s.PodName, s.ServiceAccountName, string(s.NodeName), s.SignerName, state, age(p, now)}
+	return []any{p.Name, s.PodName, s.ServiceAccountName, string(s.NodeName), s.SignerName, state, labels.FormatLabels(s.UnverifiedUserAnnotations)}
 }
 
 // podCertificateStates are how a request can end.
@@ -89,9 +96,12 @@ func podCertificateState(p *certificatesv1.PodCertificateRequest) string {
 
 // prefixedKeys are annotations whose keys say by a domain whose they are.
 func prefixedKeys(annotations map[string]string, path *place) field.ErrorList {
-	errs := apivalidation.ValidateAnnotations(annotations, path.path())
+	var errs field.ErrorList
 	for k := range sorted(annotations) {
-		errs = append(errs, when(!strings.Contains(k, "/"), invalidAt(path, k, "must be a domain-prefixed key (such as \"acme.io/foo\")"))...)
+		errs = append(errs, validation.IsDomainPrefixedKey(path.path(), strings.ToLower(k))...)
+	}
+	if apivalidation.ValidateAnnotationsSize(annotations) != nil {
+		errs = append(errs, tooLongAt(path, "", apivalidation.TotalAnnotationSizeLimitB))
 	}
 	return errs
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -58,19 +59,22 @@ func validatePodCertificate(p *certificatesv1.PodCertificateRequest) field.Error
 	return append(errs, stubRequest(s.StubPKCS10Request, spec.Child("stubPKCS10Request"))...)
 }
 
-// stubRequest wants a signing request whose signature proves that the kubelet has the key.
+// stubRequest wants a signing request whose signature proves that the kubelet has the key. The first mistake is the only one told.
 func stubRequest(der []byte, path *place) field.ErrorList {
-	if len(der) > maxStubRequest {
+	switch {
+	case len(der) == 0:
+		return field.ErrorList{invalidAt(newPlace("spec"), field.OmitValueType{}, "exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set")}
+	case len(der) > maxStubRequest:
 		return field.ErrorList{tooLongAt(path, der, maxStubRequest)}
 	}
 	request, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return field.ErrorList{invalidAt(path, der, "must be a valid PKCS#10 certificate signing request")}
+		return field.ErrorList{invalidAt(path, field.OmitValueType{}, "must be a valid PKCS#10 CSR")}
 	}
-	if request.CheckSignature() != nil {
-		return field.ErrorList{invalidAt(path, field.OmitValueType{}, "could not verify the signature of the certificate signing request")}
+	if errs := stubKey(request.PublicKey, path); len(errs) > 0 {
+		return errs
 	}
-	return stubKey(request.PublicKey, path)
+	return when(request.CheckSignature() != nil, invalidAt(path, field.OmitValueType{}, "invalid signature"))
 }
 
 func stubKey(key any, path *place) field.ErrorList {
@@ -79,7 +83,7 @@ func stubKey(key any, path *place) field.ErrorList {
 		return nil
 	case *ecdsa.PublicKey:
 		known := slices.Contains([]elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()}, key.Curve)
-		return when(!known, invalidAt(path, "curve "+key.Params().Name, "elliptic public keys must use curve P256 or P384"))
+		return when(!known, invalidAt(path, "curve "+key.Params().Name, "elliptic public keys must use curve P256, P384, or P521"))
 	case *rsa.PublicKey:
 		bits := key.Size() * 8
 		return when(bits != 3072 && bits != 4096, invalidAt(path, fmt.Sprintf("%d-bit modulus", bits), "RSA keys must have modulus size 3072 or 4096"))
@@ -88,14 +92,24 @@ func stubKey(key any, path *place) field.ErrorList {
 }
 
 func validatePodCertificateUpdate(next, old *certificatesv1.PodCertificateRequest) field.ErrorList {
-	return join(validateMetaUpdate(next, old), immutable(next.Spec, old.Spec, newPlace("spec")))
+	return join(validateMetaUpdate(next, old), when(!same(next.Spec, old.Spec), invalidAt(newPlace("spec"), shownPodCertificate(&next.Spec), apivalidation.FieldImmutableErrorMsg)))
+}
+
+// shownSpec is the spec as refusals show it: with the fields of older versions, and by the names of the server's own.
+type shownSpec struct {
+	SignerName, PodName, PodUID, ServiceAccountName, ServiceAccountUID, NodeName, NodeUID string
+	MaxExpirationSeconds                                                                  *int32
+	PKIXPublicKey, ProofOfPossession, StubPKCS10Request                                   []byte
+	UnverifiedUserAnnotations                                                             map[string]string
+}
+
+func shownPodCertificate(s *certificatesv1.PodCertificateRequestSpec) shownSpec {
+	return shownSpec{s.SignerName, s.PodName, string(s.PodUID), s.ServiceAccountName, string(s.ServiceAccountUID), string(s.NodeName), string(s.NodeUID),
+		s.MaxExpirationSeconds, nil, nil, s.StubPKCS10Request, s.UnverifiedUserAnnotations}
 }
 
 // validatePodCertificateStatus lets the status go from nothing to one of its ends, once.
-func validatePodCertificateStatus(next, old *certificatesv1.PodCertificateRequest) field.ErrorList {
-	if errs := validateMetaUpdate(next, old); len(errs) > 0 {
-		return errs
-	}
+func validatePodCertificateStatus(next, old *certificatesv1.PodCertificateRequest, now time.Time) field.ErrorList {
 	status := newPlace("status")
 	if errs := podCertificateConditions(next.Status.Conditions); len(errs) > 0 {
 		return errs
@@ -111,7 +125,7 @@ func validatePodCertificateStatus(next, old *certificatesv1.PodCertificateReques
 		return fixed(next.Status, certificatesv1.PodCertificateRequestStatus{Conditions: next.Status.Conditions},
 			"non-condition status fields must be empty when denying or failing the PodCertificateRequest")
 	case certificatesv1.PodCertificateRequestConditionTypeIssued:
-		return issuedCertificate(next, old)
+		return issuedCertificate(next, old, now)
 	}
 	return fixed(next.Status, old.Status, `status is immutable unless transitioning to "Issued", "Denied", or "Failed"`)
 }
@@ -135,7 +149,7 @@ func podCertificateConditions(list []metav1.Condition) field.ErrorList {
 
 // issuedCertificate wants a certificate for the requested key, and the status to say of it what it says itself. The first
 // mistake is the only one told.
-func issuedCertificate(next, old *certificatesv1.PodCertificateRequest) field.ErrorList {
+func issuedCertificate(next, old *certificatesv1.PodCertificateRequest, now time.Time) field.ErrorList {
 	path, chain := newPlace("status", "certificateChain"), next.Status.CertificateChain
 	if len(chain) > maxCertificateChain {
 		return field.ErrorList{tooLongAt(path, chain, maxCertificateChain)}
@@ -147,8 +161,7 @@ func issuedCertificate(next, old *certificatesv1.PodCertificateRequest) field.Er
 	errs := leafNames(leaf, path)
 	request, err := x509.ParseCertificateRequest(old.Spec.StubPKCS10Request)
 	if err != nil {
-		return append(errs, invalidAt(newPlace("spec", "stubPKCS10Request"), old.Spec.StubPKCS10Request,
-			"must be a valid PKCS#10 certificate signing request"))
+		return append(errs, invalidAt(newPlace("spec", "stubPKCS10Request"), field.OmitValueType{}, "must be a valid PKCS#10 CSR"))
 	}
 	if key, ok := request.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(leaf.PublicKey) {
 		return append(errs, invalidAt(path, chain, "leaf certificate was not issued to the requested public key"))
@@ -156,7 +169,7 @@ func issuedCertificate(next, old *certificatesv1.PodCertificateRequest) field.Er
 	if errs = append(errs, certificateTimes(&next.Status)...); len(errs) > 0 {
 		return errs
 	}
-	if errs := certificateLifetime(next, leaf); len(errs) > 0 {
+	if errs := certificateLifetime(next, leaf, now); len(errs) > 0 {
 		return errs
 	}
 	return when(wrong != "", invalidAt(path, chain, wrong))
@@ -213,7 +226,7 @@ func certificateTimes(s *certificatesv1.PodCertificateRequestStatus) field.Error
 }
 
 // certificateLifetime compares the times in the status with those in the certificate, and with what was asked for.
-func certificateLifetime(p *certificatesv1.PodCertificateRequest, leaf *x509.Certificate) field.ErrorList {
+func certificateLifetime(p *certificatesv1.PodCertificateRequest, leaf *x509.Certificate, now time.Time) field.ErrorList {
 	s, status := &p.Status, newPlace("status")
 	const margin = 10 * time.Minute
 	lifetime := leaf.NotAfter.Sub(leaf.NotBefore)
@@ -225,6 +238,8 @@ func certificateLifetime(p *certificatesv1.PodCertificateRequest, leaf *x509.Cer
 	switch refresh := s.BeginRefreshAt.Time; {
 	case !s.NotBefore.Time.Equal(leaf.NotBefore):
 		e = invalidAt(status.Child("notBefore"), s.NotBefore.Time, "must be set to the NotBefore time encoded in the leaf certificate")
+	case !fresh(s.NotBefore.Time, now):
+		e = invalidAt(status.Child("notBefore"), s.NotBefore.Time, "must be set to within 5 minutes of kube-apiserver's current time")
 	case !s.NotAfter.Time.Equal(leaf.NotAfter):
 		e = invalidAt(status.Child("notAfter"), s.NotAfter.Time, "must be set to the NotAfter time encoded in the leaf certificate")
 	case lifetime < time.Hour:
@@ -241,14 +256,8 @@ func certificateLifetime(p *certificatesv1.PodCertificateRequest, leaf *x509.Cer
 	return field.ErrorList{e}
 }
 
-// freshCertificate wants a certificate that is issued now to be good from now on.
-func freshCertificate(next, old *certificatesv1.PodCertificateRequest, now time.Time) field.ErrorList {
-	issued := podCertificateState(old) == "" && podCertificateState(next) == certificatesv1.PodCertificateRequestConditionTypeIssued
-	if !issued || next.Status.NotBefore == nil {
-		return nil
-	}
+// fresh tells whether a certificate that is good from at on was issued now.
+func fresh(at, now time.Time) bool {
 	const skew = 5 * time.Minute
-	at := next.Status.NotBefore.Time
-	far := !at.After(now.Add(-skew)) || !at.Before(now.Add(skew))
-	return when(far, invalidAt(newPlace("status", "notBefore"), at, "must be set to within 5 minutes of kube-apiserver's current time"))
+	return at.After(now.Add(-skew)) && at.Before(now.Add(skew))
 }

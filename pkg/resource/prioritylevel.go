@@ -114,22 +114,32 @@ func validatePriorityLevelSpec(p *flowcontrolv1.PriorityLevelConfiguration, path
 	isExempt := s.Type == flowcontrolv1.PriorityLevelEnablementExempt
 	errs := when((p.Name == flowcontrolv1.PriorityLevelConfigurationNameExempt) != isExempt,
 		invalidAt(path.Child("type"), s.Type, "must be 'Exempt' if and only if `name` is 'exempt'"))
-	at := path.Child("type")
 	switch s.Type {
+	case "":
 	case flowcontrolv1.PriorityLevelEnablementExempt:
 		errs = append(errs, given(s.Exempt, path.Child("exempt"), exemptLevel)...)
 	case flowcontrolv1.PriorityLevelEnablementLimited:
 		errs = append(errs, given(s.Limited, path.Child("limited"), limitedLevel)...)
-	case "":
-		errs = append(errs, declared(field.ErrorList{requiredAt(at, "")})...)
 	default:
-		errs = append(errs, notSupportedAt(at, s.Type, []string{"Exempt", "Limited"}))
+		errs = append(errs, notSupportedAt(path.Child("type"), s.Type, []string{"Exempt", "Limited"}))
 	}
 	isLimited := s.Type == flowcontrolv1.PriorityLevelEnablementLimited
 	return join(errs, declared(join(
 		when(!isExempt && s.Exempt != nil, forbiddenAt(path.Child("exempt"), "")),
 		memberOf(s.Limited != nil, isLimited, path.Child("limited")),
+		when(s.Type == "", requiredAt(path.Child("type"), "")),
+		given(s.Limited, path.Child("limited"), func(l *flowcontrolv1.LimitedPriorityLevelConfiguration, path *place) field.ErrorList {
+			return responseUnion(&l.LimitResponse, path.Child("limitResponse"))
+		}),
 	)))
+}
+
+// responseUnion is what is declared of a response: it holds whatever the type of the level.
+func responseUnion(r *flowcontrolv1.LimitResponse, path *place) field.ErrorList {
+	return join(
+		memberOf(r.Queuing != nil, r.Type == flowcontrolv1.LimitResponseTypeQueue, path.Child("queuing")),
+		when(r.Type == "", requiredAt(path.Child("type"), "")),
+	)
 }
 
 // memberOf is the declared rule for the member of a union: it is there if the union is of its type, and only then.
@@ -165,18 +175,13 @@ func percent(n *int32, path *place) field.ErrorList {
 }
 
 func limitResponse(r *flowcontrolv1.LimitResponse, path *place) field.ErrorList {
-	at, queuing, queues := path.Child("type"), path.Child("queuing"), r.Type == flowcontrolv1.LimitResponseTypeQueue
-	var errs field.ErrorList
 	switch r.Type {
-	case flowcontrolv1.LimitResponseTypeReject:
+	case flowcontrolv1.LimitResponseTypeReject, "":
+		return nil
 	case flowcontrolv1.LimitResponseTypeQueue:
-		errs = given(r.Queuing, queuing, levelQueues)
-	case "":
-		errs = declared(field.ErrorList{requiredAt(at, "")})
-	default:
-		errs = field.ErrorList{notSupportedAt(at, r.Type, []string{"Queue", "Reject"})}
+		return given(r.Queuing, path.Child("queuing"), levelQueues)
 	}
-	return append(errs, declared(memberOf(r.Queuing != nil, queues, queuing))...)
+	return field.ErrorList{notSupportedAt(path.Child("type"), r.Type, []string{"Queue", "Reject"})}
 }
 
 func levelQueues(q *flowcontrolv1.QueuingConfiguration, path *place) field.ErrorList {

@@ -29,8 +29,8 @@ func resourceSlices() *Row {
 			withoutAlphaDevices(&s.Spec)
 		},
 		PrepareUpdate: func(next, old *resourcev1.ResourceSlice) {
+			raiseGeneration(next, old, !same(next.Spec, old.Spec)) // also if all that is new is not kept
 			withoutAlphaDevices(&next.Spec)
-			raiseGeneration(next, old, !same(next.Spec, old.Spec))
 		},
 		Sign:       func(s *resourcev1.ResourceSlice, by Signature) { timeDeviceTaints(s, by.Now) },
 		SignUpdate: func(next, _ *resourcev1.ResourceSlice, by Signature) { timeDeviceTaints(next, by.Now) },

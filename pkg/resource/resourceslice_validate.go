@@ -153,16 +153,13 @@ func device(d, old *resourcev1.Device, perDevice bool, path *place) field.ErrorL
 	}
 	for name, a := range sorted(d.Attributes) {
 		at := path.Child("attributes")
-		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceAttribute(&a, at.Key(shortened(string(name)))))...)
+		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceAttribute(&a, at, string(name)))...)
 	}
 	for name, c := range sorted(d.Capacity) {
 		at := path.Child("capacity")
 		errs = append(errs, join(deviceQualifiedName(string(name), at), deviceCapacity(&c, isTrue(d.AllowMultipleAllocations), at.Key(shortened(string(name)))))...)
 	}
-	if old == nil || !same(old.Taints, d.Taints) {
-		errs = append(errs, deviceTaints(d.Taints, path.Child("taints"))...)
-	}
-	return join(errs,
+	errs = append(errs,
 		declaredList(d.ConsumesCounters, resourcev1.ResourceSliceMaxDeviceCounterConsumptionsPerDevice, path.Child("consumesCounters"),
 			func(c *resourcev1.DeviceCounterConsumption) string { return c.CounterSet },
 			func(c *resourcev1.DeviceCounterConsumption, path *place) field.ErrorList {
@@ -170,7 +167,11 @@ func device(d, old *resourcev1.Device, perDevice bool, path *place) field.ErrorL
 					declaredPresent(c.CounterSet, path.Child("counterSet"), validate.ShortName),
 					counters(c.Counters, resourcev1.ResourceSliceMaxCountersPerDeviceCounterConsumption, path.Child("counters")),
 				)
-			}),
+			})...)
+	if old == nil || !same(old.Taints, d.Taints) {
+		errs = append(errs, deviceTaints(d.Taints, path.Child("taints"))...)
+	}
+	return join(errs,
 		deviceNodes(d, perDevice, path),
 		bindingConditions(d.BindingConditions, d.BindingFailureConditions, path),
 	)
@@ -195,7 +196,10 @@ var semver = regexp.MustCompile(`^(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}` +
 	`(-(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?` +
 	`(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
 
-func deviceAttribute(a *resourcev1.DeviceAttribute, path *place) field.ErrorList {
+// deviceAttribute is told of by its name, of which a long one is shortened, except by what is declared: so that, of a long one, the same
+// is told in two ways.
+func deviceAttribute(a *resourcev1.DeviceAttribute, all *place, name string) field.ErrorList {
+	path := all.Key(shortened(name))
 	var set []string
 	for _, v := range []struct {
 		name string
@@ -205,7 +209,7 @@ func deviceAttribute(a *resourcev1.DeviceAttribute, path *place) field.ErrorList
 			set = append(set, v.name)
 		}
 	}
-	const all = "`int`, `bool`, `string`, `version`, `ints`, `bools`, `strings`, `versions`"
+	const kinds = "`int`, `bool`, `string`, `version`, `ints`, `bools`, `strings`, `versions`"
 	short := func(s *string, path *place) field.ErrorList {
 		return when(len(*s) > resourcev1.DeviceAttributeMaxValueLength, tooLongAt(path, "", resourcev1.DeviceAttributeMaxValueLength))
 	}
@@ -215,8 +219,9 @@ func deviceAttribute(a *resourcev1.DeviceAttribute, path *place) field.ErrorList
 			wrong := when(!semver.MatchString(*s), invalidAt(path, *s, "must be a string compatible with semver.org spec 2.0.0"))
 			return append(wrong, short(s, path)...)
 		}),
-		declared(when(len(set) == 0, invalidAt(path, "", "must specify one of: "+all))),
-		declared(when(len(set) > 1, invalidAt(path, "{"+strings.Join(set, ", ")+"}", "must specify exactly one of: "+all))),
+		when(len(set) == 0 && shortened(name) != name, invalidAt(path, "", "exactly one value must be specified")),
+		declared(when(len(set) == 0, invalidAt(all.Key(name), "", "must specify one of: "+kinds))),
+		declared(when(len(set) > 1, invalidAt(all.Key(name), "{"+strings.Join(set, ", ")+"}", "must specify exactly one of: "+kinds))),
 	)
 }
 

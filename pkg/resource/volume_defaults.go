@@ -51,9 +51,6 @@ func defaultProjection(p *corev1.VolumeProjection) {
 	if p.ServiceAccountToken != nil {
 		orPtr(&p.ServiceAccountToken.ExpirationSeconds, 60*60)
 	}
-	if p.PodCertificate != nil {
-		orPtr(&p.PodCertificate.MaxExpirationSeconds, 24*60*60)
-	}
 }
 
 func defaultDownwardItems(items []corev1.DownwardAPIVolumeFile) {

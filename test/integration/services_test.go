@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -29,6 +30,38 @@ func TestServiceRangeIsTold(t *testing.T) {
 	require.Equal(t, "Ready=True Kubernetes default Service CIDR is ready", fmt.Sprintf("%s=%s %s", ready.Type, ready.Status, ready.Message))
 	require.Equal(t, []string{"kube-apiserver ", "kubernetes-service-cidr-controller status"}, []string{
 		told.ManagedFields[0].Manager + " " + told.ManagedFields[0].Subresource, told.ManagedFields[1].Manager + " " + told.ManagedFields[1].Subresource})
+}
+
+// A range that is added gives addresses at once, until it is said not to be ready.
+func TestServiceRangeIsAdded(t *testing.T) {
+	s := startServer(t)
+	ctx, ranges := t.Context(), s.client.NetworkingV1().ServiceCIDRs()
+	create := func(name, ip string) error {
+		svc := aService(name)
+		svc.Spec.ClusterIP = ip
+		_, err := s.client.CoreV1().Services("default").Create(ctx, svc, metav1.CreateOptions{})
+		return err
+	}
+	const elsewhere = `Service "b" is invalid: spec.clusterIPs: Invalid value: ["10.200.0.6"]: failed to allocate IP 10.200.0.6: the provided network does not match the current range`
+	require.EqualError(t, create("b", "10.200.0.6"), elsewhere)
+	more, err := ranges.Create(ctx, &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "more"},
+		Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.200.0.0/29"}}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	s.until("the range is in use", func() bool { return create("a", "10.200.0.5") == nil })
+	held, err := s.client.NetworkingV1().IPAddresses().Get(ctx, "10.200.0.5", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "a", held.Spec.ParentRef.Name)
+
+	more.Status.Conditions = []metav1.Condition{{Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionFalse, Reason: "Moved", LastTransitionTime: metav1.Unix(1, 0)}}
+	_, err = ranges.UpdateStatus(ctx, more, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	s.until("the range is in use no more", func() bool {
+		if err = create("b", "10.200.0.6"); err == nil {
+			require.NoError(t, s.client.CoreV1().Services("default").Delete(ctx, "b", metav1.DeleteOptions{}))
+		}
+		return err != nil
+	})
+	require.EqualError(t, err, elsewhere)
 }
 
 // However many services are made at once, each has its own address and port, and what is deleted can be had again.

@@ -14,6 +14,7 @@ import (
 	"bonsai/pkg/store"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // Operation is what is about to happen to an object.
@@ -30,7 +31,9 @@ const (
 // Attributes are all that a plugin knows of a request.
 type Attributes struct {
 	Operation Operation
-	Row       *resource.Row
+	// Verb is what the user asked to do, which is more than the operation: "patch" is an Update too.
+	Verb string
+	Row  *resource.Row
 	// Version is the one that the client speaks; nil means the storage version. Object and Old are at the storage version,
 	// Show and Take tell how to go between the two.
 	Version         *resource.Version
@@ -91,6 +94,24 @@ type Plugin interface {
 	Validate(ctx context.Context, a *Attributes) error
 }
 
+// Finder is a plugin that finds fault with an object by what the row cannot see: other objects, or the rights of the user. It is asked
+// before the row, and what it finds is told to the client together with what the row finds.
+type Finder interface {
+	Find(ctx context.Context, a *Attributes) field.ErrorList
+}
+
+// Finders are asked in their order.
+type Finders []Finder
+
+// Find is all that they find.
+func (fs Finders) Find(ctx context.Context, a *Attributes) field.ErrorList {
+	var errs field.ErrorList
+	for _, f := range fs {
+		errs = append(errs, f.Find(ctx, a)...)
+	}
+	return errs
+}
+
 // Chain is the plugins in their order.
 type Chain []Plugin
 
@@ -106,6 +127,17 @@ func (c Chain) Admit(ctx context.Context, a *Attributes) error {
 	err = c.admit(ctx, a)
 	r.wanted = false // for a chain that this one is in
 	return err
+}
+
+// Finders are those of the plugins that are.
+func (c Chain) Finders() Finders {
+	var fs Finders
+	for _, p := range c {
+		if f, ok := p.(Finder); ok {
+			fs = append(fs, f)
+		}
+	}
+	return fs
 }
 
 func (c Chain) admit(ctx context.Context, a *Attributes) error {

@@ -100,7 +100,8 @@ func TestOrder(t *testing.T) {
 	require.Equal(t, []string{"NamespaceLifecycle", "LimitRanger", "ServiceAccount", "NodeRestriction", "TaintNodesByCondition", "PodSecurity", "Priority",
 		"DefaultTolerationSeconds", "DefaultStorageClass", "StorageObjectInUseProtection", "PersistentVolumeClaimResize", "RuntimeClass",
 		"CertificateApproval", "CertificateSigning", "ClusterTrustBundleAttest", "CertificateSubjectRestriction", "DefaultIngressClass",
-		"PodTopologyLabels", "PodResizeValidator", "DeviceAdminAccess", "ResourceQuota"}, names)
+		"PodTopologyLabels", "PodResizeValidator", "PodCertificateSigning", "DeviceAdminAccess",
+		"ResourceClaimStatusAuthorization", "ResourceQuota"}, names)
 }
 
 func TestChoice(t *testing.T) {

@@ -31,6 +31,12 @@ func (a *Attributes) is(what string) bool {
 	return ok && what == a.Subresource
 }
 
+// isAny is is for the resource with any subresource or none.
+func (a *Attributes) isAny(what string) bool {
+	name, group, _ := strings.Cut(what, ".")
+	return name == a.Row.Resource && group == a.Row.Group()
+}
+
 func (a *Attributes) resource() schema.GroupResource {
 	return schema.GroupResource{Group: a.Row.Group(), Resource: a.Row.Resource}
 }

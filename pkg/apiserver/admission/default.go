@@ -94,7 +94,9 @@ func all(d Deps) Chain {
 		DenyServiceExternalIPs{},
 		PodTopologyLabels{d.Get},
 		PodResizeValidator{d.Get},
+		PodCertificateSigning{d.Authorizer},
 		DeviceAdminAccess{d.Get},
+		ResourceClaimStatusAuthorization{d.Authorizer},
 	}, d.Dynamic...),
 		newResourceQuota(d), // after all others, because it is charged what passes
 	)

@@ -2,10 +2,10 @@ package admission
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -19,38 +19,42 @@ func (DeviceAdminAccess) Name() string { return "DeviceAdminAccess" }
 // Admit does nothing.
 func (DeviceAdminAccess) Admit(context.Context, *Attributes) error { return nil }
 
-// Validate refuses.
-func (p DeviceAdminAccess) Validate(ctx context.Context, a *Attributes) error {
+// Validate does nothing.
+func (DeviceAdminAccess) Validate(context.Context, *Attributes) error { return nil }
+
+// Find looks for requests for admin access where it is not given.
+func (p DeviceAdminAccess) Find(ctx context.Context, a *Attributes) field.ErrorList {
 	at := adminRequest(a)
 	if at == nil {
 		return nil
 	}
 	ns, err := p.get.Get(ctx, corev1.Resource("namespaces"), "", a.Namespace)
 	if err != nil {
-		return err
+		return field.ErrorList{field.InternalError(at, fmt.Errorf("could not retrieve namespace to verify admin access: %w", err))}
 	}
 	if ns.GetLabels()[resourcev1.DRAAdminNamespaceLabelKey] == "true" {
 		return nil
 	}
-	return apierrors.NewInvalid(a.Row.GVK().GroupKind(), a.displayName(), field.ErrorList{field.Forbidden(at,
-		"admin access to devices requires the `"+resourcev1.DRAAdminNamespaceLabelKey+": true` label on the containing namespace")})
+	return field.ErrorList{field.Forbidden(at,
+		"admin access to devices requires the `"+resourcev1.DRAAdminNamespaceLabelKey+": true` label on the containing namespace")}
 }
 
-// adminRequest is where a claim or a template asks for admin access, or where an allocation newly gives it; nil if nowhere.
+// adminRequest is where a new claim or template asks for admin access, or where a claim's status newly gives it; nil if nowhere. What they
+// ask for does not change later.
 func adminRequest(a *Attributes) *field.Path {
 	switch {
-	case a.writes("resourceclaims.resource.k8s.io"):
+	case a.Operation == Create && a.is("resourceclaims.resource.k8s.io"):
 		if c, ok := a.Object.(*resourcev1.ResourceClaim); ok {
 			return firstAdminRequest(&c.Spec.Devices)
 		}
-	case a.writes("resourceclaimtemplates.resource.k8s.io"):
+	case a.Operation == Create && a.is("resourceclaimtemplates.resource.k8s.io"):
 		if t, ok := a.Object.(*resourcev1.ResourceClaimTemplate); ok {
 			return firstAdminRequest(&t.Spec.Spec.Devices)
 		}
-	case a.writes("resourceclaims.resource.k8s.io/status"):
+	case a.Operation == Update && a.is("resourceclaims.resource.k8s.io/status"):
 		next, ok := a.Object.(*resourcev1.ResourceClaim)
-		old, _ := a.Old.(*resourcev1.ResourceClaim)
-		if ok && old != nil && old.Status.Allocation == nil && next.Status.Allocation != nil {
+		old, okOld := a.Old.(*resourcev1.ResourceClaim)
+		if ok && okOld && firstAdminResult(old.Status.Allocation) == nil {
 			return firstAdminResult(next.Status.Allocation)
 		}
 	}
@@ -67,6 +71,9 @@ func firstAdminRequest(c *resourcev1.DeviceClaim) *field.Path {
 }
 
 func firstAdminResult(al *resourcev1.AllocationResult) *field.Path {
+	if al == nil {
+		return nil
+	}
 	for i, r := range al.Devices.Results {
 		if r.AdminAccess != nil && *r.AdminAccess {
 			return field.NewPath("status", "allocation", "devices", "results").Index(i).Child("adminAccess")

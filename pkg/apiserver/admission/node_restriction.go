@@ -29,7 +29,7 @@ func (NodeRestriction) Name() string { return "NodeRestriction" }
 // Admit refuses, and changes nothing.
 func (p NodeRestriction) Admit(ctx context.Context, a *Attributes) error {
 	node, ok := auth.NodeName(a.User)
-	if !ok {
+	if !ok || a.Operation == Connect {
 		return nil
 	}
 	if node == "" {
@@ -42,20 +42,26 @@ func (p NodeRestriction) Admit(ctx context.Context, a *Attributes) error {
 		return podStatus(a, node)
 	case a.is("pods/eviction"):
 		return p.eviction(ctx, a, node)
+	case a.isAny("pods"):
+		return a.forbidden("unexpected pod subresource %q, only 'status' and 'eviction' are allowed", a.Subresource)
 	case a.is("persistentvolumeclaims/status"):
 		return claimStatus(a, node)
+	case a.isAny("persistentvolumeclaims"):
+		return a.forbidden("may only update PVC status")
+	case a.isAny("podcertificaterequests.certificates.k8s.io"):
+		return p.podCertificate(ctx, a, node)
 	case a.is("certificatesigningrequests.certificates.k8s.io"):
 		return ownCertificate(a, node)
-	case a.is("nodes"), a.is("nodes/status"):
+	case a.isAny("nodes"):
 		return ownNode(a, node)
 	case a.is("serviceaccounts/token"):
 		return p.token(ctx, a, node)
 	case a.is("leases.coordination.k8s.io"):
-		return sameName(a, node, "can only access node lease with the same name as the requesting node")
+		return lease(a, node)
 	case a.is("resourceslices.resource.k8s.io"):
 		return ownSlice(a, node)
-	case a.is("csinodes.storage.k8s.io"):
-		return sameName(a, node, "can only access CSINode with the same name as the requesting node")
+	case a.isAny("csinodes.storage.k8s.io"):
+		return ownCSINode(a, node)
 	}
 	return nil
 }
@@ -111,11 +117,12 @@ func (p NodeRestriction) mirrorPod(ctx context.Context, a *Attributes, node stri
 	if err := p.ownedBy(ctx, a, pod, node); err != nil {
 		return err
 	}
+	what, err := needsAPI(pod)
 	switch {
-	case pod.Spec.ServiceAccountName != "":
-		return a.forbidden("node %q can not create pods that reference a service account", node)
-	case needsAPI(pod) != "":
-		return a.forbidden("node %q can not create pods that reference %s", node, needsAPI(pod))
+	case err != nil:
+		return a.forbidden("error checking mirror pod for API references: %w", err)
+	case what != "":
+		return a.forbidden("node %q can not create pods that reference %s", node, what)
 	}
 	return nil
 }
@@ -209,9 +216,29 @@ func (p NodeRestriction) find(ctx context.Context, a *Attributes, pod string) (*
 	return found, nil
 }
 
-// sameName holds a new object to the node's own name; the authorizer knew the names of all others.
+// lease keeps a node to its own lease, whatever else it was allowed.
+func lease(a *Attributes, node string) error {
+	if a.Namespace != corev1.NamespaceNodeLease {
+		return a.forbidden("can only access leases in the %q system namespace", corev1.NamespaceNodeLease)
+	}
+	return sameName(a, node, "can only access node lease with the same name as the requesting node")
+}
+
+// ownCSINode keeps a node to its own CSINode, whose status is behind a feature that is off.
+func ownCSINode(a *Attributes, node string) error {
+	err := sameName(a, node, "can only access CSINode with the same name as the requesting node")
+	if err == nil && a.Subresource == "status" {
+		err = a.forbidden("CSIVolumeHealth feature gate is disabled")
+	}
+	return err
+}
+
+// sameName holds an object to the node's own name.
 func sameName(a *Attributes, node, refusal string) error {
 	if a.Operation != Create {
+		if a.Name != node {
+			return a.forbidden("%s", refusal)
+		}
 		return nil
 	}
 	if o, err := meta.Accessor(a.Object); err == nil && o.GetName() != node {
@@ -222,8 +249,12 @@ func sameName(a *Attributes, node, refusal string) error {
 
 // ownNode keeps a node from becoming more than it was made: neither its labels nor its taints may draw other pods to it.
 func ownNode(a *Attributes, node string) error {
-	if a.displayName() != node {
-		return a.forbidden("node %q is not allowed to modify node %q", node, a.displayName())
+	name := a.Name
+	if o, err := meta.Accessor(a.Object); err == nil {
+		name = o.GetName() // "" if it is yet to be made up
+	}
+	if name != node {
+		return a.forbidden("node %q is not allowed to modify node %q", node, name)
 	}
 	next, ok := a.Object.(*corev1.Node)
 	if !ok {

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/resource"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +44,8 @@ func claimStatus(a *Attributes, node string) error {
 	}
 	next, old = withoutSize(next), withoutSize(old)
 	if !equality.Semantic.DeepEqual(old, next) {
-		return a.forbidden("node %q is not allowed to update fields other than status.quantity and status.conditions: %v", node, diff.Diff(old, next))
+		return a.forbidden("node %q is not allowed to update fields other than status.quantity and status.conditions: %v", node,
+			diff.Diff(resource.InGoNames(old), resource.InGoNames(next)))
 	}
 	return nil
 }

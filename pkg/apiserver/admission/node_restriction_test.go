@@ -67,6 +67,8 @@ func TestNodeRestriction(t *testing.T) {
 		TokenRequests: []storagev1.TokenRequest{{Audience: "store"}}}}
 	sized := claim.DeepCopy()
 	sized.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	guarded := claim.DeepCopy()
+	guarded.Finalizers = []string{"a/b"}
 	g["namespaces//kube-node-lease"] = g["namespaces//shop"]
 	g["nodes//oak"] = node("oak", nil)
 	g["pods/shop/web"], g["pods/shop/db"] = vault, on("db", "elm")
@@ -78,14 +80,14 @@ func TestNodeRestriction(t *testing.T) {
 		"mirror pod":                   {request(Create, "pods", pod(mirror("oak", nil)), nil), ""},
 		"ordinary pod":                 {request(Create, "pods", on("x", "oak"), nil), `pods "x" is forbidden: pod does not have "kubernetes.io/config.mirror" annotation, node "oak" can only create mirror pods`},
 		"mirror pod elsewhere":         {request(Create, "pods", pod(mirror("elm", nil)), nil), `pods "web" is forbidden: node "oak" can only create pods with spec.nodeName set to itself`},
-		"mirror pod with a config map": {request(Create, "pods", pod(mirror("oak", usesConfigMap)), nil), `pods "web" is forbidden: node "oak" can not create pods that reference configmaps`},
+		"mirror pod with a config map": {request(Create, "pods", pod(mirror("oak", usesConfigMap)), nil), `pods "web" is forbidden: node "oak" can not create pods that reference configmaps (via configmap volumes)`},
 		"mirror pod with a CSI secret": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 				NodePublishSecretRef: &corev1.LocalObjectReference{Name: "stolen"}}}}}
 		})), nil), `pods "web" is forbidden: a mirror pod may not reference secrets`},
 		"mirror pod with an ephemeral claim": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}
-		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference persistentvolumeclaims`},
+		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference persistentvolumeclaims (via ephemeral volumes)`},
 		"mirror pod with a device": {request(Create, "pods", pod(mirror("oak", func(p *corev1.Pod) {
 			p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
 		})), nil), `pods "web" is forbidden: node "oak" can not create pods that reference resourceclaims`},
@@ -123,13 +125,21 @@ func TestNodeRestriction(t *testing.T) {
 			p.Status.ExtendedResourceClaimStatus = &corev1.PodExtendedResourceClaimStatus{ResourceClaimName: "gpu"}
 		}), `pods "web" is forbidden: node "oak" cannot update extended resource claim status`},
 		"size of a claim": {request(Update, "persistentvolumeclaims/status", sized, claim), ""},
+		"finalizer of a claim": {request(Update, "persistentvolumeclaims/status", guarded, claim), "persistentvolumeclaims \"c\" is forbidden: node \"oak\" is not allowed to update fields other than status.quantity and status.conditions: " +
+			"@@ -2,6 +2,9 @@\n  \"name\": \"c\",\n  \"namespace\": \"shop\",\n  \"uid\": \"c-uid\",\n+ \"finalizers\": [\n+  \"a/b\"\n+ ],\n  \"Spec\": {\n   \"AccessModes\": null,\n   \"Selector\": null,\n"},
 		"certificate, garbled": {request(Create, "certificatesigningrequests.certificates.k8s.io", &certificatesv1.CertificateSigningRequest{
 			ObjectMeta: named("", "csr"), Spec: certificatesv1.CertificateSigningRequestSpec{SignerName: certificatesv1.KubeletServingSignerName}}, nil),
 			`certificatesigningrequests.certificates.k8s.io "csr" is forbidden: unable to parse csr: PEM block type must be CERTIFICATE REQUEST`},
-		"token for other pod": {request(Create, "serviceaccounts/token", token("db", "u"), nil), `serviceaccounts "Unknown" is forbidden: node requested token bound to a pod scheduled on a different node`},
-		"token without UID":   {request(Create, "serviceaccounts/token", token("web", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token with a pod binding without a uid`},
-		"token without pod":   {request(Create, "serviceaccounts/token", token("", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token not bound to a pod`},
-		"something else":      {request(Create, "events", &corev1.Event{ObjectMeta: named("shop", "e")}, nil), ""},
+		"token for other pod":         {request(Create, "serviceaccounts/token", token("db", "u"), nil), `serviceaccounts "Unknown" is forbidden: node requested token bound to a pod scheduled on a different node`},
+		"token without UID":           {request(Create, "serviceaccounts/token", token("web", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token with a pod binding without a uid`},
+		"token without pod":           {request(Create, "serviceaccounts/token", token("", ""), nil), `serviceaccounts "Unknown" is forbidden: node requested token not bound to a pod`},
+		"binding, with more rights":   {request(Create, "pods/binding", &corev1.Binding{ObjectMeta: named("shop", "web")}, nil), `pods "web" is forbidden: unexpected pod subresource "binding", only 'status' and 'eviction' are allowed`},
+		"claim, with more rights":     {request(Update, "persistentvolumeclaims", claim, claim), `persistentvolumeclaims "c" is forbidden: may only update PVC status`},
+		"CSINode, with more rights":   {request(Delete, "csinodes.storage.k8s.io", nil, &storagev1.CSINode{ObjectMeta: named("", "elm")}), `csinodes.storage.k8s.io "elm" is forbidden: can only access CSINode with the same name as the requesting node`},
+		"lease elsewhere":             {request(Create, "leases.coordination.k8s.io", &coordinationv1.Lease{ObjectMeta: named("shop", "oak")}, nil), `leases.coordination.k8s.io "oak" is forbidden: can only access leases in the "kube-node-lease" system namespace`},
+		"node with a name to come":    {request(Create, "nodes", &corev1.Node{ObjectMeta: metav1.ObjectMeta{GenerateName: "oak"}}, nil), `nodes "oak" is forbidden: node "oak" is not allowed to modify node ""`},
+		"CSINode status, its feature": {request(Update, "csinodes.storage.k8s.io/status", &storagev1.CSINode{ObjectMeta: named("", "oak")}, &storagev1.CSINode{ObjectMeta: named("", "oak")}), `csinodes.storage.k8s.io "oak" is forbidden: CSIVolumeHealth feature gate is disabled`},
+		"something else":              {request(Create, "events", &corev1.Event{ObjectMeta: named("shop", "e")}, nil), ""},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, tc.want, run(t, g, asNode(tc.a, "oak"))) })
 	}

@@ -6,10 +6,12 @@ import (
 	"strings"
 
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/resource"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 )
@@ -96,7 +98,7 @@ func (p NodeRestriction) driverAsks(ctx context.Context, pod *corev1.Pod, v *cor
 	if err != nil || name == "" {
 		return false, err
 	}
-	o, err := p.get.Get(ctx, schema.GroupResource{Group: storagev1.GroupName, Resource: "csidrivers"}, "", name)
+	o, err := p.look(ctx, "csidrivers."+storagev1.GroupName, "csidriver."+storagev1.GroupName, "", name)
 	if err != nil {
 		return false, err
 	}
@@ -115,9 +117,9 @@ func (p NodeRestriction) driverOf(ctx context.Context, pod *corev1.Pod, v *corev
 	case v.CSI != nil:
 		return v.CSI.Driver, nil
 	default:
-		return "", nil
+		return migrated(v), nil
 	}
-	o, err := p.get.Get(ctx, schema.GroupResource{Resource: "persistentvolumeclaims"}, pod.Namespace, claim)
+	o, err := p.look(ctx, "persistentvolumeclaims", "persistentvolumeclaim", pod.Namespace, claim)
 	if err != nil {
 		return "", err
 	}
@@ -125,11 +127,77 @@ func (p NodeRestriction) driverOf(ctx context.Context, pod *corev1.Pod, v *corev
 	if !ok {
 		return "", nil
 	}
-	if o, err = p.get.Get(ctx, schema.GroupResource{Resource: "persistentvolumes"}, "", c.Spec.VolumeName); err != nil {
+	if o, err = p.look(ctx, "persistentvolumes", "persistentvolume", "", c.Spec.VolumeName); err != nil {
 		return "", err
 	}
-	if pv, ok := o.(*corev1.PersistentVolume); ok && pv.Spec.CSI != nil {
+	switch pv, ok := o.(*corev1.PersistentVolume); {
+	case !ok:
+		return "", nil
+	case pv.Spec.CSI != nil:
 		return pv.Spec.CSI.Driver, nil
+	default:
+		return migratedVolume(&pv.Spec.PersistentVolumeSource), nil
 	}
-	return "", nil
+}
+
+// look is Get; what is not there is missed in the singular, as in find.
+func (p NodeRestriction) look(ctx context.Context, plural, singular, namespace, name string) (resource.Object, error) {
+	o, err := p.get.Get(ctx, schema.ParseGroupResource(plural), namespace, name)
+	if apierrors.IsNotFound(err) {
+		err = apierrors.NewNotFound(schema.ParseGroupResource(singular), name)
+	}
+	return o, err
+}
+
+// The drivers that have taken the place of kinds of volumes that were once part of Kubernetes.
+const (
+	awsDriver       = "ebs.csi.aws.com"
+	azureDiskDriver = "disk.csi.azure.com"
+	azureFileDriver = "file.csi.azure.com"
+	gceDriver       = "pd.csi.storage.gke.io"
+	cinderDriver    = "cinder.csi.openstack.org"
+	portworxDriver  = "pxd.portworx.com"
+	vsphereDriver   = "csi.vsphere.vmware.com"
+)
+
+// migrated is the driver that mounts a pod's volume of a former kind, "" for all others.
+func migrated(v *corev1.Volume) string {
+	switch {
+	case v.AWSElasticBlockStore != nil:
+		return awsDriver
+	case v.AzureDisk != nil:
+		return azureDiskDriver
+	case v.AzureFile != nil:
+		return azureFileDriver
+	case v.GCEPersistentDisk != nil:
+		return gceDriver
+	case v.Cinder != nil:
+		return cinderDriver
+	case v.PortworxVolume != nil:
+		return portworxDriver
+	case v.VsphereVolume != nil:
+		return vsphereDriver
+	}
+	return ""
+}
+
+// migratedVolume is migrated for a persistent volume.
+func migratedVolume(v *corev1.PersistentVolumeSource) string {
+	switch {
+	case v.AWSElasticBlockStore != nil:
+		return awsDriver
+	case v.AzureDisk != nil:
+		return azureDiskDriver
+	case v.AzureFile != nil:
+		return azureFileDriver
+	case v.GCEPersistentDisk != nil:
+		return gceDriver
+	case v.Cinder != nil:
+		return cinderDriver
+	case v.PortworxVolume != nil:
+		return portworxDriver
+	case v.VsphereVolume != nil:
+		return vsphereDriver
+	}
+	return ""
 }

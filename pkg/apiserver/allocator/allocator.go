@@ -24,7 +24,8 @@
 //     ports elsewhere, in a bitmap that it rebuilds from the services; over its data, Missing makes the keys.
 //   - A dry run makes the plan, with all its errors, and does not commit it.
 //   - Addresses are chosen at random, from the upper part of the range first: the lower is for addresses that people
-//     choose themselves (KEP-3070, KEP-3668).
+//     choose themselves (KEP-3070, KEP-3668). The ranges that ServiceCIDRs add (ranges.go) are used once those before them are full;
+//     upstream draws lots.
 package allocator
 
 import (
@@ -63,7 +64,9 @@ type Config struct {
 	// ServiceCIDR is an IPv4 prefix; FirstPort and LastPort are both within the range of node ports.
 	ServiceCIDR         netip.Prefix
 	FirstPort, LastPort int
-	Now                 func() metav1.Time
+	// Ranges returns the ranges that ServiceCIDR objects add to the first, which is always in use; nil if none may be added.
+	Ranges func() []netip.Prefix
+	Now    func() metav1.Time
 }
 
 // Plan is what to merge into the transaction that writes or deletes the service.
@@ -83,26 +86,23 @@ func (p Plan) AddTo(t *store.Txn) {
 // Allocator plans for services. It keeps no state and may be used concurrently.
 type Allocator struct {
 	config Config
-	ips    pool
+	ips    ipRange
 	ports  pool
 }
 
 // New returns an allocator for the two ranges.
 func New(c Config) (*Allocator, error) {
 	cidr := c.ServiceCIDR.Masked()
-	if !cidr.IsValid() || !cidr.Addr().Is4() || cidr.Bits() > 30 {
+	if !hasAddresses(cidr) {
 		return nil, fmt.Errorf("allocate service IPs: %s is not an IPv4 range of at least four addresses", c.ServiceCIDR)
 	}
 	if c.FirstPort < 1 || c.LastPort > 65535 || c.FirstPort > c.LastPort {
 		return nil, fmt.Errorf("allocate node ports: %d-%d is not a range of ports", c.FirstPort, c.LastPort)
 	}
-	// Neither the network's own address nor the broadcast address is for a service.
-	size := 1<<(32-cidr.Bits()) - 2
 	ports := c.LastPort - c.FirstPort + 1
 	return &Allocator{
 		config: c,
-		ips: pool{store: c.Store, prefix: ipPrefix, size: size, static: band(size, 16, 256, 16),
-			name: func(i int) string { return addr(cidr, i+1).String() }},
+		ips:    newIPRange(c.Store, cidr),
 		ports: pool{store: c.Store, prefix: portPrefix, size: ports, static: band(ports, 16, 128, 32),
 			name: func(i int) string { return fmt.Sprint(c.FirstPort + i) }},
 	}, nil

@@ -171,9 +171,9 @@ func TestWhatIsRefused(t *testing.T) {
 		want string
 	}{
 		"IP taken":          {service("x", ip("10.96.0.10")), `spec.clusterIPs: Invalid value: ["10.96.0.10"]: failed to allocate IP 10.96.0.10: provided IP is already allocated`},
-		"IP elsewhere":      {service("x", ip("10.97.0.1")), `spec.clusterIPs: Invalid value: ["10.97.0.1"]: failed to allocate IP 10.97.0.1: the provided IP (10.97.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/24`},
-		"network address":   {service("x", ip("10.96.0.0")), `is not in the valid range`},
-		"broadcast address": {service("x", ip("10.96.0.255")), `is not in the valid range`},
+		"IP elsewhere":      {service("x", ip("10.97.0.1")), `spec.clusterIPs: Invalid value: ["10.97.0.1"]: failed to allocate IP 10.97.0.1: the provided network does not match the current range`},
+		"network address":   {service("x", ip("10.96.0.0")), `the provided network does not match the current range`},
+		"broadcast address": {service("x", ip("10.96.0.255")), `the provided network does not match the current range`},
 		"port taken":        {service("x", nodePort(30081, 30080)), `spec.ports[1].nodePort: Invalid value: 30080: provided port is already allocated`},
 		"port elsewhere":    {service("x", nodePort(8080)), `spec.ports[0].nodePort: Invalid value: 8080: provided port is not in the valid range. The range of valid ports is 30000-30099`},
 		"two families":      {service("x", func(s *corev1.Service) { s.Spec.IPFamilyPolicy = &dual }), `spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services`},

@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -47,7 +48,7 @@ func (a *Allocator) Missing(ctx context.Context, s *corev1.Service) (Plan, error
 		pool
 		holds     []string
 		all, have *[]string
-	}{{a.ips, holdsIPs(s), &p.ips, &p.hadIPs}, {a.ports, portNames(s), &p.ports, &p.hadPorts}} {
+	}{{a.ips.pool, holdsIPs(s), &p.ips, &p.hadIPs}, {a.ports, portNames(s), &p.ports, &p.hadPorts}} {
 		*pool.all = pool.holds
 		for _, name := range pool.holds {
 			taken, err := pool.taken(ctx, name)
@@ -110,7 +111,7 @@ func (p *planner) assignIP(ctx context.Context) error {
 		return nil
 	}
 	if len(s.Spec.ClusterIPs) == 0 && s.Spec.ClusterIP == "" {
-		ip, err := p.Allocator.ips.free(ctx, nil)
+		ip, err := p.freeIP(ctx)
 		if err != nil {
 			return apierrors.NewInternalError(fmt.Errorf("failed to allocate a serviceIP: %w", err))
 		}
@@ -129,6 +130,16 @@ func (p *planner) assignIP(ctx context.Context) error {
 	return nil
 }
 
+// freeIP is one of the first range that has one.
+func (p *planner) freeIP(ctx context.Context) (ip string, err error) {
+	for _, r := range p.ranges() {
+		if ip, err = r.free(ctx, nil); !errors.Is(err, errFull) {
+			break
+		}
+	}
+	return ip, err
+}
+
 // takeIP refuses an IP that cannot be had. What is no IP at all is for validation to refuse, which comes after.
 func (p *planner) takeIP(ctx context.Context, ip string) error {
 	refuse := func(why string) error {
@@ -138,9 +149,8 @@ func (p *planner) takeIP(ctx context.Context, ip string) error {
 	if err != nil {
 		return nil
 	}
-	cidr := p.config.ServiceCIDR.Masked()
-	if !cidr.Contains(at) || at == cidr.Addr() || at == addr(cidr, p.Allocator.ips.size+1) {
-		return refuse(fmt.Sprintf("the provided IP (%v) is not in the valid range. The range of valid IPs is %s", ip, cidr))
+	if !slices.ContainsFunc(p.ranges(), func(r ipRange) bool { return r.has(at) }) {
+		return refuse("the provided network does not match the current range")
 	}
 	taken, err := p.Allocator.ips.taken(ctx, ip)
 	if err != nil {

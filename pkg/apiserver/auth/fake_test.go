@@ -5,6 +5,7 @@ import (
 
 	"bonsai/pkg/resource"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,7 +58,24 @@ func cluster() objects {
 		o["secrets/shop/"+pod+"-secret"] = &corev1.Secret{ObjectMeta: meta("shop", pod+"-secret")}
 		o["nodes//"+node] = &corev1.Node{ObjectMeta: meta("", node)}
 		o["persistentvolumes//"+pod+"-volume"] = &corev1.PersistentVolume{ObjectMeta: meta("", pod+"-volume"), Spec: corev1.PersistentVolumeSpec{
-			ClaimRef: &corev1.ObjectReference{Namespace: "shop", Name: pod + "-claim"}}}
+			ClaimRef: &corev1.ObjectReference{Namespace: "shop", Name: pod + "-claim"},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
+				NodePublishSecretRef:       &corev1.SecretReference{Namespace: "storage", Name: pod + "-mount"},
+				ControllerPublishSecretRef: &corev1.SecretReference{Namespace: "storage", Name: pod + "-attach"}}}}}
+		o["persistentvolumeclaims/shop/"+pod+"-claim"] = &corev1.PersistentVolumeClaim{ObjectMeta: meta("shop", pod+"-claim"),
+			Spec: corev1.PersistentVolumeClaimSpec{VolumeName: pod + "-volume"}}
+		o["podcertificaterequests.certificates.k8s.io/shop/"+pod] = &certificatesv1.PodCertificateRequest{ObjectMeta: meta("shop", pod),
+			Spec: certificatesv1.PodCertificateRequestSpec{NodeName: types.NodeName(node)}}
 	}
+	// The volume that this claim says it has says that it is another's.
+	thief := o["pods/shop/web"].(*corev1.Pod)
+	thief.Spec.Volumes = append(thief.Spec.Volumes, corev1.Volume{VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "thief"}}})
+	o["persistentvolumeclaims/shop/thief"] = &corev1.PersistentVolumeClaim{ObjectMeta: meta("shop", "thief"),
+		Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "db-volume"}}
+	// A node may have made this one itself.
+	o["pods/shop/static"] = &corev1.Pod{ObjectMeta: meta("shop", "static"), Spec: corev1.PodSpec{NodeName: "oak",
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "db-pull"}}}}
+	o["pods/shop/static"].SetAnnotations(map[string]string{corev1.MirrorPodAnnotationKey: "h"})
 	return o
 }

@@ -80,7 +80,9 @@ func (n Node) judge(node string, r Request) (string, relation) {
 		return otherwise(r), nil
 	}
 	switch (schema.GroupResource{Group: r.Group, Resource: r.Resource}).String() {
-	case "secrets", "configmaps":
+	case "secrets":
+		return readOne(r), n.secret
+	case "configmaps":
 		return readOne(r), n.named
 	case "persistentvolumeclaims":
 		return claimAccess(r), n.named
@@ -118,15 +120,20 @@ func otherwise(r Request) string {
 	return unlisted
 }
 
-// named says whether a pod of the node names the object.
+// named says whether a pod of the node names the object. What a mirror pod names does not count: the node itself may have made it.
 func (n Node) named(ctx context.Context, node string, r Request) (bool, error) {
 	pods, err := n.Get.PodsOn(ctx, node)
 	if err != nil {
 		return false, fmt.Errorf("look for the pods of node %s: %w", node, err)
 	}
 	return slices.ContainsFunc(pods, func(p *corev1.Pod) bool {
-		return p.Namespace == r.Namespace && slices.Contains(Uses(p)[r.Resource], r.Name)
+		return p.Namespace == r.Namespace && !isMirror(p) && slices.Contains(Uses(p)[r.Resource], r.Name)
 	}), nil
+}
+
+func isMirror(p *corev1.Pod) bool {
+	_, ok := p.Annotations[corev1.MirrorPodAnnotationKey]
+	return ok
 }
 
 // volume says whether the claim that a volume is bound to is named by a pod of the node.

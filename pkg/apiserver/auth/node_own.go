@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,7 +39,7 @@ func (n Node) certificateRequests(node string, r Request) (string, relation) {
 	}
 	switch r.Verb {
 	case "create":
-		return unlisted, nil // which pod it may be for would have to be looked at in admission, and is not yet
+		return "", nil // for which pods, is for the admission plugin NodeRestriction
 	case "get":
 		return "", n.ofNode
 	case "list", "watch":
@@ -66,7 +66,7 @@ func (n Node) ofNode(ctx context.Context, node string, r Request) (bool, error) 
 		return o.Spec.NodeName == node, nil
 	case *resourcev1.ResourceSlice:
 		return o.Spec.NodeName != nil && *o.Spec.NodeName == node, nil
-	case *certificatesv1beta1.PodCertificateRequest:
+	case *certificatesv1.PodCertificateRequest:
 		return string(o.Spec.NodeName) == node, nil
 	}
 	return false, nil

@@ -73,10 +73,12 @@ func ownLease(node string, r Request) string {
 
 func ownCSINode(node string, r Request) string {
 	switch {
-	case !writable(r.Verb):
-		return "can only get, create, update, patch, or delete a CSINode"
+	case r.Subresource == "status":
+		return "CSINode status access requires CSIVolumeHealth feature"
 	case r.Subresource != "":
 		return "cannot authorize CSINode subresources"
+	case !writable(r.Verb):
+		return "can only get, create, update, patch, or delete a CSINode"
 	case r.Verb != "create" && r.Name != node:
 		return "can only access CSINode with the same name as the requesting node"
 	}

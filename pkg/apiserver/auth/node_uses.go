@@ -7,7 +7,11 @@ import (
 // Uses lists, by resource, the objects of its namespace that a pod names and its kubelet may therefore read.
 func Uses(p *corev1.Pod) map[string][]string {
 	u := map[string][]string{}
-	add := func(resource string, names ...string) { u[resource] = append(u[resource], names...) }
+	add := func(resource, name string) {
+		if name != "" {
+			u[resource] = append(u[resource], name)
+		}
+	}
 	if p.Spec.ServiceAccountName != "" {
 		add("serviceaccounts", p.Spec.ServiceAccountName)
 	}
@@ -36,10 +40,13 @@ func Uses(p *corev1.Pod) map[string][]string {
 			add("resourceclaims", *c.ResourceClaimName)
 		}
 	}
+	if c := p.Status.ExtendedResourceClaimStatus; c != nil {
+		add("resourceclaims", c.ResourceClaimName)
+	}
 	return u
 }
 
-func envUses(from []corev1.EnvFromSource, env []corev1.EnvVar, add func(string, ...string)) {
+func envUses(from []corev1.EnvFromSource, env []corev1.EnvVar, add func(resource, name string)) {
 	for _, f := range from {
 		if f.SecretRef != nil {
 			add("secrets", f.SecretRef.Name)
@@ -61,7 +68,7 @@ func envUses(from []corev1.EnvFromSource, env []corev1.EnvVar, add func(string, 
 	}
 }
 
-func volumeUses(p *corev1.Pod, v *corev1.Volume, add func(string, ...string)) {
+func volumeUses(p *corev1.Pod, v *corev1.Volume, add func(resource, name string)) {
 	switch {
 	case v.Secret != nil:
 		add("secrets", v.Secret.SecretName)
@@ -71,8 +78,8 @@ func volumeUses(p *corev1.Pod, v *corev1.Volume, add func(string, ...string)) {
 		add("persistentvolumeclaims", v.PersistentVolumeClaim.ClaimName)
 	case v.Ephemeral != nil:
 		add("persistentvolumeclaims", p.Name+"-"+v.Name)
-	case v.CSI != nil && v.CSI.NodePublishSecretRef != nil:
-		add("secrets", v.CSI.NodePublishSecretRef.Name)
+	case v.AzureFile != nil:
+		add("secrets", v.AzureFile.SecretName)
 	case v.Projected != nil:
 		for _, s := range v.Projected.Sources {
 			if s.Secret != nil {
@@ -83,4 +90,30 @@ func volumeUses(p *corev1.Pod, v *corev1.Volume, add func(string, ...string)) {
 			}
 		}
 	}
+	if ref := secretRef(&v.VolumeSource); ref != nil {
+		add("secrets", ref.Name)
+	}
+}
+
+// secretRef is the secret by which a volume is mounted, for those kinds of volumes that may have one.
+func secretRef(v *corev1.VolumeSource) *corev1.LocalObjectReference {
+	switch {
+	case v.CSI != nil:
+		return v.CSI.NodePublishSecretRef
+	case v.CephFS != nil:
+		return v.CephFS.SecretRef
+	case v.Cinder != nil:
+		return v.Cinder.SecretRef
+	case v.FlexVolume != nil:
+		return v.FlexVolume.SecretRef
+	case v.RBD != nil:
+		return v.RBD.SecretRef
+	case v.ScaleIO != nil:
+		return v.ScaleIO.SecretRef
+	case v.ISCSI != nil:
+		return v.ISCSI.SecretRef
+	case v.StorageOS != nil:
+		return v.StorageOS.SecretRef
+	}
+	return nil
 }

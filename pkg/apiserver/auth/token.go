@@ -193,6 +193,18 @@ func (c *claims) user() User {
 	return u
 }
 
+// NodeNameExtra is where a user who shows a token of a pod says on which node that runs.
+const NodeNameExtra = "authentication.kubernetes.io/node-name"
+
+// AccountOf takes the user name of a service account apart.
+func AccountOf(user string) (namespace, name string, ok bool) {
+	rest, ok := strings.CutPrefix(user, accountPrefix)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, ":")
+}
+
 // accountUser is a service account as a user.
 func accountUser(namespace, name, uid string) User {
 	return User{Name: accountPrefix + namespace + ":" + name, UID: uid,

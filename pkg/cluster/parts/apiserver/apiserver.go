@@ -126,7 +126,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	}
 	alloc, err := allocator.New(allocator.Config{
 		Store: st, Encode: apiserver.Encoder(table), ServiceCIDR: netip.MustParsePrefix(parts.ServiceCIDR),
-		FirstPort: parts.FirstNodePort, LastPort: parts.LastNodePort, Now: metav1.Now,
+		FirstPort: parts.FirstNodePort, LastPort: parts.LastNodePort, Ranges: allocator.Ranges(kinds), Now: metav1.Now,
 	})
 	if err != nil {
 		return nil, err
