@@ -38,7 +38,7 @@ func (s *Server) watch(c *call) error {
 	defer withdrawn()
 	stop := context.AfterFunc(s.stopping, cancel)
 	defer stop()
-	defer c.cutOff(ctx)()
+	defer c.cutOffStream(ctx)()
 	me := &watching{user: c.user.Name, agent: managerOf("", c.r), row: c.t.row, namespace: c.t.namespace, scope: l.scope(),
 		narrow: l.isNarrow(), since: c.start, cancel: cancel}
 	if err := s.watches.begin(me, isAdmin(c)); err != nil {
