@@ -29,6 +29,14 @@ func invalidOptions(kind string, errs field.ErrorList) error {
 	return apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs)
 }
 
+// refuseExport refuses what a get could ask for until v1.14.
+func refuseExport(c *call) error {
+	if c.t.verb != "get" || !strings.Contains(c.r.URL.RawQuery, "export") || !isTrue(c.r.URL.Query()["export"]) {
+		return nil
+	}
+	return apierrors.NewBadRequest("the export parameter, deprecated since v1.14, is no longer supported")
+}
+
 func createOptions(c *call) (*metav1.CreateOptions, error) {
 	o := &metav1.CreateOptions{}
 	if c.r.URL.RawQuery != "" {
@@ -149,7 +157,7 @@ func listOptions(c *call) (*listing, error) {
 	if err := l.validate(); err != nil {
 		return nil, err
 	}
-	if l.Watch && l.Continue != "" {
+	if l.Watch && l.Continue != "" && (l.ResourceVersion == "" || l.ResourceVersion == "0") {
 		return nil, invalidOptions("ListOptions", field.ErrorList{field.Forbidden(field.NewPath("resourceVersionMatch"),
 			"resourceVersionMatch is forbidden when continue is provided")})
 	}

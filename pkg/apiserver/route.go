@@ -39,6 +39,9 @@ func (s *Server) route(c *call) error {
 	if t.row.Deprecated != "" && t.sub == "" {
 		s.deprecates(c)
 	}
+	if err := refuseExport(c); err != nil && !t.longRunning() {
+		return err
+	}
 	return h(c)
 }
 

@@ -130,7 +130,9 @@ func checkVersion(t *target, next, old resource.Object) error {
 // prepareUpdate brings next to what will be stored: owners of fields noted, admission passed, and all that the client
 // may not change set back to what it is in old.
 func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.Object) error {
-	if t.row.Namespaced && next.GetNamespace() == "" {
+	if !t.row.Namespaced {
+		next.SetNamespace("")
+	} else if next.GetNamespace() == "" {
 		next.SetNamespace(t.namespace)
 	}
 	if c.t.verb == "update" {
@@ -149,6 +151,9 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 		return err
 	}
 	keepSystemMeta(next, old)
+	if !e.dryRun {
+		next.SetSelfLink("") // it is not stored
+	}
 	switch {
 	case e.part != nil && e.part.Prepare != nil:
 		e.part.Prepare(next, old)
@@ -167,7 +172,6 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 // keepSystemMeta keeps what the server, not the client, says about an object.
 func keepSystemMeta(next, old resource.Object) {
 	next.SetGeneration(old.GetGeneration())
-	next.SetSelfLink("")
 	if next.GetUID() == "" {
 		next.SetUID(old.GetUID())
 	}
@@ -184,14 +188,8 @@ func keepSystemMeta(next, old resource.Object) {
 
 // validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
 func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
-	var errs field.ErrorList
-	if custom := t.row.Custom; custom != nil {
-		errs = custom.CheckUpdate(next, old, e.part != nil, c.warn)
-	} else {
-		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
-	}
-	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
+	if err := s.changeFaults(c, t, e, next, old); err != nil {
+		return nil, err
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {
@@ -203,4 +201,18 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 	}
 	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
 	return a, s.cfg.Admission.Validate(c.ctx(), a)
+}
+
+// changeFaults refuses what the row does not accept.
+func (s *Server) changeFaults(c *call, t *target, e *edit, next, old resource.Object) error {
+	var errs field.ErrorList
+	if custom := t.row.Custom; custom != nil {
+		errs = custom.CheckUpdate(next, old, e.part != nil, c.warn)
+	} else {
+		errs = t.row.ChangeFaults(t.ver, e.part, next, old, func() resource.Signature { return s.signature(c) })
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
+	}
+	return nil
 }
