@@ -104,6 +104,9 @@ func (s *Server) applied(c *call, obj resource.Object, want *appliedBody, w writ
 	if err != nil {
 		return nil, err
 	}
+	if err := unreadable(c.t, next); err != nil {
+		return nil, fmt.Errorf("failed to convert to unversioned (%s/%s; %s): %w", want.GetNamespace(), want.GetName(), c.t.gvk(), err)
+	}
 	if err := want.judge(c); err != nil {
 		return nil, err
 	}

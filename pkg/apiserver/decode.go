@@ -89,6 +89,9 @@ func (s *Server) decode(c *call, validation string) (resource.Object, error) {
 	if err := s.decodeInto(c, obj, c.t.gvk(), validation); err != nil {
 		return nil, err
 	}
+	if err := unreadable(c.t, obj); err != nil {
+		return nil, undecodable(err, c.t.row.Kind, c.t.gvk(), nil)
+	}
 	obj, err := toStorage(c.t, obj)
 	if err == nil && c.record.WantsRequest() { // with its defaults, as upstream records it
 		if sent, err := fromStorage(c.t, obj.DeepCopyObject().(resource.Object)); err == nil {
@@ -96,6 +99,14 @@ func (s *Server) decode(c *call, validation string) (resource.Object, error) {
 		}
 	}
 	return obj, err
+}
+
+// unreadable is why obj cannot be read although it has the form of its kind.
+func unreadable(t *target, obj resource.Object) error {
+	if t.row.Unreadable == nil {
+		return nil
+	}
+	return t.row.Unreadable(obj)
 }
 
 // toStorage fills in obj's defaults and converts it to the storage version.
@@ -128,7 +139,10 @@ func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersio
 	}
 	strict, got, err := unmarshal(m, body, obj, validation != metav1.FieldValidationIgnore)
 	if err != nil {
-		return undecodable(err, want.Kind, c.kinds.claimed(err, got, want), body)
+		if c.t.row.Custom == nil || got.Kind != "" {
+			got = c.kinds.claimed(err, got, want)
+		}
+		return undecodable(err, want.Kind, got, body)
 	}
 	if u := resource.AsCustom(obj); u != nil {
 		return readCustom(c, u, strict, validation)

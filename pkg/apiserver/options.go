@@ -108,7 +108,11 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 		return apierrors.NewBadRequest(err.Error())
 	}
 	if got.Kind != "" && got.Kind != "DeleteOptions" {
-		return apierrors.NewBadRequest(notRegistered(completed(got, c.t.gvk()), schemeOfOptions).Error())
+		expected := c.t.gvk()
+		if c.t.verb == "deletecollection" {
+			expected = metav1.SchemeGroupVersion.WithKind("DeleteOptions")
+		}
+		return apierrors.NewBadRequest(notRegistered(completed(got, expected), schemeOfOptions).Error())
 	}
 	o.Kind = "DeleteOptions"
 	c.recordRequest(deleteOptionsGVK(got), o)

@@ -357,7 +357,12 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	if u := resource.AsCustom(next); u != nil && err == nil {
 		faults.strict, err = coercePatched(c, u, faults, o.FieldValidation)
 	} else if err == nil && p.showsObject { // a strategic patch is merged whatever type it says it is of
-		err = fitting(c, next, faults)
+		err = fitting(c, c.t.gvk(), next, faults)
+	}
+	if bad := unreadable(c.t, next); err == nil && bad != nil {
+		if err = bad; p.showsObject {
+			err = badPatch(fmt.Sprint(faults.patch), bad)
+		}
 	}
 	refuses := err != nil || len(faults.strict) > 0 && o.FieldValidation == metav1.FieldValidationStrict
 	switch {
@@ -393,12 +398,12 @@ func coercePatched(c *call, u *unstructured.Unstructured, f patchFaults, validat
 }
 
 // fitting refuses a patched object that says it is of another kind.
-func fitting(c *call, next resource.Object, f patchFaults) error {
-	claims := completed(next.GetObjectKind().GroupVersionKind(), c.t.gvk())
-	if err := c.kinds.misfit(claims, c.t.gvk()); err != nil {
+func fitting(c *call, gvk schema.GroupVersionKind, next resource.Object, f patchFaults) error {
+	claims := completed(next.GetObjectKind().GroupVersionKind(), gvk)
+	if err := c.kinds.misfit(claims, gvk); err != nil {
 		return badPatch(fmt.Sprint(f.patch), err)
 	}
-	next.GetObjectKind().SetGroupVersionKind(c.t.gvk())
+	next.GetObjectKind().SetGroupVersionKind(gvk)
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (s *Server) verbHandler(t *target) handler {
 	case "watch":
 		return s.watch
 	case "create":
-		if t.name == "" && !everywhere {
+		if (t.name == "" || t.row.Custom != nil) && !everywhere { // upstream does not look whether a custom one has a name in its path
 			return s.create
 		}
 	case "deletecollection":

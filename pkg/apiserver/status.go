@@ -98,12 +98,8 @@ func apiError(err error, t *target, name string) error {
 	case errors.Is(err, store.ErrNotFound):
 		return apierrors.NewNotFound(t.gr(), name)
 	case errors.As(err, &large):
-		retryAfter := 1
-		if t.verb == "deletecollection" {
-			retryAfter = 0 // upstream asks its cache for all else, which may come to be as new as that
-		}
 		timeout := apierrors.NewTimeoutError(
-			fmt.Sprintf("Too large resource version: %d, current: %d", large.Asked, large.Current), retryAfter)
+			fmt.Sprintf("Too large resource version: %d, current: %d", large.Asked, large.Current), 1)
 		timeout.ErrStatus.Details.Causes = []metav1.StatusCause{{
 			Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
 		return timeout

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/resource"
@@ -30,7 +31,7 @@ func (s *Server) update(c *call) error {
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	e := s.edit(c, w)
 	e.next = func(old resource.Object) (resource.Object, error) {
-		if err := checkUID(c.t, obj, old); err != nil {
+		if err := checkUID(c.t, obj, old, w.dryRun); err != nil {
 			return nil, err
 		}
 		return obj.DeepCopyObject().(resource.Object), nil
@@ -48,7 +49,7 @@ func (s *Server) update(c *call) error {
 // insertByUpdate makes the object that an update did not find.
 func (s *Server) insertByUpdate(c *call, obj resource.Object, w writeOptions) (outcome, error) {
 	if uid := obj.GetUID(); uid != "" {
-		return outcome{}, uidConflict(c.t, string(uid), "")
+		return outcome{}, uidConflict(c.t, string(uid), "", w.dryRun)
 	}
 	if err := s.require(c, "create"); err != nil {
 		return outcome{}, err
@@ -92,17 +93,22 @@ func checkName(t *target, obj resource.Object) error {
 }
 
 // checkUID refuses an update that was meant for an earlier object of the same name.
-func checkUID(t *target, obj, old resource.Object) error {
+func checkUID(t *target, obj, old resource.Object, dry bool) error {
 	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
-		return uidConflict(t, string(uid), string(old.GetUID()))
+		return uidConflict(t, string(uid), string(old.GetUID()), dry)
 	}
 	return nil
 }
 
-func uidConflict(t *target, asked, found string) error {
+// uidConflict is what the store says: the key as etcd has it, or, in a dry run, which does not come to etcd, as the store has it.
+func uidConflict(t *target, asked, found string, dry bool) error {
+	key := t.key()
+	if dry {
+		key = strings.TrimPrefix(key, "/registry")
+	}
 	return apierrors.NewConflict(t.gr(), t.name, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, "+
 		"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
-		t.key(), asked, found))
+		key, asked, found))
 }
 
 var errModified = errors.New("the object has been modified; please apply your changes to the latest version and try again")
