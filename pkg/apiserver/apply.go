@@ -2,8 +2,10 @@ package apiserver
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 
+	"bonsai/pkg/apiserver/customresource"
 	"bonsai/pkg/resource"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -37,10 +39,17 @@ func (s *Server) apply(c *call, o *metav1.PatchOptions, body []byte) error {
 	return s.answerOutcome(c, http.StatusOK, out)
 }
 
+// appliedBody is what a manager wants, and what a strict reader finds wrong with how it says so.
+type appliedBody struct {
+	*unstructured.Unstructured
+	faults     error
+	validation string
+}
+
 // readApplied reads the body, which is YAML or JSON, as it is: what it leaves out must stay left out.
-func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*unstructured.Unstructured, error) {
-	want := &unstructured.Unstructured{Object: map[string]any{}}
-	if plainJSON(body) && jsonv2.Unmarshal(body, &want.Object) == nil && want.Object != nil {
+func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*appliedBody, error) {
+	want := &appliedBody{Unstructured: &unstructured.Unstructured{Object: map[string]any{}}, validation: o.FieldValidation}
+	if plainJSON(body) && c.t.row.Custom == nil && jsonv2.Unmarshal(body, &want.Object) == nil && want.Object != nil {
 		return want, nil
 	}
 	want.Object = map[string]any{}
@@ -51,23 +60,60 @@ func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*unstructured.Un
 	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
 	}
-	if err := yaml.UnmarshalStrict(body, &map[string]any{}); err != nil {
-		switch o.FieldValidation {
-		case metav1.FieldValidationStrict:
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error strict decoding patch: %v", err))
-		case metav1.FieldValidationIgnore:
-		default:
-			warnStrict(c, []error{err})
-		}
+	if c.t.row.Custom != nil {
+		keepWhole(want.Object)
 	}
+	want.faults = yaml.UnmarshalStrict(body, &map[string]any{})
 	return want, nil
 }
 
+// keepWhole makes whole numbers of those that are: where no Go type says what a number is, that decides.
+func keepWhole(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = keepWhole(v[k])
+		}
+	case []any:
+		for i := range v {
+			v[i] = keepWhole(v[i])
+		}
+	case float64:
+		if n := int64(v); float64(n) == v && math.Abs(v) < 1<<53 {
+			return n
+		}
+	}
+	return v
+}
+
+// judge refuses or warns of what the strict reader has found. That comes after the merge, which may find worse.
+func (b *appliedBody) judge(c *call) error {
+	switch {
+	case b.faults == nil || b.validation == metav1.FieldValidationIgnore:
+	case b.validation == metav1.FieldValidationStrict:
+		return apierrors.NewBadRequest(fmt.Sprintf("error strict decoding patch: %v", b.faults))
+	default:
+		warnStrict(c, []error{b.faults})
+	}
+	return nil
+}
+
 // applied merges want into obj, which may be changed.
-func (s *Server) applied(c *call, obj resource.Object, want *unstructured.Unstructured, w writeOptions, force bool) (resource.Object, error) {
-	next, err := s.fields.apply(c.t, c.t.sub, obj, want, w.manager, force)
+func (s *Server) applied(c *call, obj resource.Object, want *appliedBody, w writeOptions, force bool) (resource.Object, error) {
+	next, err := s.fields.apply(c.t, c.t.sub, obj, want.Unstructured, w.manager, force)
 	if err != nil {
 		return nil, err
+	}
+	if err := unreadable(c.t, next); err != nil {
+		return nil, fmt.Errorf("failed to convert to unversioned (%s/%s; %s): %w", want.GetNamespace(), want.GetName(), c.t.gvk(), err)
+	}
+	if err := want.judge(c); err != nil {
+		return nil, err
+	}
+	if u := resource.AsCustom(next); u != nil {
+		if err := customresource.TidyMetadata(u); err != nil {
+			return nil, err
+		}
 	}
 	if c.t.row.Default != nil {
 		c.t.row.Default(next)
@@ -76,7 +122,7 @@ func (s *Server) applied(c *call, obj resource.Object, want *unstructured.Unstru
 }
 
 // insertByApply makes the object that an apply did not find.
-func (s *Server) insertByApply(c *call, want *unstructured.Unstructured, w writeOptions, force bool) (outcome, error) {
+func (s *Server) insertByApply(c *call, want *appliedBody, w writeOptions, force bool) (outcome, error) {
 	if uid := want.GetUID(); uid != "" {
 		return outcome{}, apierrors.NewConflict(c.t.gr(), c.t.name, fmt.Errorf(
 			"uid mismatch: the provided object specified uid %s, and no existing object was found", uid))

@@ -11,6 +11,7 @@ import (
 	"bonsai/pkg/apiserver/auth"
 
 	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -102,17 +103,38 @@ const graceToRead = 5 * time.Second
 
 // cutOff makes reading from and writing to the client fail once ctx has ended. A context alone ends neither: clients that send or
 // read a byte now and then would hold their places among the requests in flight for ever. The returned function calls that off.
+//
+// A connection of HTTP/1 whose reading was cut has lost the context of all requests to come, so this one is its last.
 func (c *call) cutOff(ctx context.Context) func() {
+	return c.cut(ctx, func(conn *http.ResponseController) { _ = conn.SetReadDeadline(time.Now()) }, func(*http.ResponseController) {
+		if c.r.ProtoMajor == 1 {
+			c.w.Header().Set("Connection", "close")
+		}
+	})
+}
+
+// cutOffStream is cutOff for an answer that ends when its time is over, as it should: there is nothing to read, and other requests may
+// follow on the same connection.
+func (c *call) cutOffStream(ctx context.Context) func() {
+	return c.cut(ctx, func(*http.ResponseController) {}, func(conn *http.ResponseController) {
+		if c.r.ProtoMajor == 1 && !websocket.IsWebSocketUpgrade(c.r) && conn.Flush() == nil {
+			_ = conn.SetWriteDeadline(time.Time{})
+		}
+	})
+}
+
+// cut gives the client graceToRead from when ctx has ended, and does what else is to be done then, and after the request if it was.
+func (c *call) cut(ctx context.Context, then, after func(*http.ResponseController)) func() {
 	conn, done := http.NewResponseController(c.w), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
-		now := time.Now() // the connection's clock is the real one
-		_ = conn.SetReadDeadline(now)
-		_ = conn.SetWriteDeadline(now.Add(graceToRead)) // a connection without deadlines is one of tests
+		then(conn)
+		_ = conn.SetWriteDeadline(time.Now().Add(graceToRead)) // the connection's clock is the real one; one without deadlines is of tests
 	})
 	return func() {
 		if !stop() {
 			<-done // the connection's writer must not be used after the request
+			after(conn)
 		}
 	}
 }

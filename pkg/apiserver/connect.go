@@ -17,6 +17,9 @@ import (
 
 // connect hands the request to whoever dials the kubelet or the service.
 func (s *Server) connect(c *call) error {
+	if c.t.sub != "log" && c.r.URL.Query().Has("dryRun") {
+		return apierrors.NewBadRequest("dryRun is not supported")
+	}
 	if c.t.verb == "get" && slices.Contains([]string{"exec", "attach", "portforward"}, c.t.sub) {
 		// A WebSocket begins with GET whatever it is for; who may only read must not run commands by it.
 		if err := s.require(c, "create"); err != nil {

@@ -160,7 +160,8 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 	made, err := s.commitCharged(c, a, d, store.Condition{Key: d.put.Key}, extra)
 	var conflict *store.ConflictError
 	if errors.As(err, &conflict) && conflict.Key == d.put.Key {
-		return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())
+		cur, _ := s.store.Get(c.ctx(), d.put.Key, store.ReadAt{}) // if it is gone by now, there is no more to say of it
+		return outcome{}, alreadyExists(t, obj.GetName(), cur)
 	}
 	return outcome{stored: made, created: true}, err
 }
@@ -176,14 +177,26 @@ func checkUnborn(obj resource.Object) error {
 
 // insertDry says what insert would have come to.
 func (s *Server) insertDry(c *call, t *target, obj resource.Object) (outcome, error) {
-	_, err := s.store.Get(c.ctx(), t.row.Key(obj.GetNamespace(), obj.GetName()), store.ReadAt{})
+	cur, err := s.store.Get(c.ctx(), t.row.Key(obj.GetNamespace(), obj.GetName()), store.ReadAt{})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return outcome{live: obj, created: true}, nil
 	case err != nil:
 		return outcome{}, err
 	}
-	return outcome{}, apierrors.NewAlreadyExists(t.gr(), obj.GetName())
+	return outcome{}, alreadyExists(t, obj.GetName(), cur)
+}
+
+// alreadyExists is the refusal of a second object cur of a name, which may be about to go.
+func alreadyExists(t *target, name string, cur *store.Object) error {
+	err := apierrors.NewAlreadyExists(t.gr(), name)
+	if cur == nil {
+		return err
+	}
+	if old, bad := load(t.row, cur); bad == nil && old.GetDeletionTimestamp() != nil {
+		err.ErrStatus.Message = "object is being deleted: " + err.ErrStatus.Message
+	}
+	return err
 }
 
 // beginLife sets what every object has from its birth and no client may choose.

@@ -80,21 +80,21 @@ func readCustom(c *call, u *unstructured.Unstructured, strict []error, validatio
 		return apierrors.NewBadRequest(fmt.Sprintf(
 			"the API version in the data (%s) does not match the expected API version (%s)", u.GetAPIVersion(), want))
 	}
+	if err := checkCustomType(c.t, u); err != nil {
+		return err
+	}
 	strict, err := coerceCustom(c, u, strict, validation)
 	if err != nil {
-		return err
+		return undecodable(err, c.t.row.Kind, c.t.gvk(), nil)
 	}
 	return judgeStrict(c, strict, validation, c.t.row.Kind, got)
 }
 
-// coerceCustom refuses another type than the URL's, and cuts off what the schema does not know; that is added to strict.
+// coerceCustom cuts off what the schema does not know; that is added to strict.
 func coerceCustom(c *call, u *unstructured.Unstructured, strict []error, validation string) ([]error, error) {
-	if err := checkCustomType(c.t, u); err != nil {
-		return nil, err
-	}
 	unknown, err := c.t.row.Custom.Coerce(u, validation != metav1.FieldValidationIgnore)
 	if err != nil {
-		return nil, undecodable(err, c.t.row.Kind, c.t.gvk(), nil)
+		return nil, err
 	}
 	for _, path := range unknown {
 		strict = append(strict, fmt.Errorf(`unknown field "%s"`, path))
@@ -115,7 +115,11 @@ func checkCustomType(t *target, u *unstructured.Unstructured) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(schema.GroupKind{Group: t.group, Kind: u.GetKind()}, u.GetName(), errs)
+	if got == "" {
+		//lint:ignore ST1005 clients see this text
+		return apierrors.NewInternalError(errors.New("Object 'apiVersion' is missing in 'object has no apiVersion field'"))
+	}
+	return apierrors.NewInvalid(u.GroupVersionKind().GroupKind(), u.GetName(), errs)
 }
 
 // customFieldsOf returns what reads the fields that a definition makes selectable, if sel asks for any of them. The store does not

@@ -98,6 +98,9 @@ func (s *Server) decodeBody(c *call, m media, body []byte, validation string) (r
 	if err := decodeAs(c, m, body, obj, c.t.gvk(), validation); err != nil {
 		return nil, err
 	}
+	if err := unreadable(c.t, obj); err != nil {
+		return nil, undecodable(err, c.t.row.Kind, c.t.gvk(), nil)
+	}
 	obj, err := toStorage(c.t, obj)
 	if err == nil && c.record.WantsRequest() { // with its defaults, as upstream records it
 		if sent, err := fromStorage(c.t, obj.DeepCopyObject().(resource.Object)); err == nil {
@@ -105,6 +108,14 @@ func (s *Server) decodeBody(c *call, m media, body []byte, validation string) (r
 		}
 	}
 	return obj, err
+}
+
+// unreadable is why obj cannot be read although it has the form of its kind.
+func unreadable(t *target, obj resource.Object) error {
+	if t.row.Unreadable == nil {
+		return nil
+	}
+	return t.row.Unreadable(obj)
 }
 
 // sent is the body of c, and its encoding.
@@ -148,7 +159,10 @@ func decodeAs(c *call, m media, body []byte, obj runtime.Object, want schema.Gro
 	}
 	strict, got, err := unmarshal(m, body, obj, validation != metav1.FieldValidationIgnore)
 	if err != nil {
-		return undecodable(err, want.Kind, c.kinds.claimed(err, got, want), body)
+		if c.t.row.Custom == nil || got.Kind != "" {
+			got = c.kinds.claimed(err, got, want)
+		}
+		return undecodable(err, want.Kind, got, body)
 	}
 	if u := resource.AsCustom(obj); u != nil {
 		return readCustom(c, u, strict, validation)

@@ -16,6 +16,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -43,6 +44,9 @@ func (s *Server) evict(c *call) error {
 	}
 	ev := &policyv1.Eviction{}
 	if err := s.decodeInto(c, ev, evictionGVK, o.FieldValidation); err != nil {
+		return err
+	}
+	if err := matchNamespace(c.t, ev); err != nil {
 		return err
 	}
 	deletion, err := s.admitEviction(c, ev, o)
@@ -199,6 +203,9 @@ func (s *Server) deleteEvicted(c *call, o *metav1.DeleteOptions) error {
 		if out.stored != nil && o.Preconditions != nil && o.Preconditions.ResourceVersion != nil {
 			o = withVersion(o, fmt.Sprint(out.stored.Rev))
 		}
+	}
+	if err := invalidOptions("DeleteOptions", validation.ValidateDeleteOptions(o)); err != nil {
+		return err
 	}
 	_, err := s.removeBy(c, c.t, o, nil)
 	return err

@@ -78,6 +78,21 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// Clients of HTTP/1 ask again on the connection that their watch was on, and on another after a request that was given up.
+func TestRequestAfterEnd(t *testing.T) {
+	c := start(t)
+	c.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	for _, first := range []string{
+		"GET /api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=1",
+		"POST /api/v1/namespaces/default/configmaps?timeout=1ns",
+	} {
+		c.do(first, `{"metadata":{"name":"late"}}`)
+		resp, body := c.do("POST /api/v1/namespaces/default/configmaps", `{"metadata":{"generateName":"a"}}`)
+		require.Equal(t, http.StatusCreated, resp.StatusCode, body)
+	}
+	c.http.CloseIdleConnections()
+}
+
 func TestImpersonatedGroups(t *testing.T) {
 	for _, tc := range []struct{ as, want auth.User }{
 		{auth.User{Name: "jane"}, auth.User{Groups: []string{auth.Authenticated}}},

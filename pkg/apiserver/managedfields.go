@@ -276,7 +276,7 @@ func (v versions) typed(in runtime.Object, gvk schema.GroupVersionKind) (resourc
 		return nil, err
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, obj); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unable to convert unstructured object to %v: %w", gvk, err)
 	}
 	return obj.(resource.Object), nil
 }

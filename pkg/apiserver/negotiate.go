@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -73,6 +74,11 @@ func negotiate(r *http.Request, will func(format) bool, allowed ...shape) (forma
 
 // notOfShape is the refusal of the metadata of one object where there are several, or the other way round.
 func (c *call) notOfShape() error {
+	if c.t.row.Custom != nil && c.t.verb != "list" && c.t.sub == "" {
+		if f, err := negotiate(c.r, c.canEncode, partialList); err == nil && f.shape == partialList {
+			return errors.New("content is not a list") // which makes a 500 of it, as upstream
+		}
+	}
 	listed := c.t.verb == "list" || c.t.verb == "deletecollection"
 	shapes := map[bool]shape{true: partial, false: partialList}
 	if c.t.verb == "watch" || c.t.verb == "delete" || c.t.row.Custom != nil {
@@ -82,6 +88,9 @@ func (c *call) notOfShape() error {
 		return nil
 	}
 	wanted, is, name := "PartialObjectMetadataList", "not a list", internalName(c.t.gvk())
+	if c.t.sub == "scale" {
+		name = internalName(scaleGVK)
+	}
 	if listed {
 		wanted, is, name = "PartialObjectMetadata", "a list", name+"List"
 	}
@@ -108,12 +117,12 @@ func (c *call) negotiate() (err error) {
 	return err
 }
 
-// canEncode tells whether the target's objects have the encoding f. Custom ones have no protobuf; their metadata and scales have.
+// canEncode tells whether the target's objects have the encoding f. Custom ones have no protobuf; their metadata have.
 func (c *call) canEncode(f format) bool {
 	if f.shape == asTable && c.t.row.Custom == nil && tableless[c.t.resource+"/"+c.t.sub] {
 		return false
 	}
-	return c.t.row.Custom == nil || f.media != mediaProtobuf || f.shape != whole || c.t.sub == "scale"
+	return c.t.row.Custom == nil || f.media != mediaProtobuf || f.shape != whole
 }
 
 // negotiateError is negotiate for a Status, which is only ever itself. A client that wants nothing that it could be gets JSON.

@@ -29,6 +29,14 @@ func invalidOptions(kind string, errs field.ErrorList) error {
 	return apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs)
 }
 
+// refuseExport refuses what a get could ask for until v1.14.
+func refuseExport(c *call) error {
+	if c.t.verb != "get" || !strings.Contains(c.r.URL.RawQuery, "export") || !isTrue(c.r.URL.Query()["export"]) {
+		return nil
+	}
+	return apierrors.NewBadRequest("the export parameter, deprecated since v1.14, is no longer supported")
+}
+
 func createOptions(c *call) (*metav1.CreateOptions, error) {
 	o := &metav1.CreateOptions{}
 	if c.r.URL.RawQuery != "" {
@@ -100,7 +108,11 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 		return apierrors.NewBadRequest(err.Error())
 	}
 	if got.Kind != "" && got.Kind != "DeleteOptions" {
-		return apierrors.NewBadRequest(notRegistered(completed(got, c.t.gvk()), schemeOfOptions).Error())
+		expected := c.t.gvk()
+		if c.t.verb == "deletecollection" {
+			expected = metav1.SchemeGroupVersion.WithKind("DeleteOptions")
+		}
+		return apierrors.NewBadRequest(notRegistered(completed(got, expected), schemeOfOptions).Error())
 	}
 	o.Kind = "DeleteOptions"
 	c.recordRequest(deleteOptionsGVK(got), o)
@@ -149,7 +161,7 @@ func listOptions(c *call) (*listing, error) {
 	if err := l.validate(); err != nil {
 		return nil, err
 	}
-	if l.Watch && l.Continue != "" {
+	if l.Watch && l.Continue != "" && (l.ResourceVersion == "" || l.ResourceVersion == "0") {
 		return nil, invalidOptions("ListOptions", field.ErrorList{field.Forbidden(field.NewPath("resourceVersionMatch"),
 			"resourceVersionMatch is forbidden when continue is provided")})
 	}

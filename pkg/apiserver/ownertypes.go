@@ -14,7 +14,7 @@ import (
 )
 
 // ownerTypes tells which fields the built-in kinds have, for those who note the owners of fields. client-go has the types of nearly all
-// of them at hand; those of definitions and API services are read from the OpenAPI, which takes longer, and is done when one is
+// of them at hand; those of definitions, API services and Scales are read from the OpenAPI, which takes longer, and is done when one is
 // written for the first time.
 type ownerTypes struct {
 	known func() managedfields.TypeConverter
@@ -40,7 +40,7 @@ func newOwnerTypes() *ownerTypes {
 }
 
 func (t *ownerTypes) ObjectToTyped(obj runtime.Object, o ...typed.ValidationOptions) (*typed.TypedValue, error) {
-	if scheme.Scheme.Recognizes(obj.GetObjectKind().GroupVersionKind()) {
+	if gvk := obj.GetObjectKind().GroupVersionKind(); gvk != scaleGVK && scheme.Scheme.Recognizes(gvk) {
 		return t.known().ObjectToTyped(obj, o...)
 	}
 	other, err := t.other()
@@ -56,7 +56,7 @@ func (t *ownerTypes) TypedToObject(value *typed.TypedValue) (runtime.Object, err
 }
 
 func otherTypes() (managedfields.TypeConverter, error) {
-	models, err := api.SchemasV3("io.k8s.apimachinery.", "io.k8s.apiextensions-apiserver.", "io.k8s.kube-aggregator.")
+	models, err := api.SchemasV3("io.k8s.apimachinery.", "io.k8s.api.autoscaling.v1.Scale", "io.k8s.apiextensions-apiserver.", "io.k8s.kube-aggregator.")
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,7 +52,7 @@ type patchFaults struct {
 
 // readPatch reads what every request to patch says: the kind of patch, the options, and the patch itself.
 func readPatch(c *call) (kind types.PatchType, o *metav1.PatchOptions, body []byte, err error) {
-	if kind, err = patchKind(c.r); err != nil {
+	if kind, err = patchKind(c); err != nil {
 		return kind, nil, nil, err
 	}
 	if o, err = patchOptions(c, kind); err != nil {
@@ -72,9 +73,6 @@ func (s *Server) patch(c *call) error {
 	if kind == types.ApplyYAMLPatchType {
 		return s.apply(c, o, body)
 	}
-	if kind == types.StrategicMergePatchType && c.t.row.Custom != nil {
-		return unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.ApplyYAMLPatchType)
-	}
 	p, err := patcher(kind, body)
 	if err != nil {
 		return err
@@ -89,11 +87,17 @@ func (s *Server) patch(c *call) error {
 	return s.answerOutcome(c, http.StatusOK, out)
 }
 
-// patchKind reads the Content-Type.
-func patchKind(r *http.Request) (types.PatchType, error) {
-	if text := r.Header.Get("Content-Type"); isPatchType(text) {
+// patchKind reads the Content-Type. Custom objects have no type that says which of their lists have keys.
+func patchKind(c *call) (types.PatchType, error) {
+	keyless := c.t.row.Custom != nil
+	if text := c.r.Header.Get("Content-Type"); isPatchType(text) {
 		text, _, _ = strings.Cut(text, ";")
-		return types.PatchType(text), nil
+		if kind := types.PatchType(text); kind != types.StrategicMergePatchType || !keyless {
+			return kind, nil
+		}
+	}
+	if keyless {
+		return "", unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.ApplyYAMLPatchType)
 	}
 	return "", unsupportedPatch(types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType)
 }
@@ -116,7 +120,7 @@ func unsupportedPatch(supported ...types.PatchType) error {
 	return unsupportedMedia(names...)
 }
 
-// patcher reads a patch once, however often it has to be tried.
+// patcher reads a patch once, however often it has to be tried. What is JSON, but no patch, is told who patches something that is there.
 func patcher(kind types.PatchType, body []byte) (p patchFunc, err error) {
 	switch kind {
 	case types.JSONPatchType:
@@ -127,21 +131,32 @@ func patcher(kind types.PatchType, body []byte) (p patchFunc, err error) {
 		p, err = strategicPatcher(body)
 	}
 	if err != nil && !json.Valid(body) {
-		err = apierrors.NewBadRequest("invalid JSON patch")
+		return p, apierrors.NewBadRequest("invalid JSON patch")
 	}
-	return p, err
+	if bad := err; bad != nil {
+		p.do = func(schema.GroupVersionKind, resource.Object, resource.Object, bool) (patchFaults, error) {
+			return patchFaults{}, bad
+		}
+	}
+	return p, nil
 }
 
 func jsonPatcher(body []byte) (patchFunc, error) {
 	p, err := jsonpatch.DecodePatch(body)
-	if err != nil {
-		return patchFunc{}, apierrors.NewBadRequest(err.Error())
-	}
-	if len(p) > maxPatchOps {
-		return patchFunc{}, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
+	switch {
+	case err != nil:
+		err = apierrors.NewBadRequest(err.Error())
+	case len(p) > maxPatchOps:
+		err = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
 			"The allowed maximum operations in a JSON patch is %d, got %d", maxPatchOps, len(p)))
 	}
+	if err != nil && !json.Valid(body) {
+		return patchFunc{}, err
+	}
 	return patchFunc{showsObject: true, do: patchJSON(func() ([]error, error) { return faultyOps(body) }, func(before []byte) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
 		after, err := applyOps(p, before)
 		if err != nil {
 			return nil, refused(err)
@@ -204,6 +219,12 @@ func mergePatcher(body []byte) (patchFunc, error) {
 // patchJSON patches an object as the JSON that it is. strict finds what a strict reader finds wrong with the patch itself; nil if that is nothing.
 func patchJSON(strict func() ([]error, error), do func(before []byte) ([]byte, error)) func(schema.GroupVersionKind, resource.Object, resource.Object, bool) (patchFaults, error) {
 	return func(gvk schema.GroupVersionKind, current, next resource.Object, strictly bool) (f patchFaults, err error) {
+		var own []error
+		if strictly && strict != nil {
+			if own, err = strict(); err != nil {
+				return f, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+			}
+		}
 		before, err := resource.EncodeJSON(gvk, current)
 		if err != nil {
 			return f, err
@@ -212,16 +233,11 @@ func patchJSON(strict func() ([]error, error), do func(before []byte) ([]byte, e
 		if err != nil {
 			return f, err
 		}
+		f.patch = string(after)
 		if f.strict, _, err = unmarshalJSON(after, next, strictly); err != nil {
 			return f, badPatch(string(after), err)
 		}
-		if f.patch = string(after); strictly && strict != nil {
-			own, err := strict()
-			if err != nil {
-				return f, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
-			}
-			f.strict = append(own, f.strict...)
-		}
+		f.strict = append(own, f.strict...)
 		return f, nil
 	}
 }
@@ -338,8 +354,15 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	}
 	next := c.t.ver.New()
 	faults, err := p.do(c.t.gvk(), shown, next, o.FieldValidation != metav1.FieldValidationIgnore)
-	if err == nil && p.showsObject && c.t.row.Custom == nil { // a strategic patch is merged whatever type it says it is of
-		err = fitting(c, next, faults)
+	if u := resource.AsCustom(next); u != nil && err == nil {
+		faults.strict, err = coercePatched(c, u, faults, o.FieldValidation)
+	} else if err == nil && p.showsObject { // a strategic patch is merged whatever type it says it is of
+		err = fitting(c, c.t.gvk(), next, faults)
+	}
+	if bad := unreadable(c.t, next); err == nil && bad != nil {
+		if err = bad; p.showsObject {
+			err = badPatch(fmt.Sprint(faults.patch), bad)
+		}
 	}
 	refuses := err != nil || len(faults.strict) > 0 && o.FieldValidation == metav1.FieldValidationStrict
 	switch {
@@ -347,11 +370,6 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 		return s.merge(c, o, patchFunc{do: p.do, showsObject: true}, current)
 	case err != nil:
 		return nil, err
-	}
-	if u := resource.AsCustom(next); u != nil {
-		if faults.strict, err = coerceCustom(c, u, faults.strict, o.FieldValidation); err != nil {
-			return nil, err
-		}
 	}
 	if err := judgePatch(c, o, faults); err != nil {
 		return nil, err
@@ -367,13 +385,25 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	return next, nil
 }
 
+// coercePatched is coerceCustom for what a patch makes of an object.
+func coercePatched(c *call, u *unstructured.Unstructured, f patchFaults, validation string) ([]error, error) {
+	if err := checkCustomType(c.t, u); err != nil {
+		return nil, err
+	}
+	strict, err := coerceCustom(c, u, f.strict, validation)
+	if err != nil {
+		return nil, badPatch(fmt.Sprint(f.patch), err)
+	}
+	return strict, nil
+}
+
 // fitting refuses a patched object that says it is of another kind.
-func fitting(c *call, next resource.Object, f patchFaults) error {
-	claims := completed(next.GetObjectKind().GroupVersionKind(), c.t.gvk())
-	if err := c.kinds.misfit(claims, c.t.gvk()); err != nil {
+func fitting(c *call, gvk schema.GroupVersionKind, next resource.Object, f patchFaults) error {
+	claims := completed(next.GetObjectKind().GroupVersionKind(), gvk)
+	if err := c.kinds.misfit(claims, gvk); err != nil {
 		return badPatch(fmt.Sprint(f.patch), err)
 	}
-	next.GetObjectKind().SetGroupVersionKind(c.t.gvk())
+	next.GetObjectKind().SetGroupVersionKind(gvk)
 	return nil
 }
 

@@ -39,6 +39,9 @@ func (s *Server) route(c *call) error {
 	if t.row.Deprecated != "" && t.sub == "" {
 		s.deprecates(c)
 	}
+	if err := refuseExport(c); err != nil && !t.longRunning() {
+		return err
+	}
 	return h(c)
 }
 
@@ -84,7 +87,7 @@ func (s *Server) verbHandler(t *target) handler {
 	case "watch":
 		return s.watch
 	case "create":
-		if t.name == "" && !everywhere {
+		if (t.name == "" || t.row.Custom != nil) && !everywhere { // upstream does not look whether a custom one has a name in its path
 			return s.create
 		}
 	case "deletecollection":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/resource"
@@ -30,7 +31,7 @@ func (s *Server) update(c *call) error {
 	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
 	e := s.edit(c, w)
 	e.next = func(old resource.Object) (resource.Object, error) {
-		if err := checkUID(c.t, obj, old); err != nil {
+		if err := checkUID(c.t, obj, old, w.dryRun); err != nil {
 			return nil, err
 		}
 		return obj.DeepCopyObject().(resource.Object), nil
@@ -48,7 +49,7 @@ func (s *Server) update(c *call) error {
 // insertByUpdate makes the object that an update did not find.
 func (s *Server) insertByUpdate(c *call, obj resource.Object, w writeOptions) (outcome, error) {
 	if uid := obj.GetUID(); uid != "" {
-		return outcome{}, uidConflict(c.t, string(uid), "")
+		return outcome{}, uidConflict(c.t, string(uid), "", w.dryRun)
 	}
 	if err := s.require(c, "create"); err != nil {
 		return outcome{}, err
@@ -92,17 +93,22 @@ func checkName(t *target, obj resource.Object) error {
 }
 
 // checkUID refuses an update that was meant for an earlier object of the same name.
-func checkUID(t *target, obj, old resource.Object) error {
+func checkUID(t *target, obj, old resource.Object, dry bool) error {
 	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
-		return uidConflict(t, string(uid), string(old.GetUID()))
+		return uidConflict(t, string(uid), string(old.GetUID()), dry)
 	}
 	return nil
 }
 
-func uidConflict(t *target, asked, found string) error {
+// uidConflict is what the store says: the key as etcd has it, or, in a dry run, which does not come to etcd, as the store has it.
+func uidConflict(t *target, asked, found string, dry bool) error {
+	key := t.key()
+	if dry {
+		key = strings.TrimPrefix(key, "/registry")
+	}
 	return apierrors.NewConflict(t.gr(), t.name, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, "+
 		"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
-		t.key(), asked, found))
+		key, asked, found))
 }
 
 var errModified = errors.New("the object has been modified; please apply your changes to the latest version and try again")
@@ -130,7 +136,9 @@ func checkVersion(t *target, next, old resource.Object) error {
 // prepareUpdate brings next to what will be stored: owners of fields noted, admission passed, and all that the client
 // may not change set back to what it is in old.
 func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.Object) error {
-	if t.row.Namespaced && next.GetNamespace() == "" {
+	if !t.row.Namespaced {
+		next.SetNamespace("")
+	} else if next.GetNamespace() == "" {
 		next.SetNamespace(t.namespace)
 	}
 	if c.t.verb == "update" {
@@ -149,6 +157,9 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 		return err
 	}
 	keepSystemMeta(next, old)
+	if !e.dryRun {
+		next.SetSelfLink("") // it is not stored
+	}
 	switch {
 	case e.part != nil && e.part.Prepare != nil:
 		e.part.Prepare(next, old)
@@ -167,7 +178,6 @@ func (s *Server) prepareUpdate(c *call, t *target, e *edit, next, old resource.O
 // keepSystemMeta keeps what the server, not the client, says about an object.
 func keepSystemMeta(next, old resource.Object) {
 	next.SetGeneration(old.GetGeneration())
-	next.SetSelfLink("")
 	if next.GetUID() == "" {
 		next.SetUID(old.GetUID())
 	}
@@ -184,15 +194,9 @@ func keepSystemMeta(next, old resource.Object) {
 
 // validateUpdate refuses what the row or admission do not accept. It returns what admission was asked, nil if it was not.
 func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.Object) (*admission.Attributes, error) {
-	var errs field.ErrorList
 	a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
-	if custom := t.row.Custom; custom != nil {
-		errs = custom.CheckUpdate(next, old, e.part != nil, c.warn)
-	} else {
-		errs = t.row.ChangeFaults(t.ver, e.part, next, old, s.finders.Find(c.ctx(), a), func() resource.Signature { return s.signature(c) })
-	}
-	if len(errs) > 0 {
-		return nil, apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
+	if err := s.changeFaults(c, t, e, a, next, old); err != nil {
+		return nil, err
 	}
 	if t.row.Warnings != nil && e.part == nil {
 		for _, w := range t.row.Warnings(next, old) {
@@ -203,4 +207,18 @@ func (s *Server) validateUpdate(c *call, t *target, e *edit, next, old resource.
 		return nil, nil
 	}
 	return a, s.cfg.Admission.Validate(c.ctx(), a)
+}
+
+// changeFaults refuses what the row does not accept, nor the plugins that find fault beside it.
+func (s *Server) changeFaults(c *call, t *target, e *edit, a *admission.Attributes, next, old resource.Object) error {
+	var errs field.ErrorList
+	if custom := t.row.Custom; custom != nil {
+		errs = custom.CheckUpdate(next, old, e.part != nil, c.warn)
+	} else {
+		errs = t.row.ChangeFaults(t.ver, e.part, next, old, s.finders.Find(c.ctx(), a), func() resource.Signature { return s.signature(c) })
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(t.row.GVK().GroupKind(), t.name, errs)
+	}
+	return nil
 }

@@ -38,7 +38,7 @@ func (s *Server) watch(c *call) error {
 	defer withdrawn()
 	stop := context.AfterFunc(s.stopping, cancel)
 	defer stop()
-	defer c.cutOff(ctx)()
+	defer c.cutOffStream(ctx)()
 	me := &watching{user: c.user.Name, agent: managerOf("", c.r), row: c.t.row, namespace: c.t.namespace, scope: l.scope(),
 		narrow: l.isNarrow(), since: c.start, cancel: cancel}
 	if err := s.watches.begin(me, isAdmin(c)); err != nil {
@@ -47,7 +47,8 @@ func (s *Server) watch(c *call) error {
 	defer s.watches.end(me)
 	w, fromState, openErr := s.openWatch(ctx, l)
 	future := (*store.TooLargeError)(nil)
-	if openErr != nil && !errors.Is(openErr, store.ErrTooOld) && !errors.As(openErr, &future) {
+	over := openErr != nil && ctx.Err() != nil // before it began: it was to take no time
+	if openErr != nil && !over && !errors.Is(openErr, store.ErrTooOld) && !errors.As(openErr, &future) {
 		return apiError(openErr, c.t, "")
 	}
 	out, err := newEventWriter(c, s.now, guarded{c.w, me})
@@ -62,10 +63,12 @@ func (s *Server) watch(c *call) error {
 	} else {
 		out.head()
 	}
-	if future != nil {
+	switch {
+	case over:
+		return nil
+	case future != nil:
 		return s.endWatch(c, out, apiError(openErr, c.t, ""))
-	}
-	if openErr != nil {
+	case openErr != nil:
 		return s.endWatch(c, out, tooOld(l.ResourceVersion, s.store.Revision()))
 	}
 	me.watcher.Store(w)

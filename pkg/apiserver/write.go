@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -218,8 +219,9 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 		return outcome{}, err
 	}
 	extra, err := s.allocate(c.ctx(), next, old)
-	if err != nil {
-		return outcome{}, err
+	if err != nil { // what is wrong with the change itself is told before what there is none left of
+		a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
+		return outcome{}, cmp.Or(s.changeFaults(c, t, e, a, next, old), err)
 	}
 	a, err := s.validateUpdate(c, t, e, next, old)
 	if err != nil {

@@ -27,6 +27,7 @@ func daemonSets() *Row {
 		ValidateUpdate: validateDaemonSetUpdate,
 		Warnings:       daemonSetWarnings,
 		Cells:          daemonSetCells,
+		Unreadable:     unreadableDaemonSet,
 		PrepareStatus:  prepareDaemonSetStatus,
 		ValidateStatus: validateDaemonSetStatusUpdate,
 	}))
@@ -52,6 +53,16 @@ func templateGeneration(d *appsv1.DaemonSet) int64 {
 		return 0
 	}
 	return n
+}
+
+// unreadableDaemonSet is what upstream says when it cannot make the field of the annotation.
+func unreadableDaemonSet(d *appsv1.DaemonSet) error {
+	text, given := d.Annotations[appsv1.DeprecatedTemplateGeneration]
+	if !given {
+		return nil
+	}
+	_, err := strconv.ParseInt(text, 10, 64)
+	return err
 }
 
 func setTemplateGeneration(d *appsv1.DaemonSet, n int64) {

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"maps"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -29,12 +30,26 @@ func isIndexed(s *batchv1.JobSpec) bool {
 
 func validateJobCreate(j *batchv1.Job) field.ErrorList {
 	return join(
-		validateMeta(j, true, subdomainName),
+		validateMeta(withoutPodLabels(j), true, subdomainName),
 		validateGeneratedSelector(j),
 		validateJobSpec(&j.Spec, atSpec),
 		validateJobSelector(&j.Spec, atSpec),
 		hostsOfIndexes(j),
 	)
+}
+
+// withoutPodLabels is j without the labels that its pods have by its name, if that is none for a label: they are wrong where the pods have
+// them, and upstream gives them to the Job only later.
+func withoutPodLabels(j *batchv1.Job) *batchv1.Job {
+	if isLabelValue(j.Name) || !maps.Equal(j.Labels, j.Spec.Template.Labels) {
+		return j
+	}
+	bare := *j
+	bare.Labels = maps.Clone(j.Labels)
+	for _, l := range jobLabels(j) {
+		delete(bare.Labels, l.key)
+	}
+	return &bare
 }
 
 // hostsOfIndexes wants a name from which the pods' host names can be made.

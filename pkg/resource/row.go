@@ -34,6 +34,8 @@ type Row struct {
 
 	// Default fills in what the client left out, on every decode of a client's object.
 	Default func(Object)
+	// Unreadable, if not nil, says why a client's object cannot be read although it has the kind's form.
+	Unreadable func(Object) error
 	// Restore fills in, on every decode of a stored object, what the bytes in etcd do not say and the API shows.
 	Restore func(Object)
 	// PrepareCreate clears what a client may not set at create (status), PrepareUpdate what it may not change
@@ -182,6 +184,7 @@ func (r *Row) Group() string { return r.Versions[0].Group }
 // Rules are a Row's functions written for the kind's own Go type, so that rows need no casts.
 type Rules[T Object] struct {
 	Default        func(T)
+	Unreadable     func(T) error
 	PrepareCreate  func(T)
 	PrepareUpdate  func(next, old T)
 	Sign           func(T, Signature)
@@ -211,6 +214,9 @@ func (r Row) with(fill func(*Row)) *Row {
 func rules[T Object](t Rules[T]) func(*Row) {
 	return func(r *Row) {
 		r.Default = one(t.Default)
+		if t.Unreadable != nil {
+			r.Unreadable = func(o Object) error { return t.Unreadable(o.(T)) }
+		}
 		r.PrepareCreate = one(t.PrepareCreate)
 		r.PrepareUpdate = two(t.PrepareUpdate)
 		if t.Validate != nil {

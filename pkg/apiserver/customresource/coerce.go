@@ -58,3 +58,12 @@ func (v *version) fill(u *unstructured.Unstructured) {
 		defaulting.Default(u.Object, v.structural)
 	}
 }
+
+// TidyMetadata makes metadata of what an apply has merged. Fields that are none of metadata go.
+func TidyMetadata(u *unstructured.Unstructured) error {
+	meta, has, _, err := objectmeta.GetObjectMetaWithOptions(u.Object, objectmeta.ObjectMetaOptions{DropMalformedFields: true})
+	if err != nil || !has {
+		return err
+	}
+	return objectmeta.SetObjectMeta(u.Object, meta)
+}

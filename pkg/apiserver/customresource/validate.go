@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	validpath "k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -68,7 +69,7 @@ func (w warner) AddWarning(_, text string) { w(text) }
 func (v *version) checkObject(ctx context.Context, next, old resource.Object) field.ErrorList {
 	u, was := resource.AsCustom(next), resource.AsCustom(old)
 	related := v.relate(u, was)
-	errs := apivalidation.ValidateObjectMetaAccessorUpdate(u, was, atMetadata)
+	errs := v.checkMetadata(u, was)
 	errs = append(errs, validation.ValidateCustomResourceUpdate(nil, u.Object, was.Object, v.schema, validation.WithRatcheting(related))...)
 	errs = append(errs, v.scale.validateSpec(u)...)
 	errs = append(errs, v.scale.validateStatus(u)...)
@@ -84,13 +85,23 @@ func (v *version) checkStatus(ctx context.Context, next, old resource.Object) fi
 	if v.structural != nil {
 		ratchet = append(ratchet, validation.WithRatcheting(related.Key("status")))
 	}
-	errs := apivalidation.ValidateObjectMetaAccessorUpdate(u, was, atMetadata)
+	errs := v.checkMetadata(u, was)
 	if status, ok := u.Object["status"]; ok {
 		errs = append(errs, validation.ValidateCustomResourceUpdate(field.NewPath("status"), status, was.Object["status"], v.statusSchema, ratchet...)...)
 	}
 	errs = append(errs, v.scale.validateStatus(u)...)
 	errs = append(errs, v.validateLists(u, was)...)
 	return append(errs, v.applyRules(ctx, errs, u.Object, was.Object, cel.WithRatcheting(related))...)
+}
+
+// checkMetadata looks at the metadata as upstream does: with the update of any object, and again with that of a custom one. What is
+// wrong is said each time.
+func (v *version) checkMetadata(u, was *unstructured.Unstructured) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaAccessor(u, v.namespaced, validpath.ValidatePathSegmentName, atMetadata)
+	for range 2 {
+		errs = append(errs, apivalidation.ValidateObjectMetaAccessorUpdate(u, was, atMetadata)...)
+	}
+	return errs
 }
 
 // relate lets validators find what a value was before.
