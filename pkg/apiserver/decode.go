@@ -131,7 +131,11 @@ func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersio
 		return undecodable(err, want.Kind, c.kinds.claimed(err, got, want), body)
 	}
 	if u := resource.AsCustom(obj); u != nil {
-		return readCustom(c, u, strict, validation)
+		if err := readCustom(c, u, strict, validation); err != nil {
+			return err
+		}
+		c.recordRequest(want, obj)
+		return nil
 	}
 	if got, err = c.kinds.checkType(got, want); err != nil {
 		return err

@@ -237,6 +237,7 @@ func (m *metrics) wrote(operation string, row *resource.Row, since, now time.Tim
 // deprecates tells the client that what it asks for is deprecated, and remembers that somebody does. None has a release without it yet.
 func (s *Server) deprecates(c *call) {
 	c.warn(c.t.row.Deprecated)
+	c.record.Annotate("k8s.io/deprecated", "true")
 	s.metrics.deprecated.WithLabelValues(c.t.group, c.t.version, c.t.resource, c.t.sub, "").Set(1)
 }
 

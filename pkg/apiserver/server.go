@@ -85,7 +85,7 @@ type Config struct {
 
 // Tokens issues service account tokens, and publishes the key that proves them.
 type Tokens interface {
-	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error
+	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) (credential string, err error)
 	ServeOpenIDConfig(w http.ResponseWriter, r *http.Request)
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
 }

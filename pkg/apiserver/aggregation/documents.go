@@ -71,7 +71,7 @@ func (u *Upstream) get(ctx context.Context, host, path string, into any) error {
 	}
 	r.Header.Set("Accept", "application/json")
 	transport.SetAuthProxyHeaders(r, "system:kube-aggregator", "", []string{"system:masters"}, nil)
-	resp, err := u.normal.RoundTrip(r)
+	resp, err := watched{u.normal, u.cfg.Servers}.RoundTrip(r)
 	if err != nil {
 		u.normal.CloseIdleConnections()
 		return fmt.Errorf("failing or missing response from %v: Get %q: %w", at, at, err)

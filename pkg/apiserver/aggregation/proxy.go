@@ -45,9 +45,9 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// name these.
 	transport.SetAuthProxyHeaders(out, user.Name, user.UID, user.Groups, user.Extra)
 	upgrade := httpstream.IsUpgradeRequest(r)
-	through := transport.NewAuthProxyRoundTripper(user.Name, user.UID, user.Groups, user.Extra, u.normal)
+	through := transport.NewAuthProxyRoundTripper(user.Name, user.UID, user.Groups, user.Extra, watched{u.normal, u.cfg.Servers})
 	if upgrade {
-		through = u.upgrading
+		through = watched{u.upgrading, u.cfg.Servers}
 	}
 	h := proxy.NewUpgradeAwareHandler(to, through, true, upgrade, responder{w})
 	h.RejectForwardingRedirects = true

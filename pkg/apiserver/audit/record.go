@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -79,6 +80,9 @@ func (a *Auditor) record(r *http.Request, asked auth.Request, auditID string, re
 		Level:    d.level, AuditID: types.UID(auditID), RequestURI: r.URL.RequestURI(), Verb: asked.Verb,
 		User: userInfo(asked.User), UserAgent: agentOf(r), SourceIPs: sourcesOf(r),
 		RequestReceivedTimestamp: metav1.NewMicroTime(received),
+	}
+	if asked.User.Remarks != nil {
+		rec.event.Annotations = maps.Clone(asked.User.Remarks.Audit)
 	}
 	if asked.IsResource {
 		rec.event.ObjectRef = &auditv1.ObjectReference{Resource: asked.Resource, Namespace: asked.Namespace, Name: asked.Name,

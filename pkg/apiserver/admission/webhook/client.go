@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"bonsai/pkg/apiserver/oldcert"
+
 	reviewv1 "k8s.io/api/admission/v1"
 	reviewv1beta1 "k8s.io/api/admission/v1beta1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -37,12 +39,13 @@ type client struct {
 // clients are those that the configurations name, made when they are first needed.
 type clients struct {
 	resolve func(ctx context.Context, namespace, name string, port int32) (string, error)
+	servers *oldcert.Counts
 	mu      sync.Mutex
 	byKey   map[string]*client
 }
 
 func (c *common) newClients() *clients {
-	return &clients{resolve: c.Resolve, byKey: map[string]*client{}}
+	return &clients{resolve: c.Resolve, servers: c.Servers, byKey: map[string]*client{}}
 }
 
 func keyOf(cc *admissionv1.WebhookClientConfig) string {
@@ -132,7 +135,7 @@ func (c *clients) make(cc *admissionv1.WebhookClientConfig) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &http.Client{Transport: bounded{transport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	made := &http.Client{Transport: bounded{transport, c.servers}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	restClient, err := rest.UnversionedRESTClientForConfigAndClient(cfg, made)
 	return &client{rest: restClient, http: made, kept: true}, err
 }
@@ -176,12 +179,16 @@ func (c *clients) toService(s *admissionv1.ServiceReference, cfg *rest.Config, t
 	}
 }
 
-// bounded cuts answers off.
-type bounded struct{ *http.Transport }
+// bounded cuts answers off, and looks at whom they are from.
+type bounded struct {
+	*http.Transport
+	servers *oldcert.Counts
+}
 
 // RoundTrip asks.
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.Transport.RoundTrip(r)
+	b.servers.Look(r, resp, err)
 	if err == nil {
 		resp.Body = limitedBody{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	}

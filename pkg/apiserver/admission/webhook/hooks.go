@@ -10,6 +10,7 @@ import (
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/meter"
+	"bonsai/pkg/apiserver/oldcert"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/resource/expression"
 
@@ -30,7 +31,9 @@ type Config struct {
 	Authorizer auth.Authorizer
 	// Counts is where it is counted what came of asking; nil if nobody wants to know.
 	Counts *meter.Set
-	Logger *slog.Logger
+	// Servers is where the certificates of webhooks are looked at; nil if nobody wants to know.
+	Servers *oldcert.Counts
+	Logger  *slog.Logger
 }
 
 // New returns the two plugins.
