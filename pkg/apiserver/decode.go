@@ -42,6 +42,7 @@ func readBody(c *call) ([]byte, error) {
 			return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
 		}
 		if err == io.EOF {
+			c.bodySize, c.bodyRead = len(buf), true
 			return buf, nil
 		}
 		if ended := c.ctx().Err(); err != nil && ended != nil {

@@ -156,7 +156,7 @@ func New(c Config) (*Server, error) {
 	s.flow = s.newFlowControl()
 	s.followAPIServices()
 	s.hooks = s.startHooks()
-	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
+	s.cfg.Admission = admission.Chain{admission.Measure(c.Admission, s.cfg.Counts)}
 	s.slis, s.began = newSLIs(), c.Now()
 	s.identity = newIdentityMetrics(c.Counts)
 	s.metrics = newMetrics(s)
