@@ -24,11 +24,12 @@ func (s *Server) create(c *call) error {
 	if err != nil {
 		return err
 	}
-	obj, err := s.decode(c, o.FieldValidation)
+	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)}
+	obj, err := s.receive(c, o.FieldValidation, &w)
 	if err != nil {
 		return err
 	}
-	out, err := s.insert(c, c.t, obj, writeOptions{options: o, dryRun: len(o.DryRun) > 0, manager: managerOf(o.FieldManager, c.r)})
+	out, err := s.insert(c, c.t, obj, w)
 	if err != nil {
 		return err
 	}
@@ -55,12 +56,8 @@ const generateTries = 8
 
 // insert stores obj, which has its defaults, as t's new object.
 func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions) (outcome, error) {
-	if err := matchNamespace(t, obj); err != nil {
+	if err := s.owned(c, t, obj, o); err != nil {
 		return outcome{}, err
-	}
-	dedupOwners(c, obj, duplicateOwners)
-	if !o.applied {
-		s.fields.created(t, obj, o.manager)
 	}
 	a := s.attributes(c, t, admission.Create, "", obj, nil, o)
 	nameAttributes(a, obj)
@@ -88,6 +85,18 @@ func (s *Server) insert(c *call, t *target, obj resource.Object, o writeOptions)
 		}
 	}
 	return out, err
+}
+
+// owned puts obj into its namespace and, if that is not noted yet, notes that its manager has set all of its fields.
+func (s *Server) owned(c *call, t *target, obj resource.Object, o writeOptions) error {
+	if err := matchNamespace(t, obj); err != nil {
+		return err
+	}
+	dedupOwners(c, obj, duplicateOwners)
+	if !o.applied {
+		s.fields.created(t, obj, o.manager)
+	}
+	return nil
 }
 
 // nameAttributes tells admission the object's name, which may have been generated meanwhile.

@@ -86,8 +86,17 @@ func unsupportedMedia(accepted ...string) error {
 // decode reads the body as an object of the version that the URL names, fills in its defaults, and returns it at
 // the storage version.
 func (s *Server) decode(c *call, validation string) (resource.Object, error) {
+	m, body, err := sent(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.decodeBody(c, m, body, validation)
+}
+
+// decodeBody is decode of a body that is read already.
+func (s *Server) decodeBody(c *call, m media, body []byte, validation string) (resource.Object, error) {
 	obj := c.t.ver.New()
-	if err := s.decodeInto(c, obj, c.t.gvk(), validation); err != nil {
+	if err := decodeAs(c, m, body, obj, c.t.gvk(), validation); err != nil {
 		return nil, err
 	}
 	obj, err := toStorage(c.t, obj)
@@ -97,6 +106,16 @@ func (s *Server) decode(c *call, validation string) (resource.Object, error) {
 		}
 	}
 	return obj, err
+}
+
+// sent is the body of c, and its encoding.
+func sent(c *call) (media, []byte, error) {
+	m, err := contentType(c.r)
+	if err != nil {
+		return 0, nil, err
+	}
+	body, err := readBody(c)
+	return m, body, err
 }
 
 // toStorage fills in obj's defaults and converts it to the storage version.
@@ -116,14 +135,15 @@ func toStorage(t *target, obj resource.Object) (resource.Object, error) {
 
 // decodeInto reads the body into obj, which is of type want.
 func (s *Server) decodeInto(c *call, obj runtime.Object, want schema.GroupVersionKind, validation string) error {
-	m, err := contentType(c.r)
+	m, body, err := sent(c)
 	if err != nil {
 		return err
 	}
-	body, err := readBody(c)
-	if err != nil {
-		return err
-	}
+	return decodeAs(c, m, body, obj, want, validation)
+}
+
+// decodeAs is decodeInto of a body that is read already.
+func decodeAs(c *call, m media, body []byte, obj runtime.Object, want schema.GroupVersionKind, validation string) error {
 	if u := resource.AsCustom(obj); u != nil && m == mediaProtobuf {
 		return unsupportedMedia(typeJSON, typeYAML)
 	}

@@ -25,7 +25,6 @@ import (
 type fieldTracker struct {
 	types    *ownerTypes
 	now      func() time.Time
-	cache    fieldCache
 	mu       sync.RWMutex
 	managers map[trackerKey]*fieldManager
 }
@@ -120,17 +119,18 @@ func ignoredFields(row *resource.Row, gvk schema.GroupVersionKind, sub string) m
 
 // created notes that manager has set all of obj's fields.
 func (f *fieldTracker) created(t *target, obj resource.Object, manager string) {
-	key := fieldKey(t.gvk(), obj, manager)
-	if key != nil {
-		if entries, ok := f.cache.get(key, f.now()); ok {
-			obj.SetManagedFields(entries)
-			return
-		}
-	}
 	f.track(t, "", obj, t.row.StorageVersion().New(), manager)
-	if key != nil {
-		f.cache.put(key, obj.GetManagedFields())
+	datedNow(obj, f.now())
+}
+
+// datedNow gives all of obj's managedFields the second that it is now.
+func datedNow(obj resource.Object, now time.Time) {
+	at := metav1.NewTime(now.UTC().Truncate(time.Second))
+	owners := obj.GetManagedFields()
+	for i := range owners {
+		owners[i].Time = &at
 	}
+	obj.SetManagedFields(owners)
 }
 
 // updated notes that manager has set what differs between next and old.

@@ -118,6 +118,7 @@ type Server struct {
 
 	fields       *fieldTracker
 	moulds       moulds
+	templates    bodyTemplates
 	fairness     *fairness.Fairness
 	flow         *flowControl
 	aggregate    aggregate

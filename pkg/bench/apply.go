@@ -43,8 +43,7 @@ func applies(ctx context.Context, b *bench) ([]Result, error) {
 			return nil, err
 		}
 		_, text := applied(0, 1000)
-		r, err := b.verb(ctx, verb{name: "apply", api: api, limit: limit, sent: len(text),
+		return b.verb(ctx, verb{name: "apply", api: api, limit: limit, sent: len(text),
 			do: func(ctx context.Context, i int) (int64, error) { return apply(ctx, apps+i) }})
-		return []Result{r}, err
 	})
 }

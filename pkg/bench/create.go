@@ -14,7 +14,8 @@ import (
 
 // creates measures durable creates of pods: the API server answers when etcd has the pod on disk. Two limits hold it: what HTTP/2 and
 // TLS carry between the same client and a server that does nothing, and how often the disk can be told to keep as many bytes. One
-// writer waits for both, one after the other.
+// writer waits for both, one after the other. Between them and the API server stands a server that does nothing but have
+// an etcd keep the bytes: whatever is missing to that is Bonsai's own.
 func creates(ctx context.Context, b *bench) ([]Result, error) {
 	return b.besideLimit(ctx, "create", func(api, limit *server) (results []Result, err error) {
 		size, err := api.createPod(ctx, "first", 0)
@@ -46,6 +47,7 @@ type created struct {
 	turns
 	writers      int
 	made, echoed tally
+	kept         []float64       // rates of what an etcd behind an echo keeps
 	rates        []float64       // of what the disk keeps
 	syncs        []time.Duration // that the disk took for it
 }
@@ -53,7 +55,6 @@ type created struct {
 func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
 	span := time.Duration(c.scaled(1500, 500)) * time.Millisecond
 	times := c.scaled(5, 2)
-	path := fmt.Sprintf("/echo?size=%d", c.size)
 	all := created{writers: writers}
 	wait := c.profile(ctx, c.api, fmt.Sprintf("create-%d", writers), span*time.Duration(2*times))
 	defer wait()
@@ -70,10 +71,12 @@ func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
 			return 0, err
 		}
 		all.rates, all.syncs = append(all.rates, disk.rate()), append(all.syncs, disk.waits...)
-		return all.echoed.measured(ctx, c.limit, writers, lasting(span), func(ctx context.Context, i int) error {
-			_, err := c.limit.size(ctx, http.MethodPost, path, jsonType, pod("echo", i))
-			return err
-		})
+		kept, err := c.answered(ctx, "/durable", &tally{}, writers, span)
+		if err != nil {
+			return 0, err
+		}
+		all.kept = append(all.kept, kept)
+		return c.answered(ctx, "/echo", &all.echoed, writers, span)
 	})
 	if err != nil {
 		return nil, err
@@ -82,16 +85,26 @@ func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
 	return all.results(c.size), nil
 }
 
+// answered is the rate at which the limit server takes pods at path and answers as the API server does.
+func (c *creating) answered(ctx context.Context, path string, t *tally, writers int, span time.Duration) (float64, error) {
+	path = fmt.Sprintf("%s?size=%d", path, c.size)
+	return t.measured(ctx, c.limit, writers, lasting(span), func(ctx context.Context, i int) error {
+		_, err := c.limit.size(ctx, http.MethodPost, path, jsonType, pod("echo", i))
+		return err
+	})
+}
+
 func (c *created) results(answered int64) []Result {
 	name := fmt.Sprintf("create ×%d", c.writers)
 	figure := Quantity{c.figure, "/s"}
 	toEcho := Result{Row: name, Figure: figure}.against(Quantity{c.limit, "/s"}, "echo", c.ratio).
 		detailed("%s; %d bytes, answered with %d", toldBeside(&c.made, &c.echoed), len(pod("c", 0)), answered)
+	toKept := Result{Row: name, Figure: figure}.against(Quantity{median(c.kept), "/s"}, "echo + etcd", 0)
 	toDisk := Result{Row: name, Figure: figure}.against(Quantity{median(c.rates), "/s"}, "fdatasync", 0)
 	if c.writers > 1 {
-		return []Result{toEcho.aiming(Aim{AtLeast: 0.5}), toDisk.detailed("%d pods kept by one fdatasync", c.writers)}
+		return []Result{toEcho.aiming(Aim{AtLeast: 0.5}), toKept, toDisk.detailed("%d pods kept by one fdatasync", c.writers)}
 	}
-	return []Result{toEcho, toDisk, c.one()}
+	return []Result{toEcho, toKept, toDisk, c.one()}
 }
 
 // one is how long a create takes a lone writer, who has to wait for the connection and for the disk.

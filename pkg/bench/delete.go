@@ -16,9 +16,8 @@ func deletes(ctx context.Context, b *bench) ([]Result, error) {
 		if _, err := s.add(ctx, 1); err != nil {
 			return nil, err
 		}
-		r, err := b.verb(ctx, verb{name: "delete", api: api, limit: limit, sent: len(deleteText), do: s.delete,
+		return b.verb(ctx, verb{name: "delete", api: api, limit: limit, sent: len(deleteText), do: s.delete,
 			stock: func(ctx context.Context) (int, error) { return s.add(ctx, b.scaled(2000, 500)) }})
-		return []Result{r}, err
 	})
 }
 

@@ -27,7 +27,7 @@ func gets(ctx context.Context, b *bench) ([]Result, error) {
 			if err != nil {
 				return nil, err
 			}
-			results = append(results, r)
+			results = append(results, r...)
 		}
 		return results, nil
 	})

@@ -19,6 +19,7 @@ import (
 // behind it nothing. What it is fast at, the API server cannot do faster.
 //
 //	POST /echo?size=N       reads the body, answers N bytes
+//	POST /durable?size=N    the same, with the body kept by an etcd (durable.go)
 //	PUT  /kept/NAME         keeps the body
 //	GET  /kept/NAME         answers with it
 //	GET  /stream?events=N   waits for /release, then sends what was kept as "event" N times
@@ -34,8 +35,10 @@ func LimitServer(ctx context.Context, dataDir string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	l := newLimits(dataDir)
+	defer l.etcd.close()
 	srv := &http.Server{
-		Handler: newLimits().handler(),
+		Handler: l.handler(),
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{certs.APIServer}, ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12,
 		},
@@ -55,19 +58,21 @@ func LimitServer(ctx context.Context, dataDir string, out io.Writer) error {
 
 type limits struct {
 	filler  []byte // what echo answers with
+	etcd    durable
 	mu      sync.Mutex
 	kept    map[string][]byte
 	release chan struct{}
 }
 
-func newLimits() *limits {
-	return &limits{filler: make([]byte, 1<<20), kept: map[string][]byte{}, release: make(chan struct{})}
+func newLimits(dataDir string) *limits {
+	return &limits{filler: make([]byte, 1<<20), etcd: durable{dir: dataDir}, kept: map[string][]byte{}, release: make(chan struct{})}
 }
 
 func (l *limits) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /echo", l.echo)
+	mux.HandleFunc("POST /durable", l.durably)
 	mux.HandleFunc("PUT /kept/{name}", l.keep)
 	mux.HandleFunc("GET /kept/{name}", l.give)
 	mux.HandleFunc("GET /stream", l.stream)
@@ -76,13 +81,23 @@ func (l *limits) handler() http.Handler {
 }
 
 func (l *limits) echo(w http.ResponseWriter, r *http.Request) {
+	l.answering(w, r, func([]byte) error { return nil })
+}
+
+// answering answers as many bytes as it is asked for, once what is to be done with the body is done.
+func (l *limits) answering(w http.ResponseWriter, r *http.Request, do func(body []byte) error) {
 	size, err := strconv.Atoi(r.URL.Query().Get("size"))
 	if err != nil || size < 0 || size > len(l.filler) {
 		http.Error(w, "size: a number of bytes up to a MiB", http.StatusBadRequest)
 		return
 	}
-	if _, err := io.ReadAll(r.Body); err != nil {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
 		return // the client has gone
+	}
+	if err := do(body); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(size))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
 func ask(t *testing.T, srv *httptest.Server, method, path, body string) (int, string) {
@@ -24,13 +25,22 @@ func ask(t *testing.T, srv *httptest.Server, method, path, body string) (int, st
 }
 
 func TestLimitServer(t *testing.T) {
-	srv := httptest.NewServer(newLimits().handler())
+	l := newLimits(t.TempDir())
+	t.Cleanup(l.etcd.close)
+	srv := httptest.NewServer(l.handler())
 	defer srv.Close()
 	code, body := ask(t, srv, "POST", "/echo?size=300", "{}")
 	require.Equal(t, http.StatusCreated, code)
 	require.Len(t, body, 300)
 	code, _ = ask(t, srv, "POST", "/echo?size=-1", "")
 	require.Equal(t, http.StatusBadRequest, code)
+
+	code, body = ask(t, srv, "POST", "/durable?size=30", "kept")
+	require.Equal(t, http.StatusCreated, code, body)
+	require.Len(t, body, 30)
+	got, err := l.etcd.server.Server.Range(t.Context(), &pb.RangeRequest{Key: []byte("/registry/pods/bench/1")})
+	require.NoError(t, err)
+	require.Equal(t, "kept", string(got.GetKvs()[0].GetValue()))
 
 	ask(t, srv, "PUT", "/kept/list", "kept bytes")
 	_, body = ask(t, srv, "GET", "/kept/list", "")
@@ -39,7 +49,9 @@ func TestLimitServer(t *testing.T) {
 
 // A stream waits until it is let go, and then sends every event, whatever fits into a buffer.
 func TestLimitStreams(t *testing.T) {
-	srv := httptest.NewServer(newLimits().handler())
+	l := newLimits(t.TempDir())
+	t.Cleanup(l.etcd.close)
+	srv := httptest.NewServer(l.handler())
 	defer srv.Close()
 	event := strings.Repeat("x", 9999) + "\n"
 	ask(t, srv, "PUT", "/kept/event", event)

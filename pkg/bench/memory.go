@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
+// rested is after how long a process that has nothing to do has come to rest.
+const rested = 10 * time.Second
+
 // memory measures what the API server's process grows by for each running pod. Its limit is the pod itself, as it is stored. etcd runs in
 // a process of its own for this row: what it takes is its own, and told beside. No garbage collection is forced: what counts is what the
-// machine has to have.
+// machine has to have for as long as the pods run, and beside that is told what it had to have while they were made.
 func memory(ctx context.Context, b *bench) (results []Result, err error) {
 	etcd, address, err := b.startEtcd("memory-etcd")
 	if err != nil {
@@ -29,6 +32,9 @@ func memory(ctx context.Context, b *bench) (results []Result, err error) {
 	if err := b.run(ctx, api, "warm", 200); err != nil { // what the first pods cost is not for each
 		return nil, err
 	}
+	if err := pause(ctx, rested); err != nil {
+		return nil, err
+	}
 	before, err := usagesOf(api.pid(), etcd.pid())
 	if err != nil {
 		return nil, err
@@ -37,18 +43,22 @@ func memory(ctx context.Context, b *bench) (results []Result, err error) {
 	if err := b.run(ctx, api, "p", n); err != nil {
 		return nil, err
 	}
-	if err := settle(ctx, api.pid()); err != nil {
+	busy, err := usageOf(api.pid())
+	if err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, rested); err != nil {
 		return nil, err
 	}
 	after, err := usagesOf(api.pid(), etcd.pid())
 	if err != nil {
 		return nil, err
 	}
-	return b.grown(ctx, api, n, before, after)
+	return b.grown(ctx, api, n, before, after, busy)
 }
 
-// grown tells by how much the API server, the first of the two, and etcd grew for n pods.
-func (b *bench) grown(ctx context.Context, api *server, n int, before, after []usage) ([]Result, error) {
+// grown tells by how much the API server, the first of the two, and etcd grew for n pods. busy is what the API server took at work.
+func (b *bench) grown(ctx context.Context, api *server, n int, before, after []usage, busy usage) ([]Result, error) {
 	stored, err := api.get(ctx, podsPath+"?limit=100", protobufType)
 	if err != nil {
 		return nil, err
@@ -68,8 +78,8 @@ func (b *bench) grown(ctx context.Context, api *server, n int, before, after []u
 	each := func(i int) Quantity { return kib((after[i].rss - before[i].rss) / int64(n)) }
 	return []Result{Result{Row: fmt.Sprintf("memory/pod at %s", grouped(int64(n))), Figure: each(0)}.
 		against(kib(int64(len(stored)/100)), "stored", 0).aiming(Aim{OfFigure: true, AtMost: 8}).
-		detailed("RSS %s MiB, of it %s anonymous; heap in use %s MiB, live or not yet collected %s MiB; etcd apart, %s each",
-			digits(mebibytes(after[0].rss)), digits(mebibytes(after[0].anonymous)), digits(mebibytes(heap.inUse)),
+		detailed("RSS %s MiB (%s at work), of it %s anonymous; heap in use %s MiB, live or not yet collected %s MiB; etcd apart, %s each",
+			digits(mebibytes(after[0].rss)), digits(mebibytes(busy.rss)), digits(mebibytes(after[0].anonymous)), digits(mebibytes(heap.inUse)),
 			digits(mebibytes(heap.allocated)), each(1))}, nil
 }
 
@@ -92,26 +102,6 @@ func (b *bench) run(ctx context.Context, api *server, series string, n int) erro
 	}
 	return nil
 }
-
-// settle returns once what a process takes has not changed by a hundredth for a second, or after ten seconds anyway.
-func settle(ctx context.Context, pid int) error {
-	last, err := usageOf(pid)
-	for range 10 {
-		if err != nil {
-			return err
-		}
-		if err := pause(ctx, time.Second); err != nil {
-			return err
-		}
-		was := last
-		if last, err = usageOf(pid); err == nil && abs(last.rss-was.rss) < was.rss/100 {
-			break
-		}
-	}
-	return err
-}
-
-func abs(n int64) int64 { return max(n, -n) }
 
 // pause lets d pass.
 func pause(ctx context.Context, d time.Duration) error {

@@ -27,10 +27,9 @@ func patches(ctx context.Context, b *bench) ([]Result, error) {
 		if err := b.run(ctx, api, "p", n); err != nil {
 			return nil, err
 		}
-		r, err := b.verb(ctx, verb{name: "status patch", api: api, limit: limit, sent: len(statusPatch(1000)),
+		return b.verb(ctx, verb{name: "status patch", api: api, limit: limit, sent: len(statusPatch(1000)),
 			do: func(ctx context.Context, i int) (int64, error) {
 				return api.size(ctx, http.MethodPatch, podsPath+"/"+podName("p", i%n)+"/status", strategicType, statusPatch(i+1))
 			}})
-		return []Result{r}, err
 	})
 }

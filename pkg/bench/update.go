@@ -57,12 +57,11 @@ func updates(ctx context.Context, b *bench) ([]Result, error) {
 			idle <- h
 		}
 		sent := len((&holder{name: "node-00", revision: "1000"}).lease(time.Now()))
-		r, err := b.verb(ctx, verb{name: "lease update", api: api, limit: limit, sent: sent, aim: &Aim{AtLeast: 0.5},
+		return b.verb(ctx, verb{name: "lease update", api: api, limit: limit, sent: sent, aim: &Aim{AtLeast: 0.5}, durable: true,
 			do: func(ctx context.Context, _ int) (int64, error) {
 				h := <-idle
 				defer func() { idle <- h }()
 				return h.write(ctx, api, http.MethodPut, leasesPath+"/"+h.name)
 			}})
-		return []Result{r}, err
 	})
 }

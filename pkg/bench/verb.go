@@ -22,19 +22,29 @@ type verb struct {
 	// stock makes what the requests of one turn use up, and returns how many that is for. nil: they use up nothing.
 	stock func(ctx context.Context) (int, error)
 	aim   *Aim
+	// durable asks for the limit of an etcd behind the echo too.
+	durable bool
 }
 
 // verb measures.
-func (b *bench) verb(ctx context.Context, v verb) (Result, error) {
+func (b *bench) verb(ctx context.Context, v verb) ([]Result, error) {
 	span := time.Duration(b.scaled(1000, 300)) * time.Millisecond
 	times := b.scaled(3, 2)
 	answer, err := v.do(ctx, 0)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
 	var asked, echoed tally
 	var last atomic.Int64
-	round, path, body := 0, fmt.Sprintf("/echo?size=%d", answer), bytes.Repeat([]byte{' '}, v.sent)
+	var kept []float64
+	round, body := 0, bytes.Repeat([]byte{' '}, v.sent)
+	answered := func(ctx context.Context, t *tally, path string) (float64, error) {
+		path = fmt.Sprintf("%s?size=%d", path, answer)
+		return t.measured(ctx, v.limit, callers, lasting(span), func(ctx context.Context, _ int) error {
+			_, err := v.limit.size(ctx, http.MethodPost, path, jsonType, body)
+			return err
+		})
+	}
 	wait := b.profile(ctx, v.api, v.name, span*time.Duration(2*times))
 	defer wait()
 	got, err := compare(ctx, times, func(ctx context.Context) (float64, error) {
@@ -49,15 +59,23 @@ func (b *bench) verb(ctx context.Context, v verb) (Result, error) {
 			return err
 		})
 	}, func(ctx context.Context) (float64, error) {
-		return echoed.measured(ctx, v.limit, callers, lasting(span), func(ctx context.Context, _ int) error {
-			_, err := v.limit.size(ctx, http.MethodPost, path, jsonType, body)
-			return err
-		})
+		if v.durable {
+			rate, err := answered(ctx, &tally{}, "/durable")
+			if err != nil {
+				return 0, err
+			}
+			kept = append(kept, rate)
+		}
+		return answered(ctx, &echoed, "/echo")
 	})
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	return v.result(got, &asked, &echoed, answer), nil
+	r := v.result(got, &asked, &echoed, answer)
+	if !v.durable {
+		return []Result{r}, nil
+	}
+	return []Result{r, Result{Row: r.Row, Figure: r.Figure}.against(Quantity{median(kept), "/s"}, "echo + etcd", 0)}, nil
 }
 
 // turn is how many requests are made before the echo has its turn: as many as fit into span, or as there is stock for.

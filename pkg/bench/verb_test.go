@@ -19,7 +19,9 @@ import (
 // standIn is the limits' server in this process, taken for any server there is.
 func standIn(t *testing.T) *server {
 	t.Helper()
-	srv := httptest.NewServer(newLimits().handler())
+	l := newLimits(t.TempDir())
+	t.Cleanup(l.etcd.close)
+	srv := httptest.NewServer(l.handler())
 	t.Cleanup(srv.Close)
 	here, err := os.FindProcess(os.Getpid())
 	require.NoError(t, err)
@@ -31,7 +33,7 @@ func TestVerb(t *testing.T) {
 	s := standIn(t)
 	b := &bench{Config: Config{Quick: true}}
 	var asked, most atomic.Int64
-	r, err := b.verb(t.Context(), verb{name: "ask", api: s, limit: s, sent: 7, aim: &Aim{AtLeast: 1e-9},
+	rows, err := b.verb(t.Context(), verb{name: "ask", api: s, limit: s, sent: 7, aim: &Aim{AtLeast: 1e-9}, durable: true,
 		do: func(ctx context.Context, n int) (int64, error) {
 			asked.Add(1)
 			for last := most.Load(); int64(n) > last && !most.CompareAndSwap(last, int64(n)); last = most.Load() {
@@ -39,12 +41,17 @@ func TestVerb(t *testing.T) {
 			return s.size(ctx, http.MethodPost, "/echo?size=300", jsonType, []byte("1234567"))
 		}})
 	require.NoError(t, err)
+	require.Len(t, rows, 2)
+	r := rows[0]
 	require.Equal(t, asked.Load(), most.Load()+1, "numbers from 0, none twice")
 	require.Equal(t, "ask ×64", r.Row)
 	require.Equal(t, "echo", r.LimitIs)
 	require.Positive(t, r.Ratio)
 	require.True(t, *r.Met)
 	require.Contains(t, r.Detail, "7 bytes, answered with 300")
+	require.Equal(t, "echo + etcd", rows[1].LimitIs)
+	require.Equal(t, r.Figure, rows[1].Figure)
+	require.Positive(t, rows[1].Ratio)
 }
 
 // What is used up is made before each turn, and a turn is as many requests as there is stock.

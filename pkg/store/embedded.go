@@ -10,9 +10,12 @@ import (
 	"syscall"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
+	"go.etcd.io/etcd/server/v3/proxy/grpcproxy/adapter"
 	"go.uber.org/zap"
 )
 
@@ -129,6 +132,11 @@ func etcdConfig(c Config, logger *zap.Logger) (*embed.Config, error) {
 }
 
 func (e *embedded) client() *clientv3.Client { return v3client.New(e.server.Server) }
+
+// kv is what of etcd reads and writes, as the protocol has it.
+func (e *embedded) kv() pb.KVClient {
+	return adapter.KvServerToKvClient(v3rpc.NewQuotaKVServer(e.server.Server))
+}
 
 // close stops etcd. One that has died of its disk may not be able to stop in order: nothing is lost by leaving it.
 func (e *embedded) close(log *slog.Logger) {

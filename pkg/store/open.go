@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -15,7 +16,8 @@ import (
 type Store struct {
 	cfg    Config
 	client *clientv3.Client
-	server *embedded // nil when etcd is outside
+	kv     pb.KVClient // that of client, as the protocol has it
+	server *embedded   // nil when etcd is outside
 	source source
 
 	ctx    context.Context // ends with Close
@@ -82,7 +84,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 		if s.server, err = startEmbedded(ctx, s.cfg); err != nil {
 			return err
 		}
-		s.client = s.server.client()
+		s.client, s.kv = s.server.client(), s.server.kv()
 		s.source = &inside{kv: s.server.server.Server.Watchable(), prefix: s.cfg.Prefix}
 		s.tasks.Go(s.mourn)
 		return nil
@@ -100,6 +102,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("store: connect to etcd at %v: %w", s.cfg.Endpoints, err)
 	}
+	s.kv = clientv3.RetryKVClient(s.client)
 	s.source = &outside{client: s.client, prefix: s.cfg.Prefix}
 	return nil
 }
