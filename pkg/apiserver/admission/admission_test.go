@@ -115,6 +115,10 @@ func TestChoice(t *testing.T) {
 	require.Equal(t, []string{"TaintNodesByCondition", "ResourceQuota"}, names[len(names)-2:])
 	_, err = New(Deps{}, []string{"Nonsense"}, nil)
 	require.EqualError(t, err, `enable-admission-plugins plugin "Nonsense" is unknown`)
+	_, err = New(Deps{}, []string{"EventRateLimit"}, []string{"PodNodeSelector"})
+	require.EqualError(t, err, `enable-admission-plugins plugin "EventRateLimit" is not implemented here`)
+	_, err = New(Deps{}, nil, missing)
+	require.NoError(t, err, "what is not there is off")
 	_, err = New(Deps{}, []string{"PodSecurity"}, []string{"PodSecurity"})
 	require.EqualError(t, err, `[PodSecurity] in enable-admission-plugins and disable-admission-plugins overlapped`)
 }

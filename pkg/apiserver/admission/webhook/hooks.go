@@ -33,7 +33,9 @@ type Config struct {
 	Counts *meter.Set
 	// Servers is where the certificates of webhooks are looked at; nil if nobody wants to know.
 	Servers *oldcert.Counts
-	Logger  *slog.Logger
+	// Mutating and Validating are how this server proves to the webhooks of either plugin that it is the one that asks; nil for not at all.
+	Mutating, Validating *Credentials
+	Logger               *slog.Logger
 }
 
 // New returns the two plugins.
@@ -44,8 +46,8 @@ func New(c Config) (mutating, validating admission.Plugin) {
 	common := &common{c, newMetrics(c.Counts)}
 	m := live.Follow[*admissionv1.MutatingWebhookConfiguration](c.Source, gr("mutatingwebhookconfigurations"))
 	v := live.Follow[*admissionv1.ValidatingWebhookConfiguration](c.Source, gr("validatingwebhookconfigurations"))
-	return &Mutating{common, derive(m, common.newClients(), mutatingHooks)},
-		&Validating{common, derive(v, common.newClients(), validatingHooks)}
+	return &Mutating{common, derive(m, common.newClients(c.Mutating), mutatingHooks)},
+		&Validating{common, derive(v, common.newClients(c.Validating), validatingHooks)}
 }
 
 func gr(resource string) schema.GroupResource {

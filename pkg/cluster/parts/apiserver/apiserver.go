@@ -159,8 +159,12 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
+	dynamic, err := o.dynamicAdmission(kinds, get, authz, known, nodes, config)
+	if err != nil {
+		return nil, err
+	}
 	admit, err := admission.New(admission.Deps{Config: config, Counts: o.counts, Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
-		Kinds: known, Dynamic: o.dynamicAdmission(kinds, get, authz, known, nodes)},
+		Kinds: known, Dynamic: dynamic},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -193,13 +197,35 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
 func (o *Options) dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer,
-	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes) admission.Chain {
-	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Resolve: nodes.Endpoint, Authorizer: authz,
+	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes,
+	config admission.Config) (admission.Chain, error) {
+	mutatingProof, err := proofOf(config, "MutatingAdmissionWebhook")
+	if err != nil {
+		return nil, err
+	}
+	validatingProof, err := proofOf(config, "ValidatingAdmissionWebhook")
+	if err != nil {
+		return nil, err
+	}
+	changing, refusing := webhook.New(webhook.Config{Source: source, Mutating: mutatingProof, Validating: validatingProof, Get: get, Resolve: nodes.Endpoint, Authorizer: authz,
 		Counts: o.counts, Servers: o.webhooks, Logger: source.Logger})
 	mutating, validating := admissionpolicy.New(admissionpolicy.Config{
 		Source: source, Get: get, Custom: get, Authorizer: authz, Counts: o.counts, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
 	})
-	return admission.Chain{mutating, changing, validating, refusing}
+	return admission.Chain{mutating, changing, validating, refusing}, nil
+}
+
+// proofOf returns what a plugin shows to its webhooks.
+func proofOf(config admission.Config, plugin string) (*webhook.Credentials, error) {
+	path := config.Credentials[plugin]
+	if path == "" {
+		return nil, nil
+	}
+	c, err := webhook.LoadCredentials(path)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't init admission plugin %q: %w", plugin, err)
+	}
+	return c, nil
 }
 
 // definedKind finds a kind among the newest definitions.
