@@ -47,6 +47,7 @@ type created struct {
 	turns
 	writers      int
 	made, echoed tally
+	durable      tally           // an echo with an etcd behind it
 	kept         []float64       // rates of what an etcd behind an echo keeps
 	rates        []float64       // of what the disk keeps
 	syncs        []time.Duration // that the disk took for it
@@ -71,7 +72,7 @@ func (c *creating) by(ctx context.Context, writers int) ([]Result, error) {
 			return 0, err
 		}
 		all.rates, all.syncs = append(all.rates, disk.rate()), append(all.syncs, disk.waits...)
-		kept, err := c.answered(ctx, "/durable", &tally{}, writers, span)
+		kept, err := c.answered(ctx, "/durable", &all.durable, writers, span)
 		if err != nil {
 			return 0, err
 		}
@@ -99,7 +100,8 @@ func (c *created) results(answered int64) []Result {
 	figure := Quantity{c.figure, "/s"}
 	toEcho := Result{Row: name, Figure: figure}.against(Quantity{c.limit, "/s"}, "echo", c.ratio).
 		detailed("%s; %d bytes, answered with %d", toldBeside(&c.made, &c.echoed), len(pod("c", 0)), answered)
-	toKept := Result{Row: name, Figure: figure}.against(Quantity{median(c.kept), "/s"}, "echo + etcd", 0)
+	toKept := Result{Row: name, Figure: figure}.against(Quantity{median(c.kept), "/s"}, "echo + etcd", 0).
+		detailed("CPU %s ms each", digits(c.durable.each()))
 	toDisk := Result{Row: name, Figure: figure}.against(Quantity{median(c.rates), "/s"}, "fdatasync", 0)
 	if c.writers > 1 {
 		return []Result{toEcho.aiming(Aim{AtLeast: 0.5}), toKept, toDisk.detailed("%d pods kept by one fdatasync", c.writers)}

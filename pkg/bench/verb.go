@@ -34,7 +34,7 @@ func (b *bench) verb(ctx context.Context, v verb) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var asked, echoed tally
+	var asked, echoed, durable tally
 	var last atomic.Int64
 	var kept []float64
 	round, body := 0, bytes.Repeat([]byte{' '}, v.sent)
@@ -60,7 +60,7 @@ func (b *bench) verb(ctx context.Context, v verb) ([]Result, error) {
 		})
 	}, func(ctx context.Context) (float64, error) {
 		if v.durable {
-			rate, err := answered(ctx, &tally{}, "/durable")
+			rate, err := answered(ctx, &durable, "/durable")
 			if err != nil {
 				return 0, err
 			}
@@ -75,7 +75,9 @@ func (b *bench) verb(ctx context.Context, v verb) ([]Result, error) {
 	if !v.durable {
 		return []Result{r}, nil
 	}
-	return []Result{r, Result{Row: r.Row, Figure: r.Figure}.against(Quantity{median(kept), "/s"}, "echo + etcd", 0)}, nil
+	beside := Result{Row: r.Row, Figure: r.Figure}.against(Quantity{median(kept), "/s"}, "echo + etcd", 0).
+		detailed("CPU %s ms each", digits(durable.each()))
+	return []Result{r, beside}, nil
 }
 
 // turn is how many requests are made before the echo has its turn: as many as fit into span, or as there is stock for.

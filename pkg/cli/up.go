@@ -76,8 +76,15 @@ does. Objects are kept, and the next 'bonsai up' runs their pods again.`,
 	return cmd
 }
 
-// run runs the cluster in this process until a signal, and then cleans up.
+// run runs the cluster in this process until a signal, and then cleans up. Whoever waits for it to be Ready learns what went wrong.
 func (o *upOptions) run(ctx context.Context) error {
+	rep := o.reporter()
+	err := o.runCluster(ctx, rep)
+	rep.failed(err)
+	return err
+}
+
+func (o *upOptions) runCluster(ctx context.Context, rep reporter) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once, whatever the first is waiting for
@@ -94,7 +101,6 @@ func (o *upOptions) run(ctx context.Context) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	start := time.Now()
-	rep := o.reporter()
 	steps := cluster.NewSteps(rep.step)
 	logger := o.logger(dir)
 	slog.SetDefault(logger)
@@ -114,7 +120,6 @@ func (o *upOptions) run(ctx context.Context) error {
 		stop()
 		err = joinErrors(err, cleanup(context.WithoutCancel(ctx), dir, steps))
 	}
-	rep.failed(err)
 	return err
 }
 
