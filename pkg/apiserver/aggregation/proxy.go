@@ -47,7 +47,7 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	upgrade := httpstream.IsUpgradeRequest(r)
 	through := transport.NewAuthProxyRoundTripper(user.Name, user.UID, user.Groups, user.Extra, watched{u.normal, u.cfg.Servers})
 	if upgrade {
-		through = watched{u.upgrading, u.cfg.Servers}
+		through = u.upgrading
 	}
 	h := proxy.NewUpgradeAwareHandler(to, through, true, upgrade, responder{w})
 	h.RejectForwardingRedirects = true
