@@ -12,6 +12,7 @@ import (
 	"bonsai/pkg/apiserver/aggregation"
 	"bonsai/pkg/apiserver/discovery"
 	"bonsai/pkg/apiserver/live"
+	"bonsai/pkg/apiserver/openapi"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
@@ -96,25 +97,28 @@ func (c *call) passOn(u *aggregation.Upstream, now time.Time) error {
 }
 
 // documents are what discovery and OpenAPI list of other servers.
-func (a *aggregate) documents() (elsewhere []discovery.Elsewhere, others map[string]string) {
+func (a *aggregate) documents() (elsewhere []discovery.Elsewhere, described openapi.Elsewhere) {
 	ups := a.upstreams.Load()
 	if ups == nil {
-		return nil, nil
+		return nil, described
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	others = map[string]string{}
+	described.V3 = map[string]string{}
 	for gv, u := range *ups {
 		e := discovery.Elsewhere{GroupVersion: gv, Stale: true, GroupPriority: u.GroupPriority, VersionPriority: u.VersionPriority}
 		if said := a.asked[gv]; said.docs != nil {
 			e.Resources, e.Stale = said.docs.Resources, said.err != nil || !u.Available
 			if strings.HasPrefix(said.docs.V3, "/openapi/v3/") {
-				others["apis/"+gv.String()] = said.docs.V3
+				described.V3["apis/"+gv.String()] = said.docs.V3
+			}
+			if said.docs.V2 != nil {
+				described.V2 = append(described.V2, openapi.Document{Name: gv.String(), Hash: said.docs.V2Hash, Swagger: said.docs.V2})
 			}
 		}
 		elsewhere = append(elsewhere, e)
 	}
-	return elsewhere, others
+	return elsewhere, described
 }
 
 // keepLocal makes the APIServices of what this server serves itself.
@@ -228,7 +232,7 @@ func (a *aggregate) ask(ctx context.Context, u *aggregation.Upstream, now func()
 	if last.err == nil && now().Sub(last.at) < askEvery {
 		return nil
 	}
-	docs, err := u.Ask(ctx)
+	docs, err := u.Ask(ctx, last.docs)
 	if docs == nil {
 		docs = last.docs
 	}

@@ -28,7 +28,7 @@ func jsonEncoder(row *resource.Row) func(*store.Object) ([]byte, error) {
 
 // protobufEncoder returns what makes the protobuf of row's objects, in its envelope, where none is kept: mostly it is what is stored.
 func protobufEncoder(row *resource.Row) func(*store.Object) ([]byte, error) {
-	if row.Kept.Empty() {
+	if row.Kept.Empty() && row.InJSON == nil {
 		return splicedProtobuf
 	}
 	return func(o *store.Object) ([]byte, error) {

@@ -123,7 +123,7 @@ func (s *Server) newKinds(custom []*resource.Row) (*kinds, error) {
 	table = table.With(custom)
 	rows := table.Rows()
 	k := &kinds{table: table, lives: map[*resource.Row]life{}}
-	elsewhere, others := s.aggregate.documents()
+	elsewhere, describedThere := s.aggregate.documents()
 	k.discovery = sync.OnceValues(func() (*discovery.Documents, error) {
 		d, err := discovery.New(rows, s.cfg.Address, elsewhere...)
 		if err != nil {
@@ -133,7 +133,7 @@ func (s *Server) newKinds(custom []*resource.Row) (*kinds, error) {
 	})
 	described := s.described.Load()
 	k.openapi = sync.OnceValues(func() (*openapi.Service, error) {
-		d, err := openapi.New(rows, described, others)
+		d, err := openapi.New(rows, described, describedThere)
 		if err != nil {
 			return nil, fmt.Errorf("make the OpenAPI documents: %w", err)
 		}

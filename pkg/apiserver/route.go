@@ -189,6 +189,6 @@ func (s *Server) serveDocument(c *call, docs *discovery.Documents) error {
 			return err
 		}
 	}
-	docs.ServeHTTP(c.w, c.r)
+	docs.Serve(c.w, c.r, wantsPretty(c.r))
 	return nil
 }

@@ -20,6 +20,7 @@ func apiServices() *Row {
 		Versions: []Version{servedAs[apiregistrationv1.APIService, apiregistrationv1.APIServiceList](
 			apiregistrationv1.SchemeGroupVersion)},
 		Prefix: "apiregistration.k8s.io/apiservices",
+		InJSON: &InJSON{},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn,
 			column("Service", "The reference to the service that hosts this API endpoint."),

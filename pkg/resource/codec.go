@@ -23,6 +23,9 @@ func (r *Row) EncodeStorage(obj Object) ([]byte, error) {
 	if r.Custom != nil {
 		return r.encodeCustom(obj)
 	}
+	if r.InJSON != nil {
+		return r.encodeInJSON(obj)
+	}
 	return EncodeProtobuf(r.KeptGVK(), obj)
 }
 
@@ -50,6 +53,22 @@ func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
 	if r.Custom != nil {
 		return r.decodeCustom(value, rev)
 	}
+	obj, err := r.decodeBuiltIn(value)
+	if err != nil {
+		return nil, err
+	}
+	if r.Restore != nil {
+		r.Restore(obj)
+	}
+	obj.SetResourceVersion(strconv.FormatInt(rev, 10))
+	return obj, nil
+}
+
+// decodeBuiltIn reads a value of a kind that is not custom.
+func (r *Row) decodeBuiltIn(value []byte) (Object, error) {
+	if r.InJSON != nil && !bytes.HasPrefix(value, magic) {
+		return r.decodeInJSON(value)
+	}
 	envelope, err := open(value)
 	if err != nil {
 		return nil, fmt.Errorf("decode stored %s: %w", r.Kind, err)
@@ -67,10 +86,6 @@ func (r *Row) DecodeStorage(value []byte, rev int64) (Object, error) {
 			return nil, fmt.Errorf("convert stored %s: %w", r.Kind, err)
 		}
 	}
-	if r.Restore != nil {
-		r.Restore(obj)
-	}
-	obj.SetResourceVersion(strconv.FormatInt(rev, 10))
 	return obj, nil
 }
 

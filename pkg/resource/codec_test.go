@@ -49,6 +49,9 @@ func eachKind(t *testing.T, check func(t *testing.T, r *Row, obj Object)) {
 
 func TestStorageRoundTrip(t *testing.T) {
 	eachKind(t, func(t *testing.T, r *Row, obj Object) {
+		if r.ConvertsToStore() {
+			return // random definitions are none that the kept version could hold: injson_test.go has real ones
+		}
 		want := obj.DeepCopyObject().(Object)
 		want.SetResourceVersion("7")
 		if r.Restore != nil {
@@ -69,10 +72,14 @@ func TestStorageRoundTrip(t *testing.T) {
 // TestStorageIsUpstreams holds the bytes in etcd to those that apimachinery's own serializer writes.
 func TestStorageIsUpstreams(t *testing.T) {
 	for _, info := range scheme.Codecs.SupportedMediaTypes() {
-		if info.MediaType != "application/vnd.kubernetes.protobuf" {
+		inJSON := info.MediaType == "application/json"
+		if !inJSON && info.MediaType != "application/vnd.kubernetes.protobuf" {
 			continue
 		}
 		eachKind(t, func(t *testing.T, r *Row, obj Object) {
+			if (r.InJSON != nil) != inJSON || r.ConvertsToStore() {
+				return // of what is converted a golden file tells
+			}
 			obj.SetResourceVersion("")
 			value, err := r.EncodeStorage(obj)
 			require.NoError(t, err)
@@ -87,6 +94,9 @@ func TestStorageIsUpstreams(t *testing.T) {
 func TestSpliceIsDecodeSetEncode(t *testing.T) {
 	random := rand.New(rand.NewSource(2))
 	eachKind(t, func(t *testing.T, r *Row, obj Object) {
+		if r.InJSON != nil {
+			return // is decoded, and encoded again
+		}
 		rev := random.Int63() >> random.Intn(63)
 		value, err := r.EncodeStorage(obj)
 		require.NoError(t, err)

@@ -64,7 +64,7 @@ func AsCustom(obj any) *unstructured.Unstructured {
 
 // ConvertsToStore tells whether what is stored of an object is another version than the row's, so that only what both know of it stays.
 func (r *Row) ConvertsToStore() bool {
-	return r.Custom != nil && r.Custom.Stored != r.Versions[0].GroupVersion
+	return r.Custom != nil && r.Custom.Stored != r.Versions[0].GroupVersion || r.InJSON != nil && r.InJSON.ToKept != nil
 }
 
 // EveryVersion are all in which a client may speak of the row's objects: for a custom kind the other versions are rows of their own.

@@ -9,6 +9,7 @@ import (
 	"bonsai/pkg/resource/definition"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -18,6 +19,8 @@ func customResourceDefinitions() *Row {
 		ShortNames: []string{"crd", "crds"}, Categories: []string{"api-extensions"},
 		Versions: []Version{servedAs[apiextensionsv1.CustomResourceDefinition, apiextensionsv1.CustomResourceDefinitionList](apiextensionsv1.SchemeGroupVersion)},
 		Prefix:   "apiextensions.k8s.io/customresourcedefinitions",
+		Kept:     apiextensionsv1beta1.SchemeGroupVersion,
+		InJSON:   definitionInJSON(),
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn,
 			column("Scope", "Cluster/Namespaced"),
@@ -29,7 +32,10 @@ func customResourceDefinitions() *Row {
 			{Name: "Established", Type: "boolean", Description: "Established status", Priority: 1},
 		},
 	}.with(rules(Rules[*apiextensionsv1.CustomResourceDefinition]{
-		Default:        definition.Default,
+		Default: func(d *apiextensionsv1.CustomResourceDefinition) {
+			definition.Default(d)
+			normalizeDefinition(d)
+		},
 		PrepareCreate:  prepareDefinition,
 		PrepareUpdate:  prepareDefinitionUpdate,
 		Validate:       definition.Validate,

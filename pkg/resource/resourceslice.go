@@ -92,7 +92,7 @@ func deviceTaintRules() *Row {
 		Versions: []Version{servedAs[resourcev1.DeviceTaintRule, resourcev1.DeviceTaintRuleList](resourcev1.SchemeGroupVersion)},
 		Prefix:   "devicetaintrules",
 		Kept:     resourcev1beta2.SchemeGroupVersion,
-		Columns:  taintRuleColumns(), DeleteReturnsObject: true, UnconditionalUpdate: true,
+		Columns:  taintRuleColumns(), UnconditionalUpdate: true,
 	}.with(rules(Rules[*resourcev1.DeviceTaintRule]{
 		PrepareCreate: func(r *resourcev1.DeviceTaintRule) {
 			r.Status, r.Generation = resourcev1.DeviceTaintRuleStatus{}, 1

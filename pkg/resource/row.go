@@ -25,8 +25,10 @@ type Row struct {
 	// Versions are the served ones; the first is the storage version. Converting is between it and the others.
 	Versions []Version
 	// Kept, if not empty, is the older version that the bytes in etcd are marked with, so that a server of the release before can
-	// read them; they are the same as those of the storage version.
+	// read them; but for what is in JSON, they are the same as those of the storage version.
 	Kept schema.GroupVersion
+	// InJSON, if not nil, says that etcd holds objects of the kind in JSON.
+	InJSON *InJSON
 	// Prefix is the place below /registry/, upstream's: "pods", "minions", "services/specs".
 	Prefix string
 

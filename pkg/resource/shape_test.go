@@ -35,6 +35,9 @@ func shapeOf(t *testing.T, r *Row, obj Object) string {
 // makes another.
 func TestMould(t *testing.T) {
 	eachKind(t, func(t *testing.T, r *Row, obj Object) {
+		if r.InJSON != nil {
+			return // shapes are of protobuf
+		}
 		obj.SetResourceVersion("")
 		obj.SetManagedFields([]metav1.ManagedFieldsEntry{
 			{Manager: "a", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:time":{},"f:name":{}}`)},

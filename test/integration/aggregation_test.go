@@ -32,6 +32,7 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	"k8s.io/kubectl/pkg/util/openapi"
 )
 
 // extension is a small API server of its own: it believes the headers of whoever proves to be the front proxy, as the ConfigMap
@@ -85,6 +86,12 @@ func serveMood(w http.ResponseWriter, r *http.Request) {
 		answer(map[string]any{"paths": map[string]any{root[1:]: map[string]any{"serverRelativeURL": "/openapi/v3" + root + "?hash=1"}}})
 	case r.URL.Path == "/openapi/v3"+root:
 		answer(map[string]any{"openapi": "3.0.0", "info": map[string]any{"title": "moods"}})
+	case r.URL.Path == "/openapi/v2":
+		answer(map[string]any{"swagger": "2.0", "info": map[string]any{"title": "moods", "version": "1"},
+			"paths": map[string]any{root + "/moods": map[string]any{"get": map[string]any{"operationId": "listMoods", "responses": map[string]any{
+				"200": map[string]any{"description": "OK", "schema": map[string]any{"$ref": "#/definitions/com.example.mood.v1beta1.Mood"}}}}}},
+			"definitions": map[string]any{"com.example.mood.v1beta1.Mood": map[string]any{"type": "object",
+				"x-kubernetes-group-version-kind": []any{map[string]any{"group": "mood.example.com", "version": "v1beta1", "kind": "Mood"}}}}})
 	case r.URL.Path == root+"/moods/stream" && r.Header.Get("Upgrade") == "echo":
 		conn, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -222,6 +229,14 @@ func checkAggregatedDiscovery(t *testing.T, s *server, get func(string, ...strin
 	require.Contains(t, body, `"apis/mood.example.com/v1beta1":{"serverRelativeURL":"/openapi/v3/apis/mood.example.com/v1beta1?hash=1"}`)
 	_, body = get("/openapi/v3/apis/mood.example.com/v1beta1?hash=1")
 	require.Contains(t, body, `"title":"moods"`)
+
+	// There is but one v2 document, in which kubectl finds the kinds of all servers.
+	v2, err := s.client.Discovery().OpenAPISchema()
+	require.NoError(t, err)
+	schemas, err := openapi.NewOpenAPIData(v2)
+	require.NoError(t, err)
+	require.NotNil(t, schemas.LookupResource(moods.WithKind("Mood")))
+	require.NotNil(t, schemas.LookupResource(corev1.SchemeGroupVersion.WithKind("Pod")))
 }
 
 // raw is a connection on which one can say what net/http's client would not.

@@ -249,7 +249,7 @@ func TestCustomResourceIsDescribed(t *testing.T) {
 	for _, r := range list.APIResources {
 		names = append(names, r.Name)
 	}
-	require.Equal(t, []string{"crontabs", "crontabs/scale", "crontabs/status"}, names)
+	require.Equal(t, []string{"crontabs", "crontabs/status", "crontabs/scale"}, names)
 	require.Equal(t, []string{"ct"}, list.APIResources[0].ShortNames)
 	v3 := s.send("GET /openapi/v3/apis/stable.example.com/v1", nil)
 	require.Equal(t, 200, v3.code)

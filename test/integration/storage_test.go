@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,10 +11,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
 
 // etcd is a client of the server's etcd, as etcdctl is.
@@ -81,6 +85,46 @@ func TestStorage(t *testing.T) {
 			require.Zero(t, kv.Lease, key)
 		}
 	}
+}
+
+// Definitions and API services are JSON, the first in the version that kube-apiserver keeps; what an older release of this server has
+// kept in protobuf goes on being served.
+func TestStorageInJSON(t *testing.T) {
+	s := startServer(t)
+	ctx, etcd := t.Context(), s.etcd()
+	s.define(definition(t, "crontab"))
+	read := func(key string, into any) {
+		got, err := etcd.Get(ctx, key)
+		require.NoError(t, err)
+		require.Len(t, got.Kvs, 1, key)
+		require.NoError(t, json.Unmarshal(got.Kvs[0].Value, into), key)
+	}
+	var service apiregistrationv1.APIService
+	read("/registry/apiregistration.k8s.io/apiservices/v1.apps", &service)
+	require.Equal(t, "apiregistration.k8s.io/v1 APIService v1.apps", service.APIVersion+" "+service.Kind+" "+service.Name)
+
+	const key = "/registry/apiextensions.k8s.io/customresourcedefinitions/crontabs.stable.example.com"
+	var kept apiextensionsv1beta1.CustomResourceDefinition
+	read(key, &kept)
+	require.Equal(t, "apiextensions.k8s.io/v1beta1 CustomResourceDefinition", kept.APIVersion+" "+kept.Kind)
+	require.Empty(t, kept.ResourceVersion)
+
+	served, err := s.dynamic.Resource(definitions).Get(ctx, kept.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	var d apiextensionsv1.CustomResourceDefinition
+	require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(served.Object, &d))
+	d.ResourceVersion = ""
+	old := runtime.NewScheme()
+	require.NoError(t, apiextensionsv1.AddToScheme(old))
+	var b strings.Builder
+	require.NoError(t, protobuf.NewSerializer(old, old).Encode(&d, &b))
+	_, err = etcd.Put(ctx, key, b.String())
+	require.NoError(t, err)
+	again, err := s.dynamic.Resource(definitions).Get(ctx, kept.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NotEqual(t, served.GetResourceVersion(), again.GetResourceVersion())
+	again.SetResourceVersion(served.GetResourceVersion())
+	require.Equal(t, served, again)
 }
 
 // What another process writes there, as kube-apiserver or etcdctl do, is served and watched like our own.

@@ -13,15 +13,20 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	admissionv1beta1 "k8s.io/api/admission/v1beta1"
+	imagepolicyv1alpha1 "k8s.io/api/imagepolicy/v1alpha1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+	apiregistrationv1beta1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1beta1"
 	"k8s.io/kube-openapi/pkg/builder"
 	"k8s.io/kube-openapi/pkg/builder3"
 	"k8s.io/kube-openapi/pkg/common"
@@ -32,31 +37,43 @@ import (
 // Main writes the definitions to the directory that the first argument names.
 func Main(definitions common.GetOpenAPIDefinitions) {
 	log.SetFlags(0)
-	for _, add := range []func(*runtime.Scheme) error{apiextensionsv1.AddToScheme, apiregistrationv1.AddToScheme} {
-		if err := add(scheme.Scheme); err != nil {
-			log.Fatalf("openapi: %v", err)
-		}
-	}
 	if err := write(definitions, os.Args[1]); err != nil {
 		log.Fatalf("openapi: %v", err)
 	}
 }
 
+// everything is a scheme with the kinds of client-go's, and those that no client of Kubernetes itself asks for: definitions and API
+// services, and what webhooks are sent.
+func everything() (*runtime.Scheme, error) {
+	known := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		scheme.AddToScheme, apiextensionsv1.AddToScheme, apiextensionsv1beta1.AddToScheme, apiregistrationv1.AddToScheme,
+		apiregistrationv1beta1.AddToScheme, admissionv1.AddToScheme, admissionv1beta1.AddToScheme, imagepolicyv1alpha1.AddToScheme,
+	} {
+		if err := add(known); err != nil {
+			return nil, fmt.Errorf("register the kinds: %w", err)
+		}
+	}
+	return known, nil
+}
+
 func write(definitions common.GetOpenAPIDefinitions, dir string) error {
+	known, err := everything()
+	if err != nil {
+		return err
+	}
 	all := definitions(func(string) spec.Ref { return spec.Ref{} })
 	maps.DeleteFunc(all, func(name string, _ common.OpenAPIDefinition) bool { return strings.Contains(name, ".v1alpha") })
 	// What the others refer to, the builders add by themselves.
 	names := slices.Sorted(maps.Keys(all))
-	namer := namer(all)
-
 	v2, err := builder.BuildOpenAPIDefinitionsForResources(&common.Config{
-		Info: &spec.Info{}, GetDefinitions: definitions, GetDefinitionName: namer,
+		Info: &spec.Info{}, GetDefinitions: definitions, GetDefinitionName: namer(all, known, known),
 	}, names...)
 	if err != nil {
 		return fmt.Errorf("build v2 definitions: %w", err)
 	}
 	v3, err := builder3.BuildOpenAPIDefinitionsForResources(&common.OpenAPIV3Config{
-		Info: &spec.Info{}, GetDefinitions: definitions, GetDefinitionName: namer,
+		Info: &spec.Info{}, GetDefinitions: definitions, GetDefinitionName: namer(all, known, scheme.Scheme),
 	}, names...)
 	if err != nil {
 		return fmt.Errorf("build v3 definitions: %w", err)
@@ -88,15 +105,18 @@ func withoutDefaults(definitions spec.Definitions) map[string]*spec.Schema {
 }
 
 // namer returns the function that gives a definition its name and, if it is a kind, says which:
-// x-kubernetes-group-version-kind, by which kubectl finds it.
-func namer(all map[string]common.OpenAPIDefinition) func(string) (string, spec.Extensions) {
+// x-kubernetes-group-version-kind, by which kubectl finds it. Options and events of meta/v1 are kinds of every version in registered,
+// also of those that are not served.
+func namer(all map[string]common.OpenAPIDefinition, known, registered *runtime.Scheme) func(string) (string, spec.Extensions) {
 	kinds := map[string][]schema.GroupVersionKind{}
-	for gvk := range scheme.Scheme.AllKnownTypes() {
-		name, err := scheme.Scheme.ToOpenAPIDefinitionName(gvk)
-		if err != nil || gvk.Version == runtime.APIVersionInternal || !served(all, gvk) {
+	for gvk, t := range known.AllKnownTypes() {
+		name, err := known.ToOpenAPIDefinitionName(gvk)
+		if err != nil || gvk.Version == runtime.APIVersionInternal {
 			continue
 		}
-		kinds[name] = append(kinds[name], gvk)
+		if isMeta(t) && registered.Recognizes(gvk) || !isMeta(t) && served(all, known, gvk.GroupVersion()) {
+			kinds[name] = append(kinds[name], gvk)
+		}
 	}
 	return func(name string) (string, spec.Extensions) {
 		if len(kinds[name]) == 0 {
@@ -106,17 +126,15 @@ func namer(all map[string]common.OpenAPIDefinition) func(string) (string, spec.E
 	}
 }
 
-// served says whether a kind's version is one that has definitions. Options and events of meta/v1 are in every
-// version, also in those that are not served.
-func served(all map[string]common.OpenAPIDefinition, gvk schema.GroupVersionKind) bool {
-	if gvk.Group == metav1.GroupName && gvk.Version == "v1" {
-		return true
-	}
-	for kind, t := range scheme.Scheme.KnownTypes(gvk.GroupVersion()) {
-		if strings.Contains(t.PkgPath(), "/meta/") {
+func isMeta(t reflect.Type) bool { return strings.Contains(t.PkgPath(), "/meta/") }
+
+// served says whether a version is one that has definitions of its own.
+func served(all map[string]common.OpenAPIDefinition, known *runtime.Scheme, gv schema.GroupVersion) bool {
+	for kind, t := range known.KnownTypes(gv) {
+		if isMeta(t) {
 			continue
 		}
-		name, err := scheme.Scheme.ToOpenAPIDefinitionName(gvk.GroupVersion().WithKind(kind))
+		name, err := known.ToOpenAPIDefinitionName(gv.WithKind(kind))
 		if err != nil {
 			continue
 		}

@@ -129,3 +129,27 @@ func TestUpstreamsKeepConnections(t *testing.T) {
 	require.ErrorIs(t, third[gv].broken, errBundle)
 	require.Empty(t, NewUpstreams(Config{}, nil, third))
 }
+
+// Of what a server says in OpenAPI v2, what is below its version's path is taken, and read again only if it is something else.
+func TestDescribe(t *testing.T) {
+	const text = `{"swagger": "2.0", "paths": {
+		"/apis/g/v1/things": {"get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/Thing"}}}}},
+		"/apis/g/v10/things": {"get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/Other"}}}}}, "/version/": {}},
+		"definitions": {"Thing": {"type": "object"}, "Other": {"type": "object"}}}`
+	var first, second, third, broken Documents
+	first.describe(said{body: []byte(text), tag: `"1"`}, &Documents{}, "/apis/g/v1/")
+	require.Len(t, first.V2.Paths.Paths, 1)
+	require.Contains(t, first.V2.Paths.Paths, "/apis/g/v1/things")
+	require.Len(t, first.V2.Definitions, 1)
+	require.Equal(t, `"1"`, first.tag)
+
+	second.describe(said{same: true}, &first, "/apis/g/v1/")
+	require.Equal(t, first, second)
+	third.describe(said{body: []byte(text)}, &first, "/apis/g/v1/")
+	require.Same(t, first.V2, third.V2, "a server without tags says the same again")
+
+	for _, bad := range []string{"", "null", "[]", `{"paths": 1}`, `{"swagger": "2.0"}`} {
+		broken.describe(said{body: []byte(bad)}, &first, "/apis/g/v1/")
+		require.Nil(t, broken.V2, bad)
+	}
+}

@@ -23,7 +23,7 @@
 //
 // # Simpler than upstream
 //
-// A service is reached at one of its pods and, if it has none, at its cluster IP. The documents of discovery are asked for when
-// availability is checked, not by a loop of their own. The OpenAPI v3 documents of other servers are listed with this one's and passed
-// through; the one v2 document has only what this server serves.
+// A service is reached at one of its pods and, if it has none, at its cluster IP. The documents of discovery and OpenAPI are asked
+// for when availability is checked, not by loops of their own. The OpenAPI v3 documents of other servers are listed with this one's
+// and passed through; what their v2 documents say of their versions goes into the one that this server has for everything.
 package aggregation

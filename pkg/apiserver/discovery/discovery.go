@@ -27,6 +27,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"slices"
+	"strings"
 
 	"bonsai/pkg/resource"
 
@@ -92,7 +93,18 @@ type groupVersion struct {
 	schema.GroupVersion
 	resources []metav1.APIResource
 	stale     bool
+	custom    bool  // its kinds are defined by users
 	priority  int32 // of the version in its group; 0 goes by the version's name
+}
+
+// compare sorts resources by name. The subresources of custom kinds stay in the order that they have always been told in.
+func (v *groupVersion) compare(a, b metav1.APIResource) int {
+	if v.custom {
+		of, _, _ := strings.Cut(a.Name, "/")
+		other, _, _ := strings.Cut(b.Name, "/")
+		return cmp.Compare(of, other)
+	}
+	return cmp.Compare(a.Name, b.Name)
 }
 
 // groupsOf sorts the rows, and what is elsewhere, into groups and versions. What is both here and elsewhere is elsewhere: somebody
@@ -108,16 +120,19 @@ func groupsOf(rows []*resource.Row, elsewhere []Elsewhere) []group {
 	for _, r := range rows {
 		for _, v := range r.Versions {
 			of(v.GroupVersion).resources = append(of(v.GroupVersion).resources, resources(r, v.GroupVersion)...)
+			of(v.GroupVersion).custom = r.Custom != nil
 		}
 	}
 	first := map[string]int{}
 	for _, e := range elsewhere {
-		*of(e.GroupVersion) = groupVersion{e.GroupVersion, slices.Clone(e.Resources), e.Stale, e.VersionPriority}
+		*of(e.GroupVersion) = groupVersion{
+			GroupVersion: e.GroupVersion, resources: slices.Clone(e.Resources), stale: e.Stale, priority: e.VersionPriority,
+		}
 		first[e.Group] = max(first[e.Group], int(e.GroupPriority))
 	}
 	byGroup := map[string][]groupVersion{}
 	for gv, v := range byVersion {
-		slices.SortFunc(v.resources, func(a, b metav1.APIResource) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortStableFunc(v.resources, v.compare)
 		byGroup[gv.Group] = append(byGroup[gv.Group], *v)
 	}
 	var groups []group

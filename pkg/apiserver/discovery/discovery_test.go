@@ -65,7 +65,10 @@ func rows() []*resource.Row {
 			Resource: "deployments", Singular: "deployment", Kind: "Deployment", ShortNames: []string{"deploy"}, Categories: []string{"all"}, Namespaced: true,
 			Versions: at(appsv1.SchemeGroupVersion), Prefix: "deployments", Status: &resource.Status{}, Scale: &resource.Scale{},
 		},
-		{Resource: "bonsais", Singular: "bonsai", Kind: "Bonsai", Versions: at(schema.GroupVersion{Group: "example.com", Version: "v1"}), Prefix: "example.com/bonsais"},
+		{
+			Resource: "bonsais", Singular: "bonsai", Kind: "Bonsai", Versions: at(schema.GroupVersion{Group: "example.com", Version: "v1"}), Prefix: "example.com/bonsais",
+			Status: &resource.Status{}, Scale: &resource.Scale{}, Custom: &resource.Custom{Terminating: func() bool { return false }},
+		},
 	}
 	for _, r := range auth.Reviews(nil, nil, nil) {
 		list = append(list, r.Row)
@@ -85,7 +88,7 @@ func get(d *Documents, path, accept string) *httptest.ResponseRecorder {
 	if accept != "" {
 		r.Header.Set("Accept", accept)
 	}
-	d.ServeHTTP(w, r)
+	d.Serve(w, r, false)
 	return w
 }
 
@@ -151,6 +154,20 @@ func TestNegotiation(t *testing.T) {
 	require.Equal(t, http.StatusNotAcceptable, get(documents(t), "/apis", "text/html").Code)
 }
 
+// What people look at is laid out for them, but for the aggregated form, which is only for programs.
+func TestPretty(t *testing.T) {
+	d := documents(t)
+	show := func(path, accept string) string {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("Accept", accept)
+		d.Serve(w, r, true)
+		return w.Body.String()
+	}
+	require.Contains(t, show("/apis/apps", "application/json"), "{\n  \"kind\": \"APIGroup\",\n")
+	require.Contains(t, show("/apis/apps", "application/yaml"), "kind: APIGroup\n")
+	require.Contains(t, show("/apis", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"), `{"kind":"APIGroupDiscoveryList",`)
+}
+
 func TestETagSavesTheBody(t *testing.T) {
 	const v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 	d := documents(t)
@@ -159,7 +176,7 @@ func TestETagSavesTheBody(t *testing.T) {
 	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/apis", nil)
 	r.Header.Set("Accept", v2)
 	r.Header.Set("If-None-Match", etag)
-	d.ServeHTTP(w, r)
+	d.Serve(w, r, false)
 	require.Equal(t, http.StatusNotModified, w.Code)
 	require.Empty(t, w.Body.Bytes())
 
@@ -190,7 +207,7 @@ func TestWholeTable(t *testing.T) {
 
 // The two forms, read by client-go, say the same.
 func TestClientSeesTheSameInBothForms(t *testing.T) {
-	server := httptest.NewServer(documents(t))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { documents(t).Serve(w, r, false) }))
 	defer server.Close()
 	lists := map[bool]string{}
 	for _, legacy := range []bool{false, true} {

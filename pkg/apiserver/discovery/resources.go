@@ -64,14 +64,20 @@ func storageHash(gvk schema.GroupVersionKind) string {
 	return base64.StdEncoding.EncodeToString(sum[:8])
 }
 
+// responseKind is the kind that a resource answers with. The group and version are empty where they are those of the resource, but
+// for custom kinds, of which both are always told.
+func (v groupVersion) responseKind(r *metav1.APIResource) *metav1.GroupVersionKind {
+	if r.Version == "" && v.custom {
+		return &metav1.GroupVersionKind{Group: v.Group, Version: v.Version, Kind: r.Kind}
+	}
+	return &metav1.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}
+}
+
 // aggregate puts the subresources below their resources.
 func (v groupVersion) aggregate() []apidiscoveryv2.APIResourceDiscovery {
 	var list []apidiscoveryv2.APIResourceDiscovery
-	for _, r := range v.resources {
-		kind := &metav1.GroupVersionKind{Group: v.Group, Version: v.Version, Kind: r.Kind}
-		if r.Version != "" {
-			kind.Group, kind.Version = r.Group, r.Version
-		}
+	for i, r := range v.resources {
+		kind := v.responseKind(&v.resources[i])
 		if name, sub, ok := strings.Cut(r.Name, "/"); ok {
 			// The parent is before it, but not always right before: "-" sorts before "/".
 			i := slices.IndexFunc(list, func(p apidiscoveryv2.APIResourceDiscovery) bool { return p.Resource == name })

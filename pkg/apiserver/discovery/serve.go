@@ -54,8 +54,8 @@ func (d *Documents) Serves(path string) bool {
 
 func clean(path string) string { return strings.TrimSuffix(path, "/") }
 
-// ServeHTTP serves the document at the request's path, which is one that it Serves.
-func (d *Documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Serve serves the document at the request's path, which is one that it Serves; pretty ones have their JSON laid out for people.
+func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
 	path := clean(r.URL.Path)
 	plain, ok := d.byPath[path]
 	if !ok {
@@ -63,25 +63,35 @@ func (d *Documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	newer, both := d.aggregated[path]
-	w.Header().Set("Vary", "Accept")
 	want, aggregated := negotiate(r.Header.Get("Accept"), both)
 	if want == "" {
 		notAcceptable(w)
 		return
 	}
-	doc, contentType := plain, want
-	if aggregated {
-		doc, contentType = newer, want+asAggregated
-		w.Header().Set("ETag", doc.etag)
+	body, contentType := plain.in(want), want
+	switch {
+	case aggregated:
+		body, contentType = newer.in(want), want+asAggregated
+		w.Header().Set("Vary", "Accept")
+		w.Header().Set("ETag", newer.etag)
 		w.Header().Set("Cache-Control", "public")
-		if r.Header.Get("If-None-Match") == doc.etag {
+		if r.Header.Get("If-None-Match") == newer.etag {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
+	case pretty && want == typeJSON:
+		body = indented(body)
 	}
 	w.Header().Set("Content-Type", contentType)
 	// A client that hung up is the only way this fails.
-	_, _ = w.Write(doc.in(want))
+	_, _ = w.Write(body)
+}
+
+// indented is for people; that it is JSON is known.
+func indented(body []byte) []byte {
+	var b bytes.Buffer
+	_ = json.Indent(&b, bytes.TrimSpace(body), "", "  ")
+	return b.Bytes()
 }
 
 func (d document) in(contentType string) []byte {

@@ -10,9 +10,9 @@
 // # The flow
 //
 // The schemas come from package api, made at development time. The paths follow from the table of kinds, so they are
-// made here: operations lists what each row answers to, in terms of neither version of OpenAPI; v2.go and v3.go write
-// them down in the two dialects. Nothing is read or made before somebody asks; then the document is kept,
-// compressed, which is how most clients want it anyway.
+// made here: operations.go lists what each row answers to, and root.go what has no kind, in terms of neither version of OpenAPI;
+// document.go puts a document together, and v2.go and v3.go write what the two dialects say differently. Nothing is read or
+// made before somebody asks; then the document is kept, compressed, which is how most clients want it anyway.
 //
 // # The hash
 //
@@ -22,12 +22,8 @@
 package openapi
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha512"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -36,6 +32,7 @@ import (
 	"bonsai/pkg/resource"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
 // Service holds the documents of one table of kinds.
@@ -43,14 +40,27 @@ type Service struct {
 	v2   *document
 	v3   map[string]*document // by the path below /openapi/v3: "apis/apps/v1"
 	rows map[string][]*resource.Row
-	// others are the URLs of the v3 documents of other servers, which the index lists too.
-	others map[string]string
+	// others are the documents of other servers, which the index lists too.
+	others Elsewhere
 	index  func() ([]byte, error)
 }
 
+// Elsewhere is how aggregated servers describe what they serve.
+type Elsewhere struct {
+	// V3 are the URLs of their v3 documents, by the path of what they describe.
+	V3 map[string]string
+	// V2 is what they say in v2, which has only one document for everything.
+	V2 []Document
+}
+
+// Document is what a server says in OpenAPI v2 of a version that it serves. Equal ones have the same hash.
+type Document struct {
+	Name, Hash string
+	*spec.Swagger
+}
+
 // New returns the service for a table. It makes nothing yet. What before, which may be nil, has of the same rows is kept.
-// others are the URLs of the v3 documents of aggregated servers, by the path of what they describe.
-func New(table []*resource.Row, before *Service, others map[string]string) (*Service, error) {
+func New(table []*resource.Row, before *Service, others Elsewhere) (*Service, error) {
 	s := &Service{v3: map[string]*document{}, rows: map[string][]*resource.Row{}, others: others}
 	versions := map[string]schema.GroupVersion{}
 	for _, row := range table {
@@ -65,14 +75,32 @@ func New(table []*resource.Row, before *Service, others map[string]string) (*Ser
 			s.v3[root] = before.v3[root]
 			continue
 		}
-		s.v3[root] = newDocument(api.DefinitionsV3, dialectV3{}, customModels(rows, modelsV3), func() []path { return paths(rows, versions[root]) })
+		d := dialectV3{gv: versions[root], custom: !anyBuiltIn(rows)}
+		s.v3[root] = newDocument(api.DefinitionsV3, d, customModels(rows, modelsV3), func() []path { return paths(rows, d.gv) })
 	}
-	s.v2 = newDocument(api.DefinitionsV2, dialectV2{}, customModels(table, modelsV2), func() []path { return s.everyPath(table) })
+	fixed := roots(table)
+	for root, p := range fixed {
+		if before != nil && before.v3[root] != nil {
+			s.v3[root] = before.v3[root]
+			continue
+		}
+		s.v3[root] = newDocument(api.DefinitionsV3, dialectV3{}, customModels(nil, modelsV3), func() []path { return []path{p} })
+	}
+	s.v2 = newDocument(api.DefinitionsV2, newDialectV2(others.V2), customModels(table, modelsV2), func() []path {
+		all := slices.Collect(maps.Values(fixed))
+		for root, rows := range s.rows {
+			all = append(all, paths(rows, versions[root])...)
+		}
+		return all
+	})
 	s.index = sync.OnceValues(s.makeIndex)
 	return s, nil
 }
 
-type models = map[string]json.RawMessage
+// anyBuiltIn says whether one of the rows is not from a definition.
+func anyBuiltIn(rows []*resource.Row) bool {
+	return slices.ContainsFunc(rows, func(row *resource.Row) bool { return row.Custom == nil })
+}
 
 func modelsV2(m resource.CustomModels) (models, error) { return m.V2() }
 func modelsV3(m resource.CustomModels) (models, error) { return m.V3() }
@@ -95,21 +123,6 @@ func customModels(rows []*resource.Row, of func(resource.CustomModels) (models, 
 	}
 }
 
-// everyPath returns the paths of all versions.
-func (s *Service) everyPath(table []*resource.Row) []path {
-	var all []path
-	seen := map[schema.GroupVersion]bool{}
-	for _, row := range table {
-		for _, v := range row.Versions {
-			if !seen[v.GroupVersion] {
-				seen[v.GroupVersion] = true
-				all = append(all, paths(table, v.GroupVersion)...)
-			}
-		}
-	}
-	return all
-}
-
 // makeIndex returns the body of /openapi/v3.
 func (s *Service) makeIndex() ([]byte, error) {
 	type entry struct {
@@ -125,7 +138,7 @@ func (s *Service) makeIndex() ([]byte, error) {
 		}
 		index.Paths[root] = entry{documentURL(root, hash)}
 	}
-	for root, at := range s.others {
+	for root, at := range s.others.V3 {
 		index.Paths[root] = entry{at}
 	}
 	return json.Marshal(index)
@@ -137,151 +150,4 @@ func groupPath(gv schema.GroupVersion) string {
 		return "api/" + gv.Version
 	}
 	return "apis/" + gv.Group + "/" + gv.Version
-}
-
-// dialect is a version of OpenAPI.
-type dialect interface {
-	// paths is the value of the document's "paths".
-	paths([]path) any
-	// document is the whole, in JSON; definitions are the ones needed.
-	document(paths json.RawMessage, definitions map[string]json.RawMessage) ([]byte, error)
-	// reference is what stands before the name of a definition where one refers to it.
-	reference() string
-	// protobuf turns the whole into the gnostic protobuf form.
-	protobuf(document []byte) ([]byte, error)
-}
-
-// document is one OpenAPI document in the making. Each of its functions does its work once.
-type document struct {
-	hash     func() (string, error)
-	json     func() ([]byte, error) // gzipped
-	protobuf func() ([]byte, error) // gzipped
-}
-
-func newDocument(definitions []byte, d dialect, custom func() (models, error), list func() []path) *document {
-	parts := func() (p documentParts, err error) {
-		if p.custom, err = custom(); err != nil {
-			return p, err
-		}
-		p.paths, err = json.Marshal(d.paths(list()))
-		return p, err
-	}
-	return &document{
-		hash: sync.OnceValues(func() (string, error) {
-			p, err := parts()
-			if err != nil {
-				return "", err
-			}
-			more, err := json.Marshal(p.custom) // in the order of the names
-			return fmt.Sprintf("%X", sha512.Sum512(slices.Concat(definitions, more, p.paths))), err
-		}),
-		json: sync.OnceValues(func() ([]byte, error) {
-			p, err := parts()
-			if err != nil {
-				return nil, err
-			}
-			return zipped(assemble(definitions, d, p))
-		}),
-		protobuf: sync.OnceValues(func() ([]byte, error) {
-			p, err := parts()
-			if err != nil {
-				return nil, err
-			}
-			text, err := assemble(definitions, d, p)
-			if err != nil {
-				return nil, err
-			}
-			return zipped(d.protobuf(text))
-		}),
-	}
-}
-
-// documentParts are what a document has besides the definitions of package api.
-type documentParts struct {
-	paths  []byte
-	custom models
-}
-
-// assemble puts paths and the definitions that they need together.
-func assemble(definitions []byte, d dialect, p documentParts) ([]byte, error) {
-	text, err := unzip(definitions)
-	if err != nil {
-		return nil, fmt.Errorf("read OpenAPI definitions: %w", err)
-	}
-	var all models
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("read OpenAPI definitions: %w", err)
-	}
-	maps.Copy(all, p.custom)
-	needed := models{}
-	if err := need(p.paths, all, needed, d.reference()); err != nil {
-		return nil, err
-	}
-	return d.document(p.paths, needed)
-}
-
-// need adds the definitions that text refers to, and those that they refer to, to needed.
-func need(text []byte, all, needed map[string]json.RawMessage, reference string) error {
-	for name := range references(text, reference) {
-		if needed[name] != nil {
-			continue
-		}
-		definition, ok := all[name]
-		if !ok {
-			return fmt.Errorf("no OpenAPI definition of %s: add its package to hack/openapi and generate again", name)
-		}
-		needed[name] = definition
-		if err := need(definition, all, needed, reference); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// references returns the names that text refers to.
-func references(text []byte, reference string) map[string]bool {
-	names := map[string]bool{}
-	begin := []byte(`"$ref":"` + reference)
-	for {
-		_, after, ok := bytes.Cut(text, begin)
-		if !ok {
-			return names
-		}
-		name, rest, _ := bytes.Cut(after, []byte{'"'})
-		names[string(name)] = true
-		text = rest
-	}
-}
-
-// zipped compresses what a function returned, if it did.
-func zipped(text []byte, err error) ([]byte, error) {
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := z.Write(text); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return slices.Clone(b.Bytes()), nil
-}
-
-func unzip(b []byte) ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(z)
-}
-
-// merged returns the union of maps that share no key.
-func merged(all ...map[string]any) map[string]any {
-	out := map[string]any{}
-	for _, m := range all {
-		maps.Copy(out, m)
-	}
-	return out
 }

@@ -23,7 +23,7 @@ import (
 
 // serve starts a server of the documents of the whole table.
 func serve(t *testing.T) *httptest.Server {
-	s, err := New(resource.Table(), nil, nil)
+	s, err := New(resource.Table(), nil, Elsewhere{})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/openapi/v2", s.ServeV2)

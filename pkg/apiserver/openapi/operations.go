@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"bonsai/pkg/resource"
-	"bonsai/pkg/version"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -15,41 +14,23 @@ import (
 
 // path is one URL and what it answers to.
 type path struct {
-	url    string
-	params []parameter // of every operation
-	ops    []operation
+	url string
+	ops []operation
 }
 
-// operation is one method of a path. Body and result are names of models; "string" is text; an empty body is none.
+// operation is one method of a path. Body and result are names of models; "string" is text; an empty body is none. What is no
+// operation on objects has no action and no kind.
 type operation struct {
 	method, id, tag, doc, action string
 	gvk                          schema.GroupVersionKind
-	params                       []parameter
+	params                       []parameter // all but the body, those of the URL included, sorted
 	consumes, produces           []string
 	body, result                 string
 	bodyRequired                 bool
 	returns                      map[int]string
 }
 
-// common is what both dialects say of an operation in the same words.
-func (o operation) common() map[string]any {
-	return map[string]any{
-		"description":         o.doc,
-		"operationId":         o.id,
-		"tags":                []string{o.tag},
-		"x-kubernetes-action": o.action,
-		"x-kubernetes-group-version-kind": map[string]string{
-			"group": o.gvk.Group, "version": o.gvk.Version, "kind": o.gvk.Kind,
-		},
-	}
-}
-
 var (
-	info        = map[string]any{"title": "Kubernetes", "version": version.Kubernetes}
-	bearerToken = map[string]any{
-		"type": "apiKey", "in": "header", "name": "authorization", "description": "Bearer Token authentication",
-	}
-
 	mediaTypes = []string{"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"}
 	listTypes  = append(slices.Clone(mediaTypes), "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
 	patchTypes = []string{
@@ -66,11 +47,15 @@ var (
 	statusModel = model(&metav1.Status{})
 	patchModel  = model(&metav1.Patch{})
 	deleteModel = model(&metav1.DeleteOptions{})
+	watchModel  = model(&metav1.WatchEvent{})
 )
 
 // paths returns the paths of all rows that are served in a group's version.
 func paths(table []*resource.Row, gv schema.GroupVersion) []path {
 	var all []path
+	if anyBuiltIn(table) {
+		all = append(all, resourcesPath(gv))
+	}
 	for _, row := range table {
 		for i := range row.Versions {
 			if row.Versions[i].GroupVersion == gv {
@@ -95,16 +80,13 @@ type speaker struct {
 }
 
 func newSpeaker(row *resource.Row, v *resource.Version) *speaker {
-	group := strings.TrimSuffix(v.Group, ".k8s.io")
-	if group == "" {
-		group = "core"
-	}
+	group := shortGroup(v.Group)
 	s := &speaker{
 		row: row, gvk: v.WithKind(row.Kind),
 		base:        "/" + groupPath(v.GroupVersion),
 		idGroup:     camel(group) + camel(v.Version),
-		tag:         lowerFirst(camel(group)) + "_" + v.Version,
-		description: article(row.Kind) + row.Kind,
+		tag:         tagOf(v.GroupVersion),
+		description: withArticle(row.Kind),
 	}
 	switch {
 	case row.Custom != nil:
@@ -121,55 +103,83 @@ func newSpeaker(row *resource.Row, v *resource.Version) *speaker {
 }
 
 func (s *speaker) paths() []path {
-	collection, params := s.base+"/"+s.row.Resource, []parameter{pretty}
+	collection := "/" + s.row.Resource
 	var all []path
 	if s.row.Namespaced {
-		all = append(all, s.collection(collection, params, s.listAll()))
-		collection = s.base + "/namespaces/{namespace}/" + s.row.Resource
-		params = []parameter{namespaceParam, pretty}
+		all = append(all, s.collection(s.base+collection, s.listAll()), s.collection(s.base+"/watch"+collection, s.watchAll()))
+		collection = "/namespaces/{namespace}" + collection
 	}
-	all = append(all, s.collection(collection, params, s.listOp(), s.create(), s.deleteCollection()))
 	item := collection + "/{name}"
-	params = append([]parameter{nameParam(s.row.Kind)}, params...)
-	all = append(all, s.collection(item, params, s.get("", s.gvk, s.object), s.replace("", s.gvk, s.object), s.patch("", s.gvk, s.object), s.delete()))
-	return append(all, s.subresources(item, params)...)
+	all = append(all,
+		s.collection(s.base+collection, s.listOp(), s.create(), s.deleteCollection()),
+		s.collection(s.base+item, s.get("", s.gvk, s.object), s.replace("", s.gvk, s.object), s.patch("", s.gvk, s.object), s.delete()),
+		s.collection(s.base+"/watch"+collection, s.watchList()),
+		s.collection(s.base+"/watch"+item, s.watchOne()))
+	all = append(all, s.subresources(s.base+item)...)
+	return slices.DeleteFunc(all, func(p path) bool { return len(p.ops) == 0 })
 }
 
 // collection is a path with those of the operations that the row serves.
-func (s *speaker) collection(url string, params []parameter, ops ...operation) path {
-	p := path{url: url, params: params}
-	for _, op := range ops {
-		if s.serves(op.action) {
-			p.ops = append(p.ops, op)
-		}
-	}
-	return p
+func (s *speaker) collection(url string, ops ...operation) path {
+	return at(url, slices.DeleteFunc(ops, func(op operation) bool { return !s.serves(op.action) })...)
 }
 
-// serves says whether the row has the verb that an action stands for.
+// at is a path with operations, each of which takes what the URL leaves open.
+func at(url string, ops ...operation) path {
+	for i := range ops {
+		op := &ops[i]
+		op.params = slices.Clone(op.params)
+		for part := range strings.SplitSeq(url, "/") {
+			switch part {
+			case "{namespace}":
+				op.params = append(op.params, namespaceParam)
+			case "{name}":
+				op.params = append(op.params, nameParam(op.gvk.Kind))
+			case "{path}":
+				op.params = append(op.params, pathParam)
+			}
+		}
+		slices.SortFunc(op.params, parameter.compare)
+	}
+	return path{url, ops}
+}
+
+// serves says whether the row has the verb that an action stands for. The paths that are only for watching are not told of for
+// custom kinds, though they are served.
 func (s *speaker) serves(action string) bool {
-	verb := map[string]string{"post": "create", "put": "update"}[action]
+	verb := map[string]string{"post": "create", "put": "update", "watchlist": "watch"}[action]
 	if verb == "" {
 		verb = action
 	}
+	if verb == "watch" && s.row.Custom != nil {
+		return false
+	}
 	return s.row.Verbs == nil || slices.Contains(s.row.Verbs, verb)
 }
+
+// withPretty are the parameters of options and the one of how answers look.
+func withPretty(params []parameter) []parameter { return append(slices.Clip(params), pretty) }
 
 // op fills in what all operations have.
 func (s *speaker) op(method, action, verb, rest, doc string, gvk schema.GroupVersionKind) operation {
 	o := operation{
 		method: method, action: action, doc: doc, gvk: gvk, tag: s.tag,
-		id: verb + s.idGroup + s.scope + s.row.Kind + rest, produces: mediaTypes,
+		id:       verb + s.idGroup + s.scope + s.row.Kind + rest,
+		consumes: anyType, produces: mediaTypes, params: withPretty(nil),
 	}
 	if s.row.Custom != nil {
-		o.produces = textTypes
+		o.consumes, o.produces = textTypes, textTypes
 	}
 	return o
 }
 
 func (s *speaker) listOp() operation {
-	o := s.op("get", "list", "list", "", "list or watch objects of kind "+s.row.Kind, s.gvk)
-	o.params = listParams
+	doc := "list objects of kind " + s.row.Kind
+	if s.serves("watch") {
+		doc = "list or watch objects of kind " + s.row.Kind
+	}
+	o := s.op("get", "list", "list", "", doc, s.gvk)
+	o.params = withPretty(listParams)
 	if s.row.Custom == nil {
 		o.produces = listTypes
 	}
@@ -184,24 +194,52 @@ func (s *speaker) listAll() operation {
 	return o
 }
 
+// watchOne and the next two are watches by paths of their own, as they were before there was a parameter for that.
+func (s *speaker) watchOne() operation {
+	return s.watch("watch", "", "watch changes to an object of kind "+s.row.Kind+". deprecated: use the 'watch' parameter with a list "+
+		"operation instead, filtered to a single item with the 'fieldSelector' parameter.")
+}
+
+func (s *speaker) watchList() operation {
+	return s.watch("watchlist", "List", "watch individual changes to a list of "+s.row.Kind+". deprecated: use the 'watch' parameter "+
+		"with a list operation instead.")
+}
+
+func (s *speaker) watchAll() operation {
+	o := s.watchList()
+	o.id = "watch" + s.idGroup + s.row.Kind + "ListForAllNamespaces"
+	return o
+}
+
+func (s *speaker) watch(action, rest, doc string) operation {
+	o := s.op("get", action, "watch", rest, doc, s.gvk)
+	o.params, o.produces = withPretty(listParams), listTypes
+	o.result, o.returns = watchModel, ok
+	return o
+}
+
 func (s *speaker) create() operation {
 	o := s.op("post", "post", "create", "", "create "+s.description, s.gvk)
-	o.params, o.consumes = createParams, anyType
+	o.params = withPretty(createParams)
 	o.body, o.bodyRequired = s.object, true
 	o.result, o.returns = s.object, made
 	return o
 }
 
 func (s *speaker) deleteCollection() operation {
-	o := s.op("delete", "deletecollection", "deletecollection", "", "delete collection of "+s.row.Kind, s.gvk)
-	o.params, o.consumes = deleteCollectionParams, anyType
-	o.body, o.result, o.returns = deleteModel, statusModel, ok
+	o := s.op("delete", "deletecollection", "delete", "", "delete collection of "+s.row.Kind, s.gvk)
+	o.id = "delete" + s.idGroup + "Collection" + s.scope + s.row.Kind
+	o.params, o.body = withPretty(deleteCollectionParams), deleteModel
+	if s.row.Custom != nil {
+		o.params, o.body = withPretty(listParams), ""
+	}
+	o.result, o.returns = statusModel, ok
 	return o
 }
 
 func (s *speaker) delete() operation {
 	o := s.op("delete", "delete", "delete", "", "delete "+s.description, s.gvk)
-	o.params, o.consumes = deleteParams, anyType
+	o.params = withPretty(deleteParams)
 	o.body, o.result = deleteModel, statusModel
 	if s.row.DeleteReturnsObject {
 		o.result = s.object
@@ -213,30 +251,33 @@ func (s *speaker) delete() operation {
 // get, replace and patch serve the kind itself (sub is empty) and its subresources, whose bodies may be of other kinds.
 func (s *speaker) get(sub string, gvk schema.GroupVersionKind, object string) operation {
 	o := s.op("get", "get", "read", title(sub), "read "+of(sub)+"the specified "+s.row.Kind, gvk)
+	if s.row.Custom != nil {
+		o.params = withPretty(getParams)
+	}
 	o.result, o.returns = object, ok
 	return o
 }
 
 func (s *speaker) replace(sub string, gvk schema.GroupVersionKind, object string) operation {
 	o := s.op("put", "put", "replace", title(sub), "replace "+of(sub)+"the specified "+s.row.Kind, gvk)
-	o.params, o.consumes = updateParams, anyType
+	o.params = withPretty(updateParams)
 	o.body, o.bodyRequired, o.result = object, true, object
-	o.returns = map[int]string{http.StatusOK: "OK", http.StatusCreated: "Created"}
+	o.returns = changed
 	return o
 }
 
 func (s *speaker) patch(sub string, gvk schema.GroupVersionKind, object string) operation {
 	o := s.op("patch", "patch", "patch", title(sub), "partially update "+of(sub)+"the specified "+s.row.Kind, gvk)
-	o.params, o.consumes = patchParams, patchTypes
+	o.params, o.consumes, o.returns = withPretty(patchParams), patchTypes, changed
 	if s.row.Custom != nil {
-		o.consumes = mapPatchTypes
+		o.consumes, o.returns = mapPatchTypes, ok
 	}
 	o.body, o.bodyRequired, o.result = patchModel, true, object
-	o.returns = map[int]string{http.StatusOK: "OK", http.StatusCreated: "Created"}
 	return o
 }
 
 var (
-	ok   = map[int]string{http.StatusOK: "OK"}
-	made = map[int]string{http.StatusOK: "OK", http.StatusCreated: "Created", http.StatusAccepted: "Accepted"}
+	ok      = map[int]string{http.StatusOK: "OK"}
+	made    = map[int]string{http.StatusOK: "OK", http.StatusCreated: "Created", http.StatusAccepted: "Accepted"}
+	changed = map[int]string{http.StatusOK: "OK", http.StatusCreated: "Created"}
 )

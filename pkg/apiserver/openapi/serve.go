@@ -51,7 +51,7 @@ func (s *Service) ServeV3(w http.ResponseWriter, r *http.Request) {
 	root := strings.TrimPrefix(r.URL.Path, "/openapi/v3/")
 	doc, ok := s.v3[root]
 	if !ok {
-		http.NotFound(w, r)
+		w.WriteHeader(http.StatusNotFound)
 		return
 	}
 	hash, err := doc.hash()

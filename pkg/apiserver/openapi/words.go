@@ -1,26 +1,22 @@
 package openapi
 
 import (
+	"cmp"
 	"reflect"
 	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // parameter is one of the query or the path.
 type parameter struct{ name, in, kind, doc string }
 
-// common is what both dialects say of a parameter in the same words.
-func (p parameter) common() map[string]any {
-	out := map[string]any{"name": p.name, "in": p.in}
-	if p.doc != "" {
-		out["description"] = p.doc
-	}
-	if p.in == "path" {
-		out["required"] = true
-	}
-	return out
+// compare puts parameters into the order of their names.
+func (p parameter) compare(q parameter) int {
+	return cmp.Or(cmp.Compare(p.name, q.name), cmp.Compare(p.in, q.in))
 }
 
 var (
@@ -29,6 +25,7 @@ var (
 	namespaceParam = parameter{"namespace", "path", "string", "object name and auth scope, such as for teams and projects"}
 	pathParam      = parameter{"path", "path", "string", "path to the resource"}
 
+	getParams              = queryParams(&metav1.GetOptions{})
 	listParams             = queryParams(&metav1.ListOptions{})
 	createParams           = queryParams(&metav1.CreateOptions{})
 	updateParams           = queryParams(&metav1.UpdateOptions{})
@@ -66,9 +63,6 @@ func jsonType(t reflect.Type) string {
 	case reflect.String:
 		return "string"
 	case reflect.Slice, reflect.Pointer:
-		if t.Elem() == reflect.TypeFor[metav1.Time]() {
-			return "string"
-		}
 		return jsonType(t.Elem())
 	}
 	return ""
@@ -105,10 +99,20 @@ func schemaOf(model string, d dialect) any {
 	return map[string]any{"$ref": d.reference() + model}
 }
 
+// shortGroup is a group as operation ids and tags know it.
+func shortGroup(group string) string {
+	return cmp.Or(strings.TrimSuffix(group, ".k8s.io"), "core")
+}
+
+// tagOf is what the operations of a group's version are listed under: "rbacAuthorization_v1".
+func tagOf(gv schema.GroupVersion) string {
+	return lowerFirst(camel(shortGroup(gv.Group))) + "_" + gv.Version
+}
+
 // camel is a group or version as operation ids have it: "rbac.authorization" is RbacAuthorization.
 func camel(s string) string {
 	var b strings.Builder
-	for part := range strings.SplitSeq(s, ".") {
+	for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		b.WriteString(title(part))
 	}
 	return b.String()
@@ -131,10 +135,13 @@ func of(sub string) string {
 	return sub + " of "
 }
 
-// article is what a kind's name takes in a sentence.
-func article(kind string) string {
-	if strings.Contains("AEIOU", kind[:1]) {
-		return "an "
+// withArticle is a kind in a sentence. Plurals have no article.
+func withArticle(kind string) string {
+	switch {
+	case strings.HasSuffix(kind, "s") && !strings.HasSuffix(kind, "ss"):
+		return kind
+	case strings.Contains("AEIOU", kind[:1]):
+		return "an " + kind
 	}
-	return "a "
+	return "a " + kind
 }
