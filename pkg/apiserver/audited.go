@@ -140,10 +140,5 @@ func (c *call) recordPatch(kind types.PatchType, patch []byte) {
 	}
 }
 
-// deleteOptionsGVK is the type by which a client sent its DeleteOptions.
-func deleteOptionsGVK(got schema.GroupVersionKind) schema.GroupVersionKind {
-	if got.Version == "" {
-		got.Group, got.Version = metav1.GroupName, "v1"
-	}
-	return got.GroupVersion().WithKind("DeleteOptions")
-}
+// internalDeleteOptions is the type by which upstream records DeleteOptions, whatever version of them the client has sent.
+var internalDeleteOptions = schema.GroupVersion{Group: metav1.GroupName, Version: runtime.APIVersionInternal}.WithKind("DeleteOptions")

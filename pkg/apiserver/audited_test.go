@@ -97,6 +97,7 @@ rules:
 		{line: "GET /api/v1/nodes/n", headers: []string{"User-Name: jane", "Impersonate-User: joe", "Impersonate-Group: devs"}},
 		{line: "POST /apis/apps/v1/namespaces/default/deployments", body: `{"bad":`, headers: []string{json}},
 		{line: "GET /version"},
+		{line: "GET /api/v1/namespaces/default/endpoints"},
 	} {
 		id := strings.Repeat("0", 3) + string(rune('a'+i))
 		resp, _ := c.do(r.line, r.body, append(r.headers, "Audit-ID: "+id)...)

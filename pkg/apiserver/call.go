@@ -27,6 +27,11 @@ type call struct {
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string
 	warnings             warnings
+	// elsewhere is how long webhooks were waited for, which is not this server's time.
+	elsewhere time.Duration
+	// bodySize is that of the body, if it was read.
+	bodySize int
+	bodyRead bool
 	// pass is the request's place among those that are worked on; nil for those that take none.
 	pass *fairness.Pass
 	// record is what the audit log will say of the request; nil if it says nothing.

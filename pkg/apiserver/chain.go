@@ -151,6 +151,11 @@ func (s *Server) authenticate(c *call, next handler) error {
 		s.auditRefusal(c, err)
 		return err
 	}
+	if user.Remarks != nil {
+		for _, w := range user.Remarks.Warnings {
+			c.warn(w)
+		}
+	}
 	// What was a secret up to here must not reach a proxied pod or a log.
 	c.r.Header.Del("Authorization")
 	c.user = user

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"strings"
+	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/store"
@@ -29,6 +30,9 @@ type listener struct{ c *call }
 
 // Warn sends a Warning header.
 func (l listener) Warn(text string) { l.c.warn(text) }
+
+// Elsewhere notes for how long others were waited for.
+func (l listener) Elsewhere(took time.Duration) { l.c.elsewhere += took }
 
 // Annotate notes something in the audit log, if there is one; what was changed only where the object itself is.
 func (l listener) Annotate(key, value string) {

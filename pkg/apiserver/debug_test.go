@@ -145,12 +145,23 @@ func TestMetricsByName(t *testing.T) {
 		`apiserver_watch_events_total{group="",resource="configmaps",version="v1"} 1`,
 		`etcd_request_duration_seconds_count{group="",operation="create",resource="configmaps"} 1`,
 		`apiserver_admission_step_admission_duration_seconds_count{operation="CREATE",rejected="false",type="validate"}`,
+		`apiserver_request_sli_duration_seconds_count{component="apiserver",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1"} 1`,
+		`apiserver_request_body_size_bytes_count{group="",resource="configmaps",verb="create"} 2`,
+		`apiserver_cache_list_total{group="",index="",resource="endpoints"} 1`,
+		`apiserver_storage_list_total{group="",index="",resource="endpoints",storage="watchcache"} 1`,
+		`apiserver_watch_cache_consistent_read_total{fallback="false",group="",resource="endpoints",success="true"} 1`,
+		`apiserver_watch_cache_read_wait_seconds_count{group="",resource="endpoints"} 1`,
+		`apiserver_watch_list_duration_seconds_count{group="",resource="configmaps",scope="namespace",version="v1"} 1`,
+		`etcd_requests_total{group="",operation="create",resource="configmaps"} 1`,
+		`apiserver_current_inqueue_requests{request_kind="readOnly"} 0`,
+		`apiserver_tls_handshake_errors_total 0`,
 	} {
 		require.Contains(t, body, line)
 	}
 	for _, name := range []string{"apiserver_request_duration_seconds_bucket", "apiserver_request_sli_duration_seconds_bucket",
 		"apiserver_response_sizes_bucket", "apiserver_flowcontrol_request_wait_duration_seconds_bucket", "kubernetes_build_info",
-		"apiserver_storage_size_bytes", "process_resident_memory_bytes", "go_goroutines", "apiserver_watch_cache_resource_version"} {
+		"apiserver_storage_size_bytes", "process_resident_memory_bytes", "go_goroutines", "apiserver_watch_cache_resource_version",
+		"watch_cache_capacity", "version_info", "apiserver_request_filter_duration_seconds_bucket", "go_sched_goroutines_goroutines"} {
 		require.Regexp(t, "(?m)^"+name+"[{ ]", body)
 	}
 }

@@ -42,6 +42,7 @@ func readBody(c *call) ([]byte, error) {
 			return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
 		}
 		if err == io.EOF {
+			c.bodySize, c.bodyRead = len(buf), true
 			return buf, nil
 		}
 		if ended := c.ctx().Err(); err != nil && ended != nil {
@@ -165,7 +166,11 @@ func decodeAs(c *call, m media, body []byte, obj runtime.Object, want schema.Gro
 		return undecodable(err, want.Kind, got, body)
 	}
 	if u := resource.AsCustom(obj); u != nil {
-		return readCustom(c, u, strict, validation)
+		if err := readCustom(c, u, strict, validation); err != nil {
+			return err
+		}
+		c.recordRequest(want, obj)
+		return nil
 	}
 	if got, err = c.kinds.checkType(got, want); err != nil {
 		return err

@@ -42,9 +42,18 @@
 //     their own numbers true, the allocator leaves nothing to repair, one server has no peers and no lease of its identity, and
 //     it talks to itself without a certificate. Uses of tokens in Secrets are not noted on them, so there is no date since when they are.
 //   - A hook that upstream takes for done when its controller has been started is done when its first work is.
-//   - There is one image for all kinds: nothing is said of caches that fill, wait or fall behind each for itself, nor of lists from
-//     etcd as opposed to lists from a cache.
-//   - Admission is timed as a whole, by webhook and by policy; not by built-in plugin, of which a request passes two dozen in
-//     less time than it takes to read the clock so often.
+//   - There is one image for all kinds. What upstream's watch cache counts for a kind is told of the image's part for it; nothing is
+//     said of what there is once for all: when it was filled, etcd's bookmarks (etcd_bookmark_*), the steps of an event
+//     on its way (apiserver_watch_events_dispatch_*), consistency checks.
+//   - etcd_request_* are the writes. Reads are answered by the image; the few lists of what it no longer has are in apiserver_storage_list_*.
+//   - Of priority and fairness there is what a request can be charged for: no histograms over every nanosecond (demand_seats,
+//     *_utilization, read_vs_write_*, watch_count_samples), and no targets and virtual times (target_seats, next_*, dispatch_r).
+//   - Without counterpart: the server's requests to itself (apiserver_selfrequest_total), its informers and work queues (informer_*,
+//     workqueue_*), repairs of allocators, the graph of the node authorizer, a cache before all tokens (authentication_token_cache_*), tokens
+//     that live longer than they say (serviceaccount_stale_tokens_total), caches of data keys (apiserver_envelope_*,
+//     apiserver_storage_data_key_*), a second validation by declaration (apiserver_validation_*), feature gates, the
+//     registry of metrics itself (registered_metrics_total, …), gRPC to etcd inside (grpc_client_*).
+//   - apiserver_admission_step_admission_duration_seconds_summary and field_validation_request_duration_seconds say nothing that is not
+//     in the histogram of the same name, or nothing at all.
 //   - /flagz is not served: the server may be one part of a process whose flags are not its own.
 package apiserver

@@ -22,7 +22,9 @@ func (s *Server) impersonate(c *call, next handler) error {
 	if !wanted {
 		return next(c)
 	}
+	began := s.now()
 	as, mode, err := s.mayBe(c, as)
+	s.identity.impersonation.attempted(mode, err, s.now().Sub(began))
 	if err != nil {
 		return err
 	}

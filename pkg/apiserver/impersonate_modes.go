@@ -85,18 +85,18 @@ func (s *Server) tryMode(c *call, m impersonationMode, as auth.User) (auth.User,
 	if m.name != "" {
 		on := c.t.attributes(by)
 		on.Verb = "impersonate-on:" + m.name + ":" + on.Verb
-		if err := s.mustBeAllowed(c, on); err != nil {
+		if err := s.mustBeAllowed(c, m.name, on); err != nil {
 			return as, err
 		}
 	}
 	q := modeQuestions{mode: m, by: by}
-	if err := s.mustBeAllowed(c, q.who(as)); err != nil {
+	if err := s.mustBeAllowed(c, m.name, q.who(as)); err != nil {
 		return as, err
 	}
 	for _, part := range []func(auth.User) ([]auth.Request, *auth.Request, error){q.uid, q.groups, q.extras} {
 		each, all, err := part(as)
 		if err == nil {
-			err = s.mustAllBeAllowed(c, each, all)
+			err = s.mustAllBeAllowed(c, m.name, each, all)
 		}
 		if err != nil {
 			return as, err
@@ -110,12 +110,12 @@ func (s *Server) tryMode(c *call, m impersonationMode, as auth.User) (auth.User,
 }
 
 // mustAllBeAllowed asks each question, unless there is one that stands for all and is allowed.
-func (s *Server) mustAllBeAllowed(c *call, each []auth.Request, all *auth.Request) error {
-	if all != nil && s.mustBeAllowed(c, *all) == nil {
+func (s *Server) mustAllBeAllowed(c *call, mode string, each []auth.Request, all *auth.Request) error {
+	if all != nil && s.mustBeAllowed(c, mode, *all) == nil {
 		return nil
 	}
 	for _, ask := range each {
-		if err := s.mustBeAllowed(c, ask); err != nil {
+		if err := s.mustBeAllowed(c, mode, ask); err != nil {
 			return err
 		}
 	}
@@ -123,7 +123,9 @@ func (s *Server) mustAllBeAllowed(c *call, each []auth.Request, all *auth.Reques
 }
 
 // mustBeAllowed is the authorizers' answer as an error.
-func (s *Server) mustBeAllowed(c *call, ask auth.Request) error {
+func (s *Server) mustBeAllowed(c *call, mode string, ask auth.Request) (err error) {
+	began := s.now()
+	defer func() { s.identity.impersonation.asked(mode, err, s.now().Sub(began)) }()
 	d, reason, err := s.cfg.Authorizer.Authorize(c.ctx(), ask)
 	switch {
 	case d == auth.Allow:

@@ -39,6 +39,7 @@ func (c *call) fairnessRequest() *fairness.Request {
 	return &fairness.Request{
 		User: c.user.Name, Groups: c.user.Groups, Verb: t.verb, IsResource: t.isResource, Path: t.path,
 		Group: t.group, Version: t.version, Resource: t.resource, Subresource: t.sub, Namespace: t.namespace, Name: t.name,
+		Reads: isRead(t.verb),
 	}
 }
 

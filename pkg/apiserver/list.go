@@ -65,6 +65,7 @@ func (s *Server) page(c *call, l *listing) (*store.Page, metav1.ListMeta, error)
 	if err != nil {
 		return nil, meta, apiError(err, c.t, "")
 	}
+	s.metrics.storage.listed(c.t.row, l, at, page)
 	meta.ResourceVersion = strconv.FormatInt(page.Rev, 10)
 	if page.More && len(page.Objects) > 0 {
 		meta.Continue = encodeContinue(page.Rev, l.prefix, page.Objects[len(page.Objects)-1].Key)

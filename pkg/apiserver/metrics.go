@@ -1,16 +1,14 @@
 package apiserver
 
 import (
-	"context"
 	"maps"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/fairness"
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/version"
 
@@ -25,6 +23,7 @@ type metrics struct {
 	requests      *prometheus.CounterVec
 	duration, sli *prometheus.HistogramVec
 	sizes         *prometheus.HistogramVec
+	bodies        *prometheus.HistogramVec
 	longRunning   *prometheus.GaugeVec
 	watchers      *prometheus.GaugeVec
 	watchEvents   *prometheus.CounterVec
@@ -32,8 +31,8 @@ type metrics struct {
 	deprecated    *prometheus.GaugeVec
 	slowWatchers  *prometheus.CounterVec
 	terminations  *prometheus.CounterVec
-	admission     *prometheus.HistogramVec
-	etcd          *prometheus.HistogramVec
+	storage       *storageMetrics
+	handshakes    prometheus.Counter
 
 	reads, writes atomic.Int64
 
@@ -46,8 +45,7 @@ var (
 	durationBounds = []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
 	sizeBounds     = prometheus.ExponentialBuckets(1000, 10, 7)
 	watchBounds    = prometheus.ExponentialBuckets(1024, 2, 8)
-	admitBounds    = []float64{.005, .025, .1, .5, 1, 2.5}
-	etcdBounds     = []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
+	sliBounds      = durationBounds[2:]
 )
 
 func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
@@ -77,9 +75,11 @@ func newMetrics(s *Server) *metrics {
 			append(append([]string{}, requestLabels...), "code")...),
 		duration: histogramVec("apiserver_request_duration_seconds", "Time from request to answer, long-running requests left out.",
 			durationBounds, requestLabels...),
-		sli: histogramVec("apiserver_request_sli_duration_seconds", "Time from request to answer without that in a queue.",
-			durationBounds, without("dry_run")...),
-		sizes:       histogramVec("apiserver_response_sizes", "Bytes of answers, long-running requests left out.", sizeBounds, without("dry_run")...),
+		sli: histogramVec("apiserver_request_sli_duration_seconds", "Time from request to answer without that in a queue and with webhooks; no dry runs.",
+			sliBounds, without("dry_run")...),
+		sizes: histogramVec("apiserver_response_sizes", "Bytes of answers, long-running requests left out.", sizeBounds, without("dry_run")...),
+		bodies: histogramVec("apiserver_request_body_size_bytes", "Bytes of the bodies of requests.", prometheus.LinearBuckets(50000, 100000, 31),
+			"group", "resource", "verb"),
 		longRunning: gaugeVec("apiserver_longrunning_requests", "Long-running requests that are open now.", without("dry_run")...),
 		watchers:    gaugeVec("apiserver_registered_watchers", "Watches that are open now.", "group", "version", "kind"),
 		watchEvents: counterVec("apiserver_watch_events_total", "Events sent to watchers.", "group", "version", "resource"),
@@ -90,13 +90,13 @@ func newMetrics(s *Server) *metrics {
 			"group", "resource"),
 		terminations: counterVec("apiserver_request_terminations_total", "Requests ended by the server to protect itself.",
 			"component", "code", "group", "resource", "scope", "subresource", "verb", "version"),
-		admission: histogramVec("apiserver_admission_step_admission_duration_seconds", "Time in admission, of all its plugins.", admitBounds,
-			"operation", "rejected", "type"),
-		etcd: histogramVec("etcd_request_duration_seconds", "Time of writes to etcd.", etcdBounds, "group", "operation", "resource"),
+		storage:    newStorageMetrics(),
+		handshakes: prometheus.NewCounter(prometheus.CounterOpts{Name: "apiserver_tls_handshake_errors_total", Help: "Connections that failed before they were encrypted."}),
 	}
 	m.registry.MustRegister(m.requests, m.duration, m.sli, m.sizes, m.longRunning, m.watchers, m.watchEvents, m.watchSizes, m.deprecated, m.slowWatchers,
-		m.terminations, m.admission, m.etcd, s.fairness, s.cfg.Counts, &stateCollector{s}, buildInfo(),
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		m.terminations, m.bodies, m.handshakes, meter.Clients(), s.fairness, s.cfg.Counts, &stateCollector{s}, buildInfo(), versionOf(),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsAll)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.storage.all()...)
 	return m
 }
 
@@ -106,6 +106,15 @@ func buildInfo() prometheus.Collector {
 		"build_date", "compiler", "git_commit", "git_tree_state", "git_version", "go_version", "major", "minor", "platform")
 	v := versionInfo()
 	g.WithLabelValues(v.BuildDate, v.Compiler, v.GitCommit, v.GitTreeState, v.GitVersion, v.GoVersion, version.Major, version.Minor, v.Platform).Set(1)
+	return g
+}
+
+// versionOf is the metric by which upstream tells the version of each component.
+func versionOf() prometheus.Collector {
+	g := gaugeVec("version_info", "The version of this server, and those that it works with.", "binary", "component", "emulation", "min_compat")
+	v := versionInfo()
+	own := v.Major + "." + v.Minor
+	g.WithLabelValues(own, "kube", v.EmulationMajor+"."+v.EmulationMinor, v.MinCompatibilityMajor+"."+v.MinCompatibilityMinor).Set(1)
 	return g
 }
 
@@ -119,10 +128,14 @@ type seriesKey struct {
 	code            int
 }
 
+// bodyVerbs are the verbs of requests that bring something, as upstream calls them where it counts what.
+var bodyVerbs = map[string]string{"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "DELETECOLLECTION": "delete_collection"}
+
 // series are the counters of one seriesKey.
 type series struct {
 	total                prometheus.Counter
 	duration, sli, sizes prometheus.Observer
+	bodies               prometheus.Observer // nil for requests without
 	open                 prometheus.Gauge
 }
 
@@ -161,8 +174,14 @@ func (m *metrics) resolve(k seriesKey) *series {
 	s := &series{open: m.longRunning.WithLabelValues(less...)}
 	if k.code != 0 {
 		s.total = m.requests.WithLabelValues(append(labels, strconv.Itoa(k.code))...)
-		s.duration, s.sli = m.duration.WithLabelValues(labels...), m.sli.WithLabelValues(less...)
+		s.duration = m.duration.WithLabelValues(labels...)
+		if !k.dry {
+			s.sli = m.sli.WithLabelValues(less...)
+		}
 		s.sizes = m.sizes.WithLabelValues(less...)
+		if verb := bodyVerbs[k.verb]; verb != "" && k.resourceIs {
+			s.bodies = m.bodies.WithLabelValues(group, name, verb)
+		}
 	}
 	return s
 }
@@ -171,6 +190,7 @@ func (m *metrics) resolve(k seriesKey) *series {
 func (m *metrics) forget(row *resource.Row) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.storage.forget(row)
 	maps.DeleteFunc(m.series, func(k seriesKey, _ *series) bool { return k.row == row })
 }
 
@@ -199,8 +219,13 @@ func (s *Server) measure(c *call, next handler) error {
 	if c.pass != nil {
 		took -= c.pass.Waited()
 	}
-	counters.sli.Observe(took.Seconds())
+	if took -= c.elsewhere; counters.sli != nil {
+		counters.sli.Observe(took.Seconds())
+	}
 	counters.sizes.Observe(float64(c.w.size))
+	if counters.bodies != nil && c.bodyRead {
+		counters.bodies.Observe(float64(c.bodySize))
+	}
 	return nil
 }
 
@@ -229,14 +254,10 @@ func (m *metrics) watching(t *target) func() {
 	return g.Dec
 }
 
-// wrote notes how long a write to etcd took.
-func (m *metrics) wrote(operation string, row *resource.Row, since, now time.Time) {
-	m.etcd.WithLabelValues(row.Group(), operation, row.Resource).Observe(now.Sub(since).Seconds())
-}
-
 // deprecates tells the client that what it asks for is deprecated, and remembers that somebody does. None has a release without it yet.
 func (s *Server) deprecates(c *call) {
 	c.warn(c.t.row.Deprecated)
+	c.record.Annotate("k8s.io/deprecated", "true")
 	s.metrics.deprecated.WithLabelValues(c.t.group, c.t.version, c.t.resource, c.t.sub, "").Set(1)
 }
 
@@ -288,27 +309,4 @@ func scopeOf(t *target) string {
 // newFairness is the gate that s lets requests through.
 func newFairness(c Config) *fairness.Fairness {
 	return fairness.New(fairness.Config{Seats: c.MaxReads + c.MaxWrites, Wait: c.RequestTimeout / 4, Now: c.Now})
-}
-
-// timedAdmission is the whole of admission, with the time that it takes.
-type timedAdmission struct {
-	chain admission.Chain
-	s     *Server
-}
-
-func (timedAdmission) Name() string { return "timed" }
-
-func (t timedAdmission) Admit(ctx context.Context, a *admission.Attributes) error {
-	return t.time("admit", a, func() error { return t.chain.Admit(ctx, a) })
-}
-
-func (t timedAdmission) Validate(ctx context.Context, a *admission.Attributes) error {
-	return t.time("validate", a, func() error { return t.chain.Validate(ctx, a) })
-}
-
-func (t timedAdmission) time(step string, a *admission.Attributes, do func() error) error {
-	began := t.s.now()
-	err := do()
-	t.s.metrics.admission.WithLabelValues(string(a.Operation), strconv.FormatBool(err != nil), step).Observe(t.s.now().Sub(began).Seconds())
-	return err
 }

@@ -38,14 +38,21 @@ func newTallies(set *meter.Set, what, attempts, of string, results ...string) ta
 // identityMetrics count who asks, and whether he may.
 type identityMetrics struct {
 	who, whether tallies
-	users        *prometheus.CounterVec
+	// The time of a step, as upstream tells of its filters.
+	authentication, authorization prometheus.Observer
+	impersonation                 *impersonationMetrics
+	users                         *prometheus.CounterVec
 }
 
 func newIdentityMetrics(set *meter.Set) identityMetrics {
+	steps := set.Histogram("apiserver_request_filter_duration_seconds", "Time that steps of the chain took by themselves.",
+		[]float64{.0001, .0003, .001, .003, .01, .03, .1, .3, 1, 5, 10, 15, 30}, "filter")
 	return identityMetrics{
-		who:     newTallies(set, "authentication", "authentication_attempts", "who asks", "success", "failure", "error"),
-		whether: newTallies(set, "authorization", "authorization_attempts_total", "whether a request may go on", "allowed", "denied", "no-opinion", "error"),
-		users:   set.Counter("authenticated_user_requests", "Requests by who made them, if that is known everywhere.", "username"),
+		authentication: steps.WithLabelValues("authentication"), authorization: steps.WithLabelValues("authorization"),
+		impersonation: newImpersonationMetrics(set),
+		who:           newTallies(set, "authentication", "authentication_attempts", "who asks", "success", "failure", "error"),
+		whether:       newTallies(set, "authorization", "authorization_attempts_total", "whether a request may go on", "allowed", "denied", "no-opinion", "error"),
+		users:         set.Counter("authenticated_user_requests", "Requests by who made them, if that is known everywhere.", "username"),
 	}
 }
 
@@ -61,6 +68,7 @@ func (m *identityMetrics) authenticated(u auth.User, ok bool, err error, took ti
 		m.users.WithLabelValues(shortName(u.Name)).Inc()
 	}
 	m.who.count(result, took)
+	m.authentication.Observe(took.Seconds())
 }
 
 // shortName stands for a user without telling apart more of them than a metric can bear.
@@ -87,4 +95,52 @@ func (m *identityMetrics) authorized(d auth.Decision, err error, took time.Durat
 		result = "denied"
 	}
 	m.whether.count(result, took)
+	m.authorization.Observe(took.Seconds())
+}
+
+// impersonationMetrics count who wanted to act as another, and the questions asked about that.
+type impersonationMetrics struct {
+	attempts, questions         *prometheus.CounterVec
+	attemptTimes, questionTimes *prometheus.HistogramVec
+}
+
+func newImpersonationMetrics(set *meter.Set) *impersonationMetrics {
+	const prefix = "apiserver_impersonation_"
+	labels, bounds := []string{"decision", "mode"}, prometheus.ExponentialBuckets(0.001, 2, 15)
+	return &impersonationMetrics{
+		attempts:      set.Counter(prefix+"attempts_total", "Requests to act as another, by the mode that allowed it.", labels...),
+		attemptTimes:  set.Histogram(prefix+"attempts_duration_seconds", "Time to decide on a request to act as another.", bounds, labels...),
+		questions:     set.Counter(prefix+"authorization_attempts_total", "Questions to the authorizers about acting as another, by mode.", labels...),
+		questionTimes: set.Histogram(prefix+"authorization_attempts_duration_seconds", "Time of these questions.", bounds, labels...),
+	}
+}
+
+func decisionOf(err error) string {
+	if err != nil {
+		return "denied"
+	}
+	return "allowed"
+}
+
+// modeName is what metrics call a mode: the old one, which has no name, too.
+func modeName(mode string) string {
+	if mode == "" {
+		return "legacy"
+	}
+	return mode
+}
+
+// attempted counts a request to act as another.
+func (m *impersonationMetrics) attempted(mode string, err error, took time.Duration) {
+	if mode = modeName(mode); err != nil {
+		mode = "" // none has allowed it
+	}
+	m.attempts.WithLabelValues(decisionOf(err), mode).Inc()
+	m.attemptTimes.WithLabelValues(decisionOf(err), mode).Observe(took.Seconds())
+}
+
+// asked counts a question about it.
+func (m *impersonationMetrics) asked(mode string, err error, took time.Duration) {
+	m.questions.WithLabelValues(decisionOf(err), modeName(mode)).Inc()
+	m.questionTimes.WithLabelValues(decisionOf(err), modeName(mode)).Observe(took.Seconds())
 }

@@ -115,7 +115,7 @@ func (s *Server) readDeleteOptions(c *call, o *metav1.DeleteOptions) error {
 		return apierrors.NewBadRequest(notRegistered(completed(got, expected), schemeOfOptions).Error())
 	}
 	o.Kind = "DeleteOptions"
-	c.recordRequest(deleteOptionsGVK(got), o)
+	c.recordRequest(internalDeleteOptions, o)
 	return nil
 }
 

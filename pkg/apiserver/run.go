@@ -1,11 +1,12 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -70,6 +71,17 @@ func (s *Server) httpServer(t *tls.Config) *http.Server {
 			MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 256 << 10 * 250,
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
 		},
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog: log.New(serverLog{s}, "", 0),
 	}
+}
+
+// serverLog takes what net/http has to say, which tells of failed handshakes nowhere else.
+type serverLog struct{ s *Server }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		l.s.metrics.handshakes.Inc()
+	}
+	l.s.log.Debug(string(bytes.TrimSpace(line)))
+	return len(line), nil
 }

@@ -85,7 +85,7 @@ type Config struct {
 
 // Tokens issues service account tokens, and publishes the key that proves them.
 type Tokens interface {
-	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error
+	Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) (credential string, err error)
 	ServeOpenIDConfig(w http.ResponseWriter, r *http.Request)
 	ServeJWKS(w http.ResponseWriter, r *http.Request)
 }
@@ -159,7 +159,7 @@ func New(c Config) (*Server, error) {
 	s.followAPIServices()
 	s.hooks = s.startHooks()
 	s.finders = c.Admission.Finders()
-	s.cfg.Admission = admission.Chain{timedAdmission{c.Admission, s}}
+	s.cfg.Admission = admission.Chain{admission.Measure(c.Admission, s.cfg.Counts)}
 	s.slis, s.began = newSLIs(), c.Now()
 	s.identity = newIdentityMetrics(c.Counts)
 	s.metrics = newMetrics(s)

@@ -36,8 +36,10 @@ func (s *Server) issueToken(c *call) error {
 	if err := s.admit(c, s.attributes(c, c.t, admission.Create, "token", req, nil, w)); err != nil {
 		return err
 	}
-	if err := s.cfg.Tokens.Issue(c.ctx(), obj.(*corev1.ServiceAccount), req); err != nil {
+	credential, err := s.cfg.Tokens.Issue(c.ctx(), obj.(*corev1.ServiceAccount), req)
+	if err != nil {
 		return err
 	}
+	c.record.Annotate("authentication.kubernetes.io/issued-credential-id", credential)
 	return s.answerOther(c, http.StatusCreated, gvk, req)
 }

@@ -117,6 +117,7 @@ func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter,
 	sent := s.metrics.watchEvents.WithLabelValues(out.c.t.group, out.c.t.version, out.c.t.resource)
 	out.sizes = s.metrics.watchSizes.WithLabelValues(out.c.t.group, out.c.t.version, out.c.t.resource)
 	var pause pause
+	initial := 0
 	for {
 		events, err := w.Next(ctx)
 		if err != nil {
@@ -124,7 +125,11 @@ func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter,
 		}
 		begun := false
 		for i := range events {
-			begun = begun || events[i].InitialEnd
+			if events[i].InitialEnd {
+				begun = true
+			} else if !begun {
+				initial++
+			}
 			if events[i].Type == store.Bookmark && !wantsBookmark(l, &events[i]) {
 				continue
 			}
@@ -137,6 +142,7 @@ func (s *Server) stream(ctx context.Context, w *store.Watcher, out *eventWriter,
 		}
 		sent.Add(float64(len(events)))
 		if begun {
+			s.metrics.storage.began(out.c, l, initial, s.now())
 			out.c.pass.Leave(s.now()) // from here on it only waits
 		}
 		pause.take(ctx, s.gatherTime(out.to.watching, len(events)))

@@ -107,7 +107,7 @@ func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn
 		operation = "create"
 	}
 	made, err := s.store.Commit(c.ctx(), txn)
-	s.metrics.wrote(operation, c.t.row, began, s.now())
+	s.metrics.storage.wrote(operation, c.t.row, s.now().Sub(began), err)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (s *Server) erase(c *call, cur *store.Object, extra *store.Txn) (*store.Obj
 	addTo(&txn, extra)
 	began := s.now()
 	made, err := s.store.Commit(c.ctx(), txn)
-	s.metrics.wrote("delete", c.t.row, began, s.now())
+	s.metrics.storage.wrote("delete", c.t.row, s.now().Sub(began), err)
 	if err != nil {
 		return nil, err
 	}

@@ -293,7 +293,7 @@ func TestStats(t *testing.T) {
 	got := s.Stats()
 	want := Stats{
 		Revision: last.Rev,
-		Objects:  map[string]Count{"pods": {1, 5}, "nodes": {1, 4}},
+		Objects:  map[string]Count{"pods": {1, 5}, "nodes": {1, 4}}, Changes: map[string]uint64{"pods": 2, "nodes": 1},
 		Watchers: map[string]int{"/registry/": 1, "/registry/pods/ node=n": 1},
 		History:  3, HistoryFrom: got.HistoryFrom, HistoryBytes: got.HistoryBytes,
 	}

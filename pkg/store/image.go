@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/google/btree"
@@ -18,7 +19,7 @@ type image struct {
 	rev    int64
 	byKey  *tree
 	byTerm []index
-	counts map[string]*Count
+	counts map[string]*tally
 	prefix string
 	shot   *snapshot // the clone at rev, if someone has asked for one
 }
@@ -35,10 +36,16 @@ type Count struct {
 	Bytes   int64
 }
 
+// tally is the count below one segment, and how many changes there have been.
+type tally struct {
+	Count
+	changes uint64
+}
+
 func newImage(prefix string, indexed []string) *image {
 	im := &image{
 		byKey:  btree.NewG(degree, func(a, b *Object) bool { return a.Key < b.Key }),
-		counts: map[string]*Count{},
+		counts: map[string]*tally{},
 		prefix: prefix,
 	}
 	for _, field := range indexed {
@@ -69,8 +76,7 @@ func (im *image) put(o *Object) *Object {
 	for _, x := range im.byTerm {
 		x.move(old, o)
 	}
-	im.count(old, -1)
-	im.count(o, +1)
+	im.count(o, old)
 	return old
 }
 
@@ -81,7 +87,7 @@ func (im *image) remove(key string) *Object {
 	for _, x := range im.byTerm {
 		x.move(old, nil)
 	}
-	im.count(old, -1)
+	im.count(nil, old)
 	return old
 }
 
@@ -104,20 +110,42 @@ func has(o *Object, field string) (bool, string) {
 	return ok, v
 }
 
-func (im *image) count(o *Object, by int) {
-	if o == nil {
+// count takes note that o is there instead of old; either may be nil.
+func (im *image) count(o, old *Object) {
+	one := cmp.Or(o, old)
+	if one == nil {
 		return
 	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(o.Key, im.prefix), "/")
-	c := im.counts[name]
-	if c == nil {
-		c = &Count{}
-		im.counts[strings.Clone(name)] = c
+	name, _, _ := strings.Cut(strings.TrimPrefix(one.Key, im.prefix), "/")
+	t := im.counts[name]
+	if t == nil {
+		t = &tally{}
+		im.counts[strings.Clone(name)] = t
 	}
-	c.Objects += by
-	c.Bytes += int64(by * len(o.Value))
-	if c.Objects == 0 {
-		delete(im.counts, name)
+	t.changes++
+	if o != nil {
+		t.Objects++
+		t.Bytes += int64(len(o.Value))
+	}
+	if old != nil {
+		t.Objects--
+		t.Bytes -= int64(len(old.Value))
+	}
+}
+
+// goOn counts changes from where before, which may be nil, has come to: what was loaded is none.
+func (im *image) goOn(before *image) {
+	for _, t := range im.counts {
+		t.changes = 0
+	}
+	if before == nil {
+		return
+	}
+	for name, old := range before.counts {
+		if im.counts[name] == nil {
+			im.counts[name] = &tally{}
+		}
+		im.counts[name].changes = old.changes
 	}
 }
 

@@ -32,6 +32,7 @@ func (s *Store) load(ctx context.Context) (int64, error) {
 	im.rev = rev
 
 	s.mu.Lock()
+	im.goOn(s.image)
 	s.image = im
 	s.history.reset(rev)
 	s.hub.failAll(ErrTooOld)

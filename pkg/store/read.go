@@ -34,14 +34,17 @@ func (s *Store) Get(ctx context.Context, key string, at ReadAt) (*Object, error)
 
 // List implements API.
 func (s *Store) List(ctx context.Context, prefix string, at ReadAt, o ListOptions) (*Page, error) {
+	began := time.Now()
 	if err := s.ready(ctx, at); err != nil {
 		return nil, err
 	}
+	waited := time.Since(began)
 	shot := s.snapshot(at)
 	if shot == nil {
 		return s.listPast(ctx, prefix, at.Rev, o)
 	}
 	p := shot.page(prefix, o)
+	p.Waited = waited
 	if p.More {
 		s.kept.put(shot, time.Now())
 	}
@@ -118,7 +121,7 @@ func (s *Store) getPast(ctx context.Context, key string, rev int64) (*Object, er
 func (s *Store) listPast(ctx context.Context, prefix string, rev int64, o ListOptions) (*Page, error) {
 	ctx, cancel := s.until(ctx)
 	defer cancel()
-	p := &Page{Rev: rev}
+	p := &Page{Rev: rev, Past: true}
 	from, to := span(prefix, o.After)
 	for more := true; more && !p.More; {
 		resp, err := s.client.Get(ctx, from, clientv3.WithRange(to), clientv3.WithRev(rev), clientv3.WithLimit(loadPage))
@@ -126,6 +129,7 @@ func (s *Store) listPast(ctx context.Context, prefix string, rev int64, o ListOp
 			return nil, s.explain(ctx, err)
 		}
 		for i, kv := range resp.Kvs {
+			p.Looked++
 			obj := s.past(kv)
 			if !o.Term.admits(obj) || o.Match != nil && !o.Match(obj) {
 				continue

@@ -68,6 +68,7 @@ func (s *snapshot) page(prefix string, o ListOptions) *Page {
 	p := &Page{Rev: s.rev}
 	filtered := o.Match != nil || o.Term != nil
 	s.walk(prefix, o.After, o.Term, func(obj *Object) bool {
+		p.Looked++
 		if o.Match != nil && !o.Match(obj) {
 			return true
 		}

@@ -11,6 +11,8 @@ type Stats struct {
 	Revision int64
 	// Objects are counted by the first segment of their keys after the prefix.
 	Objects map[string]Count
+	// Changes are how often each of these has changed since the image was loaded.
+	Changes map[string]uint64
 	// Watchers are counted by what they watch: the prefix, and the term if there is one, as "prefix field=value".
 	Watchers map[string]int
 	// History is how many changes watches can resume from in memory, HistoryFrom the revision it reaches back to.
@@ -30,6 +32,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Revision:     s.image.rev,
 		Objects:      map[string]Count{},
+		Changes:      map[string]uint64{},
 		Watchers:     map[string]int{},
 		History:      s.history.len(),
 		HistoryFrom:  s.history.floor,
@@ -38,7 +41,12 @@ func (s *Store) Stats() Stats {
 		FormBytes:    s.forms.size(),
 	}
 	for name, c := range s.image.counts {
-		st.Objects[name] = *c
+		if c.Objects > 0 {
+			st.Objects[name] = c.Count
+		}
+		if c.changes > 0 {
+			st.Changes[name] = c.changes
+		}
 	}
 	maps.Insert(st.Watchers, s.hub.scopes())
 	return st
@@ -49,7 +57,7 @@ func (s *Store) Count(segment string) Count {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if c := s.image.counts[segment]; c != nil {
-		return *c
+		return c.Count
 	}
 	return Count{}
 }

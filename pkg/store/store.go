@@ -126,6 +126,10 @@ type Page struct {
 	More    bool
 	// Remaining counts what follows this page; -1 when unknown, because Match or Term is set.
 	Remaining int64
+	// Looked is how many objects were looked at, Waited how long the image was waited for; Past says that it had to be read from etcd.
+	Looked int
+	Waited time.Duration
+	Past   bool
 }
 
 // Condition holds if Key was last written at Rev; Rev 0 means the key is absent.

@@ -1,6 +1,10 @@
 package integration
 
 import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +86,63 @@ func TestNewAuthority(t *testing.T) {
 	old.Host, old.CAData = s.config.Host, s.config.CAData
 	_, err = s.whoIs(old)
 	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
+}
+
+// The server's own certificate can change, too. Its two files do not change at once: as long as they do not fit, the old one is shown.
+func TestNewServingCertificate(t *testing.T) {
+	s := startServer(t)
+	shown := func() []byte {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(s.config.Host, "https://"), &tls.Config{InsecureSkipVerify: true})
+		require.NoError(t, err)
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].Raw
+	}
+	next := otherPKI(t)
+	ownCertificate, ownKey := s.options.PKI.APIServerFiles()
+	nextCertificate, nextKey := next.APIServerFiles()
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(text)
+	}
+	first := shown()
+	require.Equal(t, s.options.PKI.APIServer.Certificate[0], first)
+	replace(t, ownCertificate, read(nextCertificate))
+	require.Equal(t, first, shown(), "without its key")
+	replace(t, ownKey, read(nextKey))
+	s.until("the new certificate is shown", func() bool { return bytes.Equal(shown(), next.APIServer.Certificate[0]) })
+}
+
+// Whose tokens say who people are can change.
+func TestNewIssuers(t *testing.T) {
+	issuer := startIssuer(t)
+	config := func(prefix string) string {
+		ca, err := json.Marshal(issuer.ca)
+		require.NoError(t, err)
+		return fmt.Sprintf("apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n- issuer: {url: %q, audiences: [bonsai], certificateAuthority: %s}\n"+
+			"  claimMappings: {username: {claim: sub, prefix: %q}}\n", issuer.url, ca, prefix)
+	}
+	path := written(t, config("one:"))
+	s := startServer(t, told(t, "authentication-config="+path))
+	token := issuer.token(map[string]any{"sub": "jane"})
+	whoIs := func(want string) func() bool {
+		return func() bool {
+			who, err := s.whoIs(s.bearer(token))
+			return err == nil && who.Username == want
+		}
+	}
+	s.until("the issuer is known", whoIs("one:jane"))
+	replace(t, path, config("two:"))
+	s.until("the new configuration is in use", whoIs("two:jane"))
+	require.Equal(t, "1", s.reloads("authentication", "success"))
+	replace(t, path, strings.ReplaceAll(config("three:"), "claim: sub", "claim: ''"))
+	s.until("the bad file was seen", func() bool { return s.reloads("authentication", "failure") == "1" })
+	require.True(t, whoIs("two:jane")())
+	replace(t, path, "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n")
+	s.until("nobody is believed", func() bool {
+		_, err := s.whoIs(s.bearer(token))
+		return apierrors.IsUnauthorized(err)
+	})
 }
 
 const encrypted = `

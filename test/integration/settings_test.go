@@ -71,25 +71,45 @@ func (s *server) whoIs(c *rest.Config) (authenticationv1.UserInfo, error) {
 	return r.Status.UserInfo, err
 }
 
-// Who people are may be known by an issuer of tokens.
-func TestOIDC(t *testing.T) {
+// issuer is one of OpenID Connect.
+type issuer struct {
+	*testing.T
+	url, ca string
+	signer  jose.Signer
+}
+
+func startIssuer(t *testing.T) *issuer {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	require.NoError(t, err)
-	var issuer *httptest.Server
-	issuer, ca := remote(t, func(path string, _ []byte) any {
+	var service *httptest.Server
+	service, ca := remote(t, func(path string, _ []byte) any {
 		if path == "/keys" {
 			return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k", Algorithm: "RS256", Use: "sig"}}}
 		}
-		return map[string]string{"issuer": issuer.URL, "jwks_uri": issuer.URL + "/keys"}
+		return map[string]string{"issuer": service.URL, "jwks_uri": service.URL + "/keys"}
 	})
-	s := startServer(t, told(t, "oidc-issuer-url="+issuer.URL, "oidc-client-id=bonsai", "oidc-ca-file="+written(t, ca),
-		"oidc-username-claim=email", "oidc-groups-claim=groups", "oidc-groups-prefix=oidc:"))
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "k"}}, nil)
 	require.NoError(t, err)
-	token, err := jwt.Signed(signer).Claims(map[string]any{"iss": issuer.URL, "aud": "bonsai", "sub": "1", "email": "jane@example.com",
-		"groups": []string{"devs"}, "exp": time.Now().Add(time.Hour).Unix()}).Serialize()
-	require.NoError(t, err)
+	return &issuer{t, service.URL, ca, signer}
+}
+
+// token is one for the audience "bonsai".
+func (i *issuer) token(claims map[string]any) string {
+	claims["iss"], claims["aud"], claims["exp"] = i.url, "bonsai", time.Now().Add(time.Hour).Unix()
+	token, err := jwt.Signed(i.signer).Claims(claims).Serialize()
+	require.NoError(i, err)
+	return token
+}
+
+// Who people are may be known by an issuer of tokens.
+func TestOIDC(t *testing.T) {
+	issuer := startIssuer(t)
+	s := startServer(t, told(t, "oidc-issuer-url="+issuer.url, "oidc-client-id=bonsai", "oidc-ca-file="+written(t, issuer.ca),
+		"oidc-username-claim=email", "oidc-groups-claim=groups", "oidc-groups-prefix=oidc:"))
+	token := issuer.token(map[string]any{"sub": "1", "email": "jane@example.com", "groups": []string{"devs"}})
 	var who authenticationv1.UserInfo
+	var err error
 	s.until("the issuer is known", func() bool {
 		who, err = s.whoIs(s.bearer(token))
 		return err == nil

@@ -8,6 +8,7 @@ package admission
 
 import (
 	"context"
+	"time"
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/resource"
@@ -67,6 +68,8 @@ type Listener interface {
 	// Annotate tells the audit log. Keys that begin with PatchAnnotation hold parts of the object, which is for those who
 	// log whole requests.
 	Annotate(key, value string)
+	// Elsewhere says for how long the request has waited for what is not of this server.
+	Elsewhere(took time.Duration)
 }
 
 // PatchAnnotation begins the keys of annotations with what webhooks have changed.
@@ -83,6 +86,13 @@ func (a *Attributes) Warn(text string) {
 func (a *Attributes) Annotate(key, value string) {
 	if a.To != nil {
 		a.To.Annotate(key, value)
+	}
+}
+
+// Elsewhere says for how long the request has waited for what is not of this server.
+func (a *Attributes) Elsewhere(took time.Duration) {
+	if a.To != nil {
+		a.To.Elsewhere(took)
 	}
 }
 
@@ -118,13 +128,17 @@ type Chain []Plugin
 // Admit runs the changing half of every plugin, in order; and once more, if what users have configured has changed the object:
 // the plugins before may have to say something about that.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
+	return inRounds(a, func() error { return c.admit(ctx, a) })
+}
+
+func inRounds(a *Attributes, admit func() error) error {
 	r := &a.reinvocation
-	err := c.admit(ctx, a)
+	err := admit()
 	if err != nil || !r.wanted || r.second {
 		return err
 	}
 	r.second = true
-	err = c.admit(ctx, a)
+	err = admit()
 	r.wanted = false // for a chain that this one is in
 	return err
 }

@@ -116,6 +116,17 @@ func TestChoice(t *testing.T) {
 	require.Equal(t, []string{"TaintNodesByCondition", "ResourceQuota"}, names[len(names)-2:])
 	_, err = New(Deps{}, []string{"Nonsense"}, nil)
 	require.EqualError(t, err, `enable-admission-plugins plugin "Nonsense" is unknown`)
+	_, err = New(Deps{}, []string{"EventRateLimit"}, []string{"PodNodeSelector"})
+	require.EqualError(t, err, `enable-admission-plugins plugin "EventRateLimit" is not implemented here`)
+	_, err = New(Deps{}, nil, missing)
+	require.NoError(t, err, "what is not there is off")
+	names = nil
+	for _, p := range Default(Deps{}) {
+		names = append(names, p.Name())
+	}
+	c, err = New(Deps{}, nil, names)
+	require.NoError(t, err)
+	require.Empty(t, c, "all can be switched off")
 	_, err = New(Deps{}, []string{"PodSecurity"}, []string{"PodSecurity"})
 	require.EqualError(t, err, `[PodSecurity] in enable-admission-plugins and disable-admission-plugins overlapped`)
 }

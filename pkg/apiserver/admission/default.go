@@ -105,6 +105,13 @@ func all(d Deps) Chain {
 // off are the plugins that are there for who asks for them.
 var off = []string{"AlwaysPullImages", "DenyServiceExternalIPs", "OwnerReferencesPermissionEnforcement"}
 
+// missing are upstream's plugins that are not there. Who asks for one is told so, rather than left to believe that it is at work; to
+// switch one off changes nothing.
+var missing = []string{
+	"AlwaysAdmit", "AlwaysDeny", "NamespaceAutoProvision", "NamespaceExists", "LimitPodHardAntiAffinityTopology", "ImagePolicyWebhook",
+	"PodNodeSelector", "PodTolerationRestriction", "EventRateLimit", "ExtendedResourceToleration", "PodGroupProtection", "NodeDeclaredFeatureValidator",
+}
+
 // Default is the chain of a cluster: upstream's plugins that are on by default, and NodeRestriction, which every cluster has.
 func Default(d Deps) Chain {
 	c, err := New(d, nil, nil)
@@ -126,7 +133,10 @@ func New(d Deps, enable, disable []string) (Chain, error) {
 		if i >= len(enable) {
 			flag = "disable-admission-plugins"
 		}
-		if !known(name) {
+		switch missing := slices.Contains(missing, name); {
+		case missing && i < len(enable):
+			bad = append(bad, fmt.Errorf("%s plugin %q is not implemented here", flag, name))
+		case !missing && !known(name):
 			bad = append(bad, fmt.Errorf("%s plugin %q is unknown", flag, name))
 		}
 	}

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -15,6 +16,7 @@ type heard struct {
 	notes    map[string]string
 }
 
+func (h *heard) Elsewhere(time.Duration)    {}
 func (h *heard) Warn(text string)           { h.warnings = append(h.warnings, text) }
 func (h *heard) Annotate(key, value string) { h.notes[key] = value }
 

@@ -58,12 +58,15 @@ func (p ResourceQuota) Validate(ctx context.Context, a *Attributes) error {
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
-	if len(quotas) == 0 {
+	if len(quotas) == 0 && len(p.deps.Config.Limited) == 0 {
 		return nil
 	}
 	w, ok := write(a)
 	if !ok {
 		return nil
+	}
+	if err := p.covered(a, quotas, w); err != nil {
+		return err
 	}
 	used, err := quota.Charge(quotas, w, p.deps.Now())
 	if err != nil {
@@ -75,6 +78,16 @@ func (p ResourceQuota) Validate(ctx context.Context, a *Attributes) error {
 		}
 	}
 	return nil
+}
+
+// covered refuses what uses of that which may not be used without a quota, if no quota is about it.
+func (p ResourceQuota) covered(a *Attributes, quotas []*corev1.ResourceQuota, w quota.Write) error {
+	err := quota.Covered(p.deps.Config.Limited, quotas, w, p.deps.Now())
+	var bare quota.UncoveredError
+	if errors.As(err, &bare) && !bare.ByScope {
+		return a.forbidden("%w", err)
+	}
+	return err // upstream takes scopes without a quota for a fault of its own, and answers 500
 }
 
 // write is the request as quotas see it; false if it is none that could use more.

@@ -116,7 +116,7 @@ func (u *Upstream) get(ctx context.Context, host, path, tag string) (s said, err
 		r.Header.Set("If-None-Match", tag)
 	}
 	transport.SetAuthProxyHeaders(r, "system:kube-aggregator", "", []string{"system:masters"}, nil)
-	resp, err := u.normal.RoundTrip(r)
+	resp, err := watched{u.normal, u.cfg.Servers}.RoundTrip(r)
 	if err != nil {
 		u.normal.CloseIdleConnections()
 		return s, fmt.Errorf("failing or missing response from %v: Get %q: %w", at, at, err)

@@ -45,7 +45,7 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// name these.
 	transport.SetAuthProxyHeaders(out, user.Name, user.UID, user.Groups, user.Extra)
 	upgrade := httpstream.IsUpgradeRequest(r)
-	through := transport.NewAuthProxyRoundTripper(user.Name, user.UID, user.Groups, user.Extra, u.normal)
+	through := transport.NewAuthProxyRoundTripper(user.Name, user.UID, user.Groups, user.Extra, watched{u.normal, u.cfg.Servers})
 	if upgrade {
 		through = u.upgrading
 	}

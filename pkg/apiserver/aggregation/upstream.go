@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"bonsai/pkg/apiserver/oldcert"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 )
@@ -20,6 +22,21 @@ type Config struct {
 	Client tls.Certificate
 	// Resolve finds where a service's port can be reached, as HOST:PORT.
 	Resolve func(ctx context.Context, namespace, name string, port int32) (string, error)
+	// Servers is where their certificates are looked at; nil if nobody wants to know.
+	Servers *oldcert.Counts
+}
+
+// watched looks at whom answers are from.
+type watched struct {
+	http.RoundTripper
+	servers *oldcert.Counts
+}
+
+// RoundTrip asks.
+func (w watched) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := w.RoundTripper.RoundTrip(r)
+	w.servers.Look(r, resp, err)
+	return resp, err
 }
 
 // Upstream is the server behind one APIService.

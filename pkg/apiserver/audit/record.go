@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
 
 	"bonsai/pkg/apiserver/auth"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -77,8 +77,11 @@ func (a *Auditor) record(r *http.Request, asked auth.Request, auditID string, re
 	rec.event = auditv1.Event{
 		TypeMeta: metav1.TypeMeta{Kind: "Event", APIVersion: auditv1.SchemeGroupVersion.String()},
 		Level:    d.level, AuditID: types.UID(auditID), RequestURI: r.URL.RequestURI(), Verb: asked.Verb,
-		User: userInfo(asked.User), UserAgent: agentOf(r), SourceIPs: sourcesOf(r),
+		User: asked.User.Info(), UserAgent: agentOf(r), SourceIPs: sourcesOf(r),
 		RequestReceivedTimestamp: metav1.NewMicroTime(received),
+	}
+	if asked.User.Remarks != nil {
+		rec.event.Annotations = maps.Clone(asked.User.Remarks.Audit)
 	}
 	if asked.IsResource {
 		rec.event.ObjectRef = &auditv1.ObjectReference{Resource: asked.Resource, Namespace: asked.Namespace, Name: asked.Name,
@@ -106,23 +109,12 @@ func sourcesOf(r *http.Request) []string {
 	return out
 }
 
-func userInfo(u auth.User) authenticationv1.UserInfo {
-	info := authenticationv1.UserInfo{Username: u.Name, UID: u.UID, Groups: u.Groups}
-	for k, v := range u.Extra {
-		if info.Extra == nil {
-			info.Extra = map[string]authenticationv1.ExtraValue{}
-		}
-		info.Extra[k] = v
-	}
-	return info
-}
-
 // Impersonated notes who the user is acting as, and by which mode of impersonation; the old one has no name.
 func (r *Record) Impersonated(u auth.User, mode string) {
 	if r == nil {
 		return
 	}
-	info := userInfo(u)
+	info := u.Info()
 	r.event.ImpersonatedUser = &info
 	if mode != "" {
 		r.event.AuthenticationMetadata = &auditv1.AuthenticationMetadata{ImpersonationConstraint: "impersonate:" + mode}

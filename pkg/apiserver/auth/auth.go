@@ -41,6 +41,14 @@ type User struct {
 	UID    string
 	Groups []string
 	Extra  map[string][]string
+	// Remarks are on the credentials by which the user has proved itself; nil if there is nothing to say.
+	Remarks *Remarks
+}
+
+// Remarks are what clients, by a warning, and the audit log are told about credentials that are good, but not as they should be.
+type Remarks struct {
+	Warnings []string
+	Audit    map[string]string
 }
 
 // Authenticator says who made a request. ok is false if it finds no credentials of its kind; err says that

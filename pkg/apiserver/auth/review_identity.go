@@ -14,7 +14,7 @@ type identityReviewer struct{ tokens *Bearer }
 // self says who is asking.
 func (identityReviewer) self(_ context.Context, u User, o *authenticationv1.SelfSubjectReview) error {
 	o.ObjectMeta = metav1.ObjectMeta{CreationTimestamp: metav1.Now()} // upstream answers with a new object
-	o.Status.UserInfo = userInfo(u)
+	o.Status.UserInfo = u.Info()
 	return nil
 }
 
@@ -30,11 +30,12 @@ func (i identityReviewer) token(ctx context.Context, _ User, o *authenticationv1
 	}
 	u := id.User
 	u.Groups = withAuthenticated(u)
-	o.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: userInfo(u), Audiences: id.Audiences}
+	o.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: u.Info(), Audiences: id.Audiences}
 	return nil
 }
 
-func userInfo(u User) authenticationv1.UserInfo {
+// Info is u as the API shows users.
+func (u User) Info() authenticationv1.UserInfo {
 	info := authenticationv1.UserInfo{Username: u.Name, UID: u.UID, Groups: u.Groups}
 	for k, v := range u.Extra {
 		if info.Extra == nil {

@@ -118,7 +118,7 @@ func (t *Tokens) Recognise(ctx context.Context, token string, audiences []string
 	if err := t.current(ctx, v.claims); err != nil {
 		return nil, err
 	}
-	t.Counts.token(false)
+	t.Counts.token()
 	return &Identity{v.claims.user(), good}, nil
 }
 
@@ -188,7 +188,7 @@ func (c *claims) user() User {
 		put("node-uid", k.Node.UID)
 	}
 	if c.ID != "" {
-		put("credential-id", "JTI="+c.ID)
+		put("credential-id", c.credential())
 	}
 	return u
 }
@@ -204,6 +204,9 @@ func AccountOf(user string) (namespace, name string, ok bool) {
 	}
 	return strings.Cut(rest, ":")
 }
+
+// credential is the name of the token among all.
+func (c *claims) credential() string { return "JTI=" + c.ID }
 
 // accountUser is a service account as a user.
 func accountUser(namespace, name, uid string) User {

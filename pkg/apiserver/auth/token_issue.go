@@ -24,15 +24,15 @@ const (
 	maxSeconds     = 1 << 32
 )
 
-// Issue answers the create of serviceaccounts/token: it fills in req's defaults and status. Dry run is the same, as
-// nothing is stored.
-func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error {
+// Issue answers the create of serviceaccounts/token: it fills in req's defaults and status, and returns the name by which requests with
+// the token will be known. Dry run is the same, as nothing is stored.
+func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) (credential string, err error) {
 	if req.Spec.ExpirationSeconds == nil {
 		seconds := int64(defaultSeconds)
 		req.Spec.ExpirationSeconds = &seconds
 	}
 	if err := validate(sa, req); err != nil {
-		return err
+		return "", err
 	}
 	if len(req.Spec.Audiences) == 0 {
 		req.Spec.Audiences = t.audiences
@@ -47,15 +47,15 @@ func (t *Tokens) Issue(ctx context.Context, sa *corev1.ServiceAccount, req *auth
 		Audience: req.Spec.Audiences, Kubernetes: bound{Namespace: sa.Namespace, ServiceAccount: refTo(sa)},
 	}
 	if err := t.bind(ctx, sa, req.Spec.BoundObjectRef, &c.Kubernetes); err != nil {
-		return err
+		return "", err
 	}
 	token, err := jwt.Signed(t.signer).Claims(c).Serialize()
 	if err != nil {
-		return apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
+		return "", apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
 	req.UID, req.Name, req.Namespace, req.CreationTimestamp = sa.UID, sa.Name, sa.Namespace, metav1.NewTime(now)
 	req.Status = authenticationv1.TokenRequestStatus{Token: token, ExpirationTimestamp: metav1.NewTime(c.Expiry.Time())}
-	return nil
+	return c.credential(), nil
 }
 
 func validate(sa *corev1.ServiceAccount, req *authenticationv1.TokenRequest) error {

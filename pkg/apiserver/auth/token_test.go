@@ -60,7 +60,8 @@ func (d *desk) issue(t *testing.T, kind, name string) string {
 	if kind != "" {
 		req.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: kind, Name: name}
 	}
-	require.NoError(t, d.Issue(context.Background(), d.account("web-sa"), req))
+	_, err := d.Issue(context.Background(), d.account("web-sa"), req)
+	require.NoError(t, err)
 	return req.Status.Token
 }
 
@@ -238,7 +239,7 @@ func TestIssueRefuses(t *testing.T) {
 			want: `Operation cannot be fulfilled on Pod "web": the UID in the bound object reference (old) does not match the UID in record. The object might have been deleted and then recreated`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := d.Issue(context.Background(), d.account("web-sa"), &authenticationv1.TokenRequest{ObjectMeta: tc.meta, Spec: tc.spec})
+			_, err := d.Issue(context.Background(), d.account("web-sa"), &authenticationv1.TokenRequest{ObjectMeta: tc.meta, Spec: tc.spec})
 			require.EqualError(t, err, tc.want)
 		})
 	}
@@ -255,7 +256,8 @@ func TestPublishedKeyVerifies(t *testing.T) {
 		tokens, err := NewTokens(key, Issuer, d.objects, func() time.Time { return start })
 		require.NoError(t, err)
 		req := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"vault"}}}
-		require.NoError(t, tokens.Issue(context.Background(), d.account("web-sa"), req))
+		_, err = tokens.Issue(context.Background(), d.account("web-sa"), req)
+		require.NoError(t, err)
 
 		w := httptest.NewRecorder()
 		tokens.ServeJWKS(w, nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bonsai/pkg/apiserver/live"
+	"bonsai/pkg/apiserver/oldcert"
 	"bonsai/pkg/resource"
 
 	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
@@ -25,6 +26,7 @@ type Definitions struct {
 	crds     *live.Kind[*apiextensionsv1.CustomResourceDefinition]
 	src      live.Source
 	services Services
+	servers  *oldcert.Counts
 	now      func() time.Time
 	log      *slog.Logger
 
@@ -52,14 +54,16 @@ type Config struct {
 	Source live.Source
 	// Services are asked where conversion webhooks are.
 	Services Services
-	Now      func() time.Time
+	// Servers is where their certificates are looked at; nil if nobody wants to know.
+	Servers *oldcert.Counts
+	Now     func() time.Time
 }
 
 // New returns the definitions that the source has.
 func New(c Config) *Definitions {
 	d := &Definitions{
 		crds: live.Follow[*apiextensionsv1.CustomResourceDefinition](c.Source, Resource),
-		src:  c.Source, services: c.Services, now: c.Now, log: c.Source.Logger, entries: map[string]*entry{},
+		src:  c.Source, services: c.Services, servers: c.Servers, now: c.Now, log: c.Source.Logger, entries: map[string]*entry{},
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -160,7 +164,7 @@ func (d *Definitions) converter(c *apiextensionsv1.CustomResourceConversion) Con
 	if c == nil || c.Strategy != apiextensionsv1.WebhookConverter {
 		return rename{}
 	}
-	w, err := newWebhook(c.Webhook, d.services)
+	w, err := newWebhook(c.Webhook, d.services, d.servers)
 	if err != nil {
 		return broken{err}
 	}

@@ -15,7 +15,9 @@ import (
 	"strconv"
 	"time"
 
+	"bonsai/pkg/apiserver/oldcert"
 	"github.com/google/uuid"
+
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,10 +50,11 @@ type webhook struct {
 	url      string
 	client   *http.Client
 	versions []string // of ConversionReview that it understands
+	servers  *oldcert.Counts
 }
 
 // newWebhook returns the converter that a definition asks for.
-func newWebhook(c *apiextensionsv1.WebhookConversion, services Services) (*webhook, error) {
+func newWebhook(c *apiextensionsv1.WebhookConversion, services Services, servers *oldcert.Counts) (*webhook, error) {
 	if c == nil || c.ClientConfig == nil {
 		return nil, errors.New("the conversion names no webhook")
 	}
@@ -63,7 +66,7 @@ func newWebhook(c *apiextensionsv1.WebhookConversion, services Services) (*webho
 		}
 	}
 	transport := &http.Transport{TLSClientConfig: cfg, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second, ForceAttemptHTTP2: true}
-	w := &webhook{versions: c.ConversionReviewVersions, client: &http.Client{
+	w := &webhook{versions: c.ConversionReviewVersions, servers: servers, client: &http.Client{
 		Transport: transport, Timeout: webhookTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -161,6 +164,7 @@ func (w *webhook) post(body []byte) (*apiextensionsv1.ConversionReview, error) {
 	req.Header.Set("Accept", "application/json, */*")
 	req.Header.Set("User-Agent", "kube-apiserver-admission")
 	resp, err := w.client.Do(req)
+	w.servers.Look(req, resp, err)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ type Request struct {
 	Group, Resource, Subresource, Namespace string
 	// Version and Name are for people who look at what waits.
 	Version, Name string
+	// Reads is for those who count what waits.
+	Reads bool
 }
 
 // schema is a FlowSchema at work.

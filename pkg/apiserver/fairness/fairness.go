@@ -27,6 +27,8 @@ type Fairness struct {
 	rules   atomic.Pointer[rules]
 	// next is when seats are lent anew, in Unix nanoseconds.
 	next atomic.Int64
+	// readsIn and writesIn stand in lines.
+	readsIn, writesIn atomic.Int64
 
 	mu       sync.Mutex // of changes of the configuration
 	fraction float64
@@ -207,8 +209,17 @@ func (f *Fairness) enter(ctx context.Context, p *Pass, flow string, now time.Tim
 	}
 	p.schema.counters.queued(t, 1)
 	defer p.schema.counters.queued(t, -1)
+	waiting := &f.writesIn
+	if t.who.Reads {
+		waiting = &f.readsIn
+	}
+	waiting.Add(1)
+	defer waiting.Add(-1)
 	return l.await(ctx, t, f.cfg.Wait, f.cfg.Now)
 }
+
+// Waiting is how many requests that read, and others, stand in a line.
+func (f *Fairness) Waiting() (reads, writes int64) { return f.readsIn.Load(), f.writesIn.Load() }
 
 // Leave gives the seats back; only the first call does. A write that many watch keeps some for a while.
 func (p *Pass) Leave(now time.Time) {

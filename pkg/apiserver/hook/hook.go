@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"time"
 
+	"bonsai/pkg/apiserver/oldcert"
+
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -28,6 +30,9 @@ const (
 
 // Client calls one service.
 type Client struct {
+	// Servers is where the service's certificate is looked at; nil if nobody wants to know.
+	Servers *oldcert.Counts
+
 	url   string
 	http  *http.Client
 	retry wait.Backoff
@@ -88,6 +93,7 @@ func (c *Client) try(ctx context.Context, body []byte, out any) error {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.http.Do(req)
+	c.Servers.Look(req, resp, err)
 	if err != nil {
 		return transient{err}
 	}

@@ -2,10 +2,8 @@ package judge
 
 import (
 	"bonsai/pkg/apiserver/admission"
-	"bonsai/pkg/apiserver/auth"
 
 	reviewv1 "k8s.io/api/admission/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,7 +17,7 @@ func NewRequest(a *admission.Attributes, f admission.Form) *reviewv1.AdmissionRe
 		Kind: metav1.GroupVersionKind(f.Kind), Resource: metav1.GroupVersionResource(f.Resource), SubResource: a.Subresource,
 		RequestKind: kindOf(asked.Kind), RequestResource: resourceOf(asked.Resource), RequestSubResource: a.Subresource,
 		Name: a.Name, Namespace: a.Namespace, Operation: reviewv1.Operation(a.Operation),
-		UserInfo: userInfo(a.User), DryRun: &dry, Options: runtime.RawExtension{Object: a.Options},
+		UserInfo: a.User.Info(), DryRun: &dry, Options: runtime.RawExtension{Object: a.Options},
 	}
 }
 
@@ -31,15 +29,4 @@ func kindOf(k schema.GroupVersionKind) *metav1.GroupVersionKind {
 func resourceOf(r schema.GroupVersionResource) *metav1.GroupVersionResource {
 	resource := metav1.GroupVersionResource(r)
 	return &resource
-}
-
-func userInfo(u auth.User) authenticationv1.UserInfo {
-	info := authenticationv1.UserInfo{Username: u.Name, UID: u.UID, Groups: u.Groups}
-	for k, v := range u.Extra {
-		if info.Extra == nil {
-			info.Extra = map[string]authenticationv1.ExtraValue{}
-		}
-		info.Extra[k] = v
-	}
-	return info
 }

@@ -52,9 +52,9 @@ func New(c Config) (mutating, validating admission.Plugin) {
 	}
 	counts := newMetrics(c.Counts)
 	m := &Mutating{Config: c, metrics: counts}
-	m.hooks = follow(c.Source, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", compileMutating, readMutatingBinding)
+	m.hooks = follow(c.Source, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", timed(counts, compileMutating), readMutatingBinding)
 	v := &Validating{Config: c, metrics: counts}
-	v.hooks = follow(c.Source, "validatingadmissionpolicies", "validatingadmissionpolicybindings", compileValidating, readValidatingBinding)
+	v.hooks = follow(c.Source, "validatingadmissionpolicies", "validatingadmissionpolicybindings", timed(counts, compileValidating), readValidatingBinding)
 	return m, v
 }
 

@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	checks, mutations         *prometheus.CounterVec
 	checkTimes, mutationTimes *prometheus.HistogramVec
+	compiled, evaluated       prometheus.Observer
 }
 
 func newMetrics(set *meter.Set) *metrics {
@@ -24,7 +25,10 @@ func newMetrics(set *meter.Set) *metrics {
 	about := []string{"policy", "policy_binding", "error_type"}
 	acted := append(about[:len(about):len(about)], "enforcement_action")
 	const checks, mutations = "apiserver_validating_admission_policy_check_", "apiserver_mutating_admission_policy_check_"
+	times := prometheus.DefBuckets
 	return &metrics{
+		compiled:      set.Histogram("apiserver_cel_compilation_duration_seconds", "Time to compile the expressions of a policy.", times).WithLabelValues(),
+		evaluated:     set.Histogram("apiserver_cel_evaluation_duration_seconds", "Time to evaluate the expressions of a policy.", times).WithLabelValues(),
 		checks:        set.Counter(checks+"total", "Validations that did not hold, by what was made of that.", acted...),
 		checkTimes:    set.Histogram(checks+"duration_seconds", "Time that such validations took.", bounds, acted...),
 		mutations:     set.Counter(mutations+"total", "Mutations by policies.", about...),
@@ -43,8 +47,18 @@ func (m *metrics) mutated(i *invocation, err error, took time.Duration) {
 	if err != nil {
 		kind = kindOfError(err.Error())
 	}
+	m.evaluated.Observe(took.Seconds())
 	m.mutations.WithLabelValues(i.policy.name, i.binding.name, kind).Inc()
 	m.mutationTimes.WithLabelValues(i.policy.name, i.binding.name, kind).Observe(took.Seconds())
+}
+
+// timed is compile with the time that it takes counted.
+func timed[P, C any](m *metrics, compile func(P) C) func(P) C {
+	return func(p P) C {
+		began := time.Now()
+		defer func() { m.compiled.Observe(time.Since(began).Seconds()) }()
+		return compile(p)
+	}
 }
 
 // kindOfError tells errors apart as upstream does: a validation that just does not hold is an invalid one too.

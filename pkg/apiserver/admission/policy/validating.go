@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/admission/judge"
@@ -79,7 +80,10 @@ func (p *Validating) evaluate(ctx context.Context, h *hook[*validatingPolicy], o
 		}
 		for _, param := range params {
 			in := p.input(o.a, form, param)
-			o.add(h.policy, b, h.policy.judge(ctx, in, ns), notes)
+			began := time.Now()
+			said := h.policy.judge(ctx, in, ns)
+			p.metrics.evaluated.Observe(time.Since(began).Seconds())
+			o.add(h.policy, b, said, notes)
 		}
 	}
 	notes.publish(h.policy.name, o.a)

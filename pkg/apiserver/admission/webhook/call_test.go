@@ -66,7 +66,7 @@ func caOf(s *httptest.Server) []byte {
 func TestServicesAreReachedAtTheirEndpoints(t *testing.T) {
 	s, connections, asked := counting(t)
 	// The test server's certificate is for example.com, the service's name is web.default.svc.
-	c := (&common{Config: Config{Resolve: at(s.Listener.Addr().String())}}).newClients()
+	c := (&common{Config: Config{Resolve: at(s.Listener.Addr().String())}}).newClients(nil)
 	path, request := "/check", &reviewv1.AdmissionRequest{UID: types.UID("1")}
 	to := func(name string, port int32) *hook {
 		return hookTo(t, c, admissionv1.WebhookClientConfig{CABundle: caOf(s),
@@ -93,7 +93,7 @@ func TestServicesAreReachedAtTheirEndpoints(t *testing.T) {
 
 func TestOldWebhooksAreAskedInTheirVersion(t *testing.T) {
 	s, _, asked := counting(t)
-	c := (&common{Config: Config{}}).newClients()
+	c := (&common{Config: Config{}}).newClients(nil)
 	request := &reviewv1.AdmissionRequest{UID: types.UID("1")}
 	r, err := ask(t.Context(), hookTo(t, c, admissionv1.WebhookClientConfig{URL: &s.URL, CABundle: caOf(s)}, "v0", "v1beta1", "v1"), request, true)
 	require.NoError(t, err)
@@ -104,7 +104,7 @@ func TestOldWebhooksAreAskedInTheirVersion(t *testing.T) {
 }
 
 func TestClientsThatNobodyNamesAreForgotten(t *testing.T) {
-	c := (&common{Config: Config{}}).newClients()
+	c := (&common{Config: Config{}}).newClients(nil)
 	one, two := "https://127.0.0.1:1/", "https://127.0.0.1:2/"
 	for _, url := range []*string{&one, &two} {
 		_, err := c.get(&admissionv1.WebhookClientConfig{URL: url})

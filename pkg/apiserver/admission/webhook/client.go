@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"bonsai/pkg/apiserver/oldcert"
+
 	reviewv1 "k8s.io/api/admission/v1"
 	reviewv1beta1 "k8s.io/api/admission/v1beta1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -37,12 +39,14 @@ type client struct {
 // clients are those that the configurations name, made when they are first needed.
 type clients struct {
 	resolve func(ctx context.Context, namespace, name string, port int32) (string, error)
+	servers *oldcert.Counts
+	proof   *Credentials
 	mu      sync.Mutex
 	byKey   map[string]*client
 }
 
-func (c *common) newClients() *clients {
-	return &clients{resolve: c.Resolve, byKey: map[string]*client{}}
+func (c *common) newClients(proof *Credentials) *clients {
+	return &clients{resolve: c.Resolve, servers: c.Servers, proof: proof, byKey: map[string]*client{}}
 }
 
 func keyOf(cc *admissionv1.WebhookClientConfig) string {
@@ -132,9 +136,32 @@ func (c *clients) make(cc *admissionv1.WebhookClientConfig) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &http.Client{Transport: bounded{transport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	through, err := c.proof.prove(targetOf(cc), transport, bounded{transport, c.servers})
+	if err != nil {
+		return nil, err
+	}
+	made := &http.Client{Transport: through, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	restClient, err := rest.UnversionedRESTClientForConfigAndClient(cfg, made)
 	return &client{rest: restClient, http: made, kept: true}, err
+}
+
+// targetOf is HOST:PORT of a webhook.
+func targetOf(cc *admissionv1.WebhookClientConfig) string {
+	if s := cc.Service; s != nil {
+		port := int32(443)
+		if s.Port != nil {
+			port = *s.Port
+		}
+		return net.JoinHostPort(s.Name+"."+s.Namespace+".svc", strconv.Itoa(int(port)))
+	}
+	u, err := url.Parse(*cc.URL)
+	if err != nil {
+		return "" // which toURL has told
+	}
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), "443")
+	}
+	return u.Host
 }
 
 // toURL goes to the host of a URL. More than one connection is used, unless it is on this machine: behind one address may be many
@@ -176,12 +203,16 @@ func (c *clients) toService(s *admissionv1.ServiceReference, cfg *rest.Config, t
 	}
 }
 
-// bounded cuts answers off.
-type bounded struct{ *http.Transport }
+// bounded cuts answers off, and looks at whom they are from.
+type bounded struct {
+	*http.Transport
+	servers *oldcert.Counts
+}
 
 // RoundTrip asks.
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := b.Transport.RoundTrip(r)
+	b.servers.Look(r, resp, err)
 	if err == nil {
 		resp.Body = limitedBody{io.LimitReader(resp.Body, maxAnswer), resp.Body}
 	}

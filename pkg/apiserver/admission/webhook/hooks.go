@@ -10,6 +10,7 @@ import (
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/meter"
+	"bonsai/pkg/apiserver/oldcert"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/resource/expression"
 
@@ -30,7 +31,11 @@ type Config struct {
 	Authorizer auth.Authorizer
 	// Counts is where it is counted what came of asking; nil if nobody wants to know.
 	Counts *meter.Set
-	Logger *slog.Logger
+	// Servers is where the certificates of webhooks are looked at; nil if nobody wants to know.
+	Servers *oldcert.Counts
+	// Mutating and Validating are how this server proves to the webhooks of either plugin that it is the one that asks; nil for not at all.
+	Mutating, Validating *Credentials
+	Logger               *slog.Logger
 }
 
 // New returns the two plugins.
@@ -41,8 +46,8 @@ func New(c Config) (mutating, validating admission.Plugin) {
 	common := &common{c, newMetrics(c.Counts)}
 	m := live.Follow[*admissionv1.MutatingWebhookConfiguration](c.Source, gr("mutatingwebhookconfigurations"))
 	v := live.Follow[*admissionv1.ValidatingWebhookConfiguration](c.Source, gr("validatingwebhookconfigurations"))
-	return &Mutating{common, derive(m, common.newClients(), mutatingHooks)},
-		&Validating{common, derive(v, common.newClients(), validatingHooks)}
+	return &Mutating{common, derive(m, common.newClients(c.Mutating), mutatingHooks)},
+		&Validating{common, derive(v, common.newClients(c.Validating), validatingHooks)}
 }
 
 func gr(resource string) schema.GroupResource {

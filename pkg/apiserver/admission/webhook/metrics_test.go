@@ -3,14 +3,13 @@ package webhook
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/meter"
+	"bonsai/pkg/apiserver/meter/metertest"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,32 +41,11 @@ func TestCounts(t *testing.T) {
 		set := meter.New()
 		newMetrics(set).asked("admit", c.h, a, c.err, time.Millisecond)
 		require.Equal(t, map[string]float64{c.asked + " " + c.h.Name + " CREATE " + c.rejected + " admit": 1},
-			counted(t, set, "apiserver_admission_webhook_request_total"), c.name)
+			metertest.Counted(t, set, "apiserver_admission_webhook_request_total"), c.name)
 		want := map[string]float64{}
 		if c.cause != "" {
 			want[c.cause+" "+c.h.Name+" CREATE "+c.code+" admit"] = 1
 		}
-		require.Equal(t, want, counted(t, set, "apiserver_admission_webhook_rejection_count"), c.name)
+		require.Equal(t, want, metertest.Counted(t, set, "apiserver_admission_webhook_rejection_count"), c.name)
 	}
-}
-
-// counted are the values of a counter, by its labels' values.
-func counted(t *testing.T, set *meter.Set, name string) map[string]float64 {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(set)
-	families, err := registry.Gather()
-	require.NoError(t, err)
-	out := map[string]float64{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			var labels []string
-			for _, l := range m.GetLabel() {
-				labels = append(labels, l.GetValue())
-			}
-			if f.GetName() == name {
-				out[strings.Join(labels, " ")] = m.GetCounter().GetValue()
-			}
-		}
-	}
-	return out
 }

@@ -55,7 +55,9 @@ func (p *Mutating) Admit(ctx context.Context, a *admission.Attributes) error {
 		n := note{a, h, fmt.Sprintf("round_%d_index_%d", calls.Round(), i)}
 		began := time.Now()
 		changed, err := p.mutate(ctx, h, a, form, n)
-		p.metrics.asked("admit", h, a, err, time.Since(began))
+		took := time.Since(began)
+		a.Elsewhere(took)
+		p.metrics.asked("admit", h, a, err, took)
 		if changed {
 			calls.Changed()
 		}

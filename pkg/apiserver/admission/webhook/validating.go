@@ -59,7 +59,9 @@ func (p *Validating) Validate(ctx context.Context, a *admission.Attributes) erro
 	if ctx.Err() != nil {
 		return errTimeout()
 	}
+	began := time.Now()
 	askAll(ctx, questions)
+	a.Elsewhere(time.Since(began))
 	return p.verdict(a, questions)
 }
 

@@ -115,6 +115,7 @@ func (c *Chain) webhook(a api.AuthorizerConfiguration) (auth.Authorizer, error) 
 	if err != nil {
 		return nil, err
 	}
+	client.Servers = c.metrics.Servers
 	allowed, refused := a.Webhook.AuthorizedTTL.Duration, a.Webhook.UnauthorizedTTL.Duration
 	if !a.Webhook.CacheAuthorizedRequests {
 		allowed = 0

@@ -13,10 +13,14 @@ import (
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/configfile"
 	"bonsai/pkg/apiserver/meter"
+	"bonsai/pkg/apiserver/oldcert"
 )
 
 // Metrics are upstream's, of the authorizers.
 type Metrics struct {
+	// Servers is where the certificates of webhooks are looked at; nil if nobody wants to know.
+	Servers *oldcert.Counts
+
 	decisions                  *prometheus.CounterVec
 	calls, openings            *prometheus.CounterVec
 	callTime                   *prometheus.HistogramVec

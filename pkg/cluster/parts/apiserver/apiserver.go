@@ -33,6 +33,7 @@ import (
 	"bonsai/pkg/apiserver/live"
 	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/apiserver/node"
+	"bonsai/pkg/apiserver/oldcert"
 	"bonsai/pkg/cluster/parts"
 	"bonsai/pkg/pki"
 	"bonsai/pkg/resource"
@@ -53,6 +54,8 @@ type Options struct {
 	Logger *slog.Logger
 
 	counts *meter.Set // of this server
+	// webhooks is where the certificates of all are looked at that are asked by webhook.
+	webhooks *oldcert.Counts
 }
 
 // Run serves until ctx ends.
@@ -65,6 +68,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.counts = meter.New()
+	o.webhooks = oldcert.New(o.counts, "apiserver_webhooks_")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	encrypt, err := o.encryption(ctx, table)
@@ -137,12 +141,14 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		return nil, err
 	}
 	rights := rbac.New(kinds)
-	authz, err := authorization.New(o.Authorization, auth.Node{Get: get}, rights, authorization.NewMetrics(o.counts, o.serverID()), o.Logger)
+	access := authorization.NewMetrics(o.counts, o.serverID())
+	access.Servers = o.webhooks
+	authz, err := authorization.New(o.Authorization, auth.Node{Get: get}, rights, access, o.Logger)
 	if err != nil {
 		return nil, err
 	}
 	go authz.Follow(ctx)
-	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes})
+	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes, Servers: o.webhooks})
 	known := func(gvk schema.GroupVersionKind) (*resource.Row, *resource.Version, bool) {
 		if row, ver, ok := table.ByKind(gvk); ok {
 			return row, ver, true
@@ -153,8 +159,12 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
+	dynamic, err := o.dynamicAdmission(kinds, get, authz, known, nodes, config)
+	if err != nil {
+		return nil, err
+	}
 	admit, err := admission.New(admission.Deps{Config: config, Counts: o.counts, Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
-		Kinds: known, Dynamic: dynamicAdmission(kinds, get, authz, known, nodes, o.counts)},
+		Kinds: known, Dynamic: dynamic},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
 		return nil, err
@@ -173,7 +183,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Connect:       nodes,
 		Definer:       definer,
 		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
-			Client: o.PKI.ProxyClient, Resolve: nodes.Endpoint}},
+			Client: o.PKI.ProxyClient, Resolve: nodes.Endpoint, Servers: oldcert.New(o.counts, "apiserver_kube_aggregator_")}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),
 		ServiceCIDR:   parts.ServiceCIDR,
@@ -186,13 +196,36 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 }
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.
-func dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer,
-	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes, counts *meter.Set) admission.Chain {
-	changing, refusing := webhook.New(webhook.Config{Source: source, Get: get, Resolve: nodes.Endpoint, Authorizer: authz, Counts: counts, Logger: source.Logger})
+func (o *Options) dynamicAdmission(source live.Source, get *apiserver.Getter, authz auth.Authorizer,
+	kinds func(schema.GroupVersionKind) (*resource.Row, *resource.Version, bool), nodes *node.Nodes,
+	config admission.Config) (admission.Chain, error) {
+	mutatingProof, err := proofOf(config, "MutatingAdmissionWebhook")
+	if err != nil {
+		return nil, err
+	}
+	validatingProof, err := proofOf(config, "ValidatingAdmissionWebhook")
+	if err != nil {
+		return nil, err
+	}
+	changing, refusing := webhook.New(webhook.Config{Source: source, Mutating: mutatingProof, Validating: validatingProof, Get: get, Resolve: nodes.Endpoint, Authorizer: authz,
+		Counts: o.counts, Servers: o.webhooks, Logger: source.Logger})
 	mutating, validating := admissionpolicy.New(admissionpolicy.Config{
-		Source: source, Get: get, Custom: get, Authorizer: authz, Counts: counts, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
+		Source: source, Get: get, Custom: get, Authorizer: authz, Counts: o.counts, Logger: source.Logger, Types: apiserver.TypesOf, Kinds: kinds,
 	})
-	return admission.Chain{mutating, changing, validating, refusing}
+	return admission.Chain{mutating, changing, validating, refusing}, nil
+}
+
+// proofOf returns what a plugin shows to its webhooks.
+func proofOf(config admission.Config, plugin string) (*webhook.Credentials, error) {
+	path := config.Credentials[plugin]
+	if path == "" {
+		return nil, nil
+	}
+	c, err := webhook.LoadCredentials(path)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't init admission plugin %q: %w", plugin, err)
+	}
+	return c, nil
 }
 
 // definedKind finds a kind among the newest definitions.

@@ -58,5 +58,6 @@ func (o *Options) sinks(counts *audit.Metrics) ([]*audit.Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit webhook: %w", err)
 	}
+	client.Servers = o.webhooks
 	return out, add("webhook", audit.NewWebhook(client.Call), o.AuditWebhookDelivery)
 }

@@ -111,6 +111,7 @@ func (o *Options) bearer(tokens *auth.Tokens, get auth.Getter, issuers *oidc.Iss
 		if err != nil {
 			return nil, fmt.Errorf("token webhook: %w", err)
 		}
+		client.Servers = o.webhooks
 		b.Recognisers = append(b.Recognisers, auth.NewTokenWebhook(client.Call, w.Version, b.Audiences, w.CacheTTL, time.Now))
 	}
 	return b, nil

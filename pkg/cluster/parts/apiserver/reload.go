@@ -53,25 +53,23 @@ func (o *Options) authorities(ctx context.Context, what string, base *x509.CertP
 	return current.Load, nil
 }
 
-// servingCertificate returns the one that clients are shown: that of the data directory, which may be replaced while the server runs.
+// servingCertificate returns the one that clients are shown: that of the data directory, which may be replaced while the server runs. Both
+// of its files are followed, as either may come last; until they are of one pair again, the old one is shown.
 func (o *Options) servingCertificate(ctx context.Context) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	var current atomic.Pointer[tls.Certificate]
 	current.Store(&o.PKI.APIServer)
 	certificate, key := o.PKI.APIServerFiles()
-	use := func(_ context.Context, pem []byte) (bool, error) {
-		keyPEM, err := os.ReadFile(key)
+	use := func(context.Context, []byte) (bool, error) {
+		pair, err := tls.LoadX509KeyPair(certificate, key)
 		if err != nil {
 			return false, configfile.Later{Err: err}
 		}
-		pair, err := tls.X509KeyPair(pem, keyPEM)
-		if err != nil {
-			return false, configfile.Later{Err: err} // the key may come after the certificate
-		}
-		same := bytes.Equal(pair.Certificate[0], current.Load().Certificate[0])
-		current.Store(&pair)
-		return !same, nil
+		before := current.Swap(&pair)
+		return !bytes.Equal(pair.Certificate[0], before.Certificate[0]), nil
 	}
-	f := configfile.Follower{Path: certificate, Use: use, What: "serving certificate", Logger: o.Logger}
-	go f.Run(ctx)
+	for what, path := range map[string]string{"serving certificate": certificate, "key of the serving certificate": key} {
+		f := configfile.Follower{Path: path, Use: use, What: what, Logger: o.Logger}
+		go f.Run(ctx)
+	}
 	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return current.Load(), nil }
 }
