@@ -196,6 +196,7 @@ func scaled(t *target, want *autoscalingv1.Scale, old resource.Object) (resource
 	}
 	if want.UID != "" && want.UID != old.GetUID() {
 		resource := schema.GroupResource{Group: t.group, Resource: t.resource + "/scale"}
+		//lint:ignore ST1005 clients see this text
 		return nil, apierrors.NewConflict(resource, t.name, fmt.Errorf(
 			"Precondition failed: UID in precondition: %v, UID in object meta: %v", want.UID, old.GetUID()))
 	}

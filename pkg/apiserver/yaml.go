@@ -5,10 +5,7 @@ import (
 	"errors"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	yamlv3 "go.yaml.in/yaml/v3"
-	"sigs.k8s.io/yaml"
 )
 
 // plainJSON tells whether body, if it is JSON, means the same to a reader of JSON and to one of YAML. Clients send JSON, which is read ten
@@ -85,16 +82,4 @@ func expanded(n *yamlv3.Node, known map[*yamlv3.Node]int) int {
 	}
 	known[n] = size
 	return size
-}
-
-// yamlToJSON turns a body that may be YAML into JSON.
-func yamlToJSON(body []byte) ([]byte, error) {
-	err := checkAliases(body)
-	if err == nil {
-		body, err = yaml.YAMLToJSON(body)
-	}
-	if err != nil {
-		return nil, apierrors.NewBadRequest("error decoding YAML: " + err.Error())
-	}
-	return body, nil
 }
