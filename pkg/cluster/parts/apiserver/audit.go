@@ -12,11 +12,11 @@ import (
 )
 
 // audit returns what writes down who did what; nil if nobody has asked for that. stop is called after the last request, and returns
-// when all is written.
+// when all is written. A policy that cannot be read is an error even if there is nowhere to write to.
 func (o *Options) audit(ctx context.Context) (a *audit.Auditor, stop func(), err error) {
 	nothing := func() {}
 	somewhere := o.AuditLog.Path != "" || o.AuditWebhook != ""
-	if o.AuditPolicy == "" || !somewhere {
+	if o.AuditPolicy == "" {
 		if somewhere {
 			o.Logger.Warn("nothing is written to the audit log: no audit policy file was named")
 		}
@@ -25,6 +25,10 @@ func (o *Options) audit(ctx context.Context) (a *audit.Auditor, stop func(), err
 	policy, err := audit.LoadPolicy(o.AuditPolicy)
 	if err != nil {
 		return nil, nothing, err
+	}
+	if !somewhere {
+		o.Logger.Warn("nothing is written to the audit log: neither its file nor a webhook was named")
+		return nil, nothing, nil
 	}
 	a = &audit.Auditor{Policy: policy, Now: time.Now, Logger: o.Logger, Counts: audit.NewMetrics(o.counts)}
 	if a.Sinks, err = o.sinks(a.Counts); err != nil {
