@@ -49,21 +49,20 @@ type appliedBody struct {
 // readApplied reads the body, which is YAML or JSON, as it is: what it leaves out must stay left out.
 func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*appliedBody, error) {
 	want := &appliedBody{Unstructured: &unstructured.Unstructured{Object: map[string]any{}}, validation: o.FieldValidation}
-	if plainJSON(body) && c.t.row.Custom == nil && jsonv2.Unmarshal(body, &want.Object) == nil && want.Object != nil {
-		return want, nil
-	}
-	want.Object = map[string]any{}
-	err := checkAliases(body)
-	if err == nil {
-		err = yaml.Unmarshal(body, &want.Object)
-	}
-	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+	if !plainJSON(body) || jsonv2.Unmarshal(body, &want.Object) != nil || want.Object == nil {
+		want.Object = map[string]any{}
+		err := checkAliases(body)
+		if err == nil {
+			err = yaml.Unmarshal(body, &want.Object)
+		}
+		if err != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+		}
+		want.faults = yaml.UnmarshalStrict(body, &map[string]any{})
 	}
 	if c.t.row.Custom != nil {
 		keepWhole(want.Object)
 	}
-	want.faults = yaml.UnmarshalStrict(body, &map[string]any{})
 	return want, nil
 }
 
