@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"encoding/json"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -23,6 +24,16 @@ func TestPlan(t *testing.T) {
 // The hash of a template is upstream's, so that a cluster's ReplicaSets keep their names whoever runs its controllers.
 func TestTemplateHash(t *testing.T) {
 	template := &corev1.PodTemplateSpec{}
+	err := json.Unmarshal([]byte(`{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"image":"nginx:1.29","imagePullPolicy":"IfNotPresent",
+		"name":"nginx","resources":{},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],
+		"dnsPolicy":"ClusterFirst","restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},
+		"terminationGracePeriodSeconds":30}}`), template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hash := templateHash(template, nil); hash != "689b9bdbdd" {
+		t.Errorf("the hash is %s", hash)
+	}
 	one := int32(1)
 	if a, b := templateHash(template, nil), templateHash(template, &one); a == b {
 		t.Errorf("a collision has to change the hash, it stays %s", a)

@@ -35,10 +35,11 @@ func sameTemplate(a, b *corev1.PodTemplateSpec) bool {
 	return equality.Semantic.DeepEqual(a, b)
 }
 
-// templateHash is upstream's: FNV-1a over a dump of the template and the count of collisions.
+// templateHash is upstream's: FNV-1a over a dump of the template and the count of collisions. The dump is of the value: one of a pointer
+// says that it is one.
 func templateHash(t *corev1.PodTemplateSpec, collisions *int32) string {
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%v", dump.ForHash(t))
+	fmt.Fprintf(h, "%v", dump.ForHash(*t))
 	if collisions != nil {
 		var b [8]byte
 		binary.LittleEndian.PutUint32(b[:], uint32(*collisions))
