@@ -57,6 +57,9 @@ func (s *Server) shapedList(c *call, page *store.Page, m metav1.ListMeta) (runti
 			return nil, none, err
 		}
 		table, err := t.table(m, s.now(), objs...)
+		if err == nil && c.t.row.Together != nil {
+			c.t.row.Together(objs, table.Rows)
+		}
 		return table, c.f.as.WithKind("Table"), err
 	}
 	list := &metav1.PartialObjectMetadataList{ListMeta: m}

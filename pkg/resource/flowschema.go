@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,7 +50,8 @@ func flowSchemas() *Row {
 		ValidateStatus: func(next, old *flowcontrolv1.FlowSchema) field.ErrorList {
 			return join(validateMetaUpdate(next, old), validateFlowSchemaStatus(next))
 		},
-		Cells: flowSchemaCells,
+		Cells:    flowSchemaCells,
+		Together: inMatchingOrder,
 	}))
 }
 
@@ -76,6 +78,11 @@ func flowSchemaCells(f *flowcontrolv1.FlowSchema, now time.Time) []any {
 		}
 	}
 	return []any{f.Name, level, int64(f.Spec.MatchingPrecedence), method, age(f, now), missing}
+}
+
+// inMatchingOrder brings a list into the order in which requests try them.
+func inMatchingOrder(_ []*flowcontrolv1.FlowSchema, lines []metav1.TableRow) {
+	slices.SortStableFunc(lines, func(a, b metav1.TableRow) int { return cmp.Compare(a.Cells[2].(int64), b.Cells[2].(int64)) })
 }
 
 func validateFlowSchema(f *flowcontrolv1.FlowSchema) field.ErrorList {

@@ -64,6 +64,8 @@ type Row struct {
 	// Columns and Cells are the table that kubectl get prints.
 	Columns []metav1.TableColumnDefinition
 	Cells   func(obj Object, now time.Time) []any
+	// Together, if not nil, is what a list adds to the lines of its objects: something that none of them shows by itself, or another order.
+	Together func(objs []Object, lines []metav1.TableRow)
 	// RowConditions mark a line of that table, as that of a pod which has run to its end.
 	RowConditions func(obj Object) []metav1.TableRowCondition
 
@@ -195,6 +197,7 @@ type Rules[T Object] struct {
 	Warnings       func(next, old T) []string
 	Fields         func(T) map[string]string
 	Cells          func(T, time.Time) []any
+	Together       func([]T, []metav1.TableRow)
 	RowConditions  func(T) []metav1.TableRowCondition
 	PrepareStatus  func(next, old T)
 	SignStatus     func(next, old T, by Signature)
@@ -237,6 +240,15 @@ func rules[T Object](t Rules[T]) func(*Row) {
 		}
 		if t.Cells != nil {
 			r.Cells = func(o Object, now time.Time) []any { return t.Cells(o.(T), now) }
+		}
+		if t.Together != nil {
+			r.Together = func(objs []Object, lines []metav1.TableRow) {
+				all := make([]T, len(objs))
+				for i, o := range objs {
+					all[i] = o.(T)
+				}
+				t.Together(all, lines)
+			}
 		}
 		if t.RowConditions != nil {
 			r.RowConditions = func(o Object) []metav1.TableRowCondition { return t.RowConditions(o.(T)) }

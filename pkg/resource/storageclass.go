@@ -46,20 +46,25 @@ func storageClasses() *Row {
 			if s.VolumeBindingMode != nil {
 				mode = *s.VolumeBindingMode
 			}
-			name := markedDefault(s, defaultClassAnnotations...)
-			return []any{name, s.Provisioner, string(policy), string(mode), isTrue(s.AllowVolumeExpansion), age(s, now)}
+			return []any{s.Name, s.Provisioner, string(policy), string(mode), isTrue(s.AllowVolumeExpansion), age(s, now)}
 		},
+		Together: markDefault,
 	}))
 }
 
-// markedDefault is the name of a class, and whether it is the one that is taken if none is named.
-func markedDefault(obj Object, annotations ...string) string {
-	for _, a := range annotations {
-		if obj.GetAnnotations()[a] == "true" {
-			return obj.GetName() + " (default)"
+// markDefault marks the class that claims get which name none. Of several that are annotated it is the newest, so that the list has to be
+// known; of those the first by its name, which is the order of lists.
+func markDefault(classes []*storagev1.StorageClass, lines []metav1.TableRow) {
+	newest := -1
+	for i, s := range classes {
+		annotated := slices.ContainsFunc(defaultClassAnnotations, func(a string) bool { return s.Annotations[a] == "true" })
+		if annotated && (newest < 0 || s.CreationTimestamp.After(classes[newest].CreationTimestamp.Time)) {
+			newest = i
 		}
 	}
-	return obj.GetName()
+	if newest >= 0 {
+		lines[newest].Cells[0] = classes[newest].Name + " (default)"
+	}
 }
 
 func storageClassWarnings(next, _ *storagev1.StorageClass) []string {

@@ -25,7 +25,7 @@ func volumeAttributesClasses() *Row {
 		Validate:       validateVolumeAttributesClass,
 		ValidateUpdate: validateVolumeAttributesClassUpdate,
 		Cells: func(c *storagev1.VolumeAttributesClass, now time.Time) []any {
-			return []any{markedDefault(c, "volumeattributesclass.alpha.kubernetes.io/is-default-class"), c.DriverName, age(c, now)}
+			return []any{c.Name, c.DriverName, age(c, now)}
 		},
 	}))
 }
