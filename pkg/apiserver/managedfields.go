@@ -158,6 +158,14 @@ func (f *fieldTracker) track(t *target, sub string, next, old resource.Object, m
 		return
 	}
 	m.UpdateNoErrors(old, next, manager)
+	f.redate(next, old.GetManagedFields())
+}
+
+// redate goes by our clock where the library has gone by its own.
+func (f *fieldTracker) redate(obj metav1.Object, before []metav1.ManagedFieldsEntry) {
+	entries := obj.GetManagedFields()
+	owners.Redate(entries, before, f.now())
+	obj.SetManagedFields(entries)
 }
 
 // apply merges what manager wants into old, by the owners of the fields. want is not changed.
@@ -169,10 +177,12 @@ func (f *fieldTracker) apply(t *target, sub string, old resource.Object, want *u
 	if m.kind != nil && want.GroupVersionKind() == t.gvk() && !tellsKubectl(old, manager) && m.kind.Applied(old, want.Object, manager, f.now()) {
 		return old, nil
 	}
+	before := old.GetManagedFields()
 	merged, err := m.Apply(old, want.DeepCopy(), manager, force)
 	if err != nil {
 		return nil, err
 	}
+	f.redate(merged.(resource.Object), before)
 	return merged.(resource.Object), nil
 }
 

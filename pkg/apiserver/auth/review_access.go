@@ -152,7 +152,7 @@ func (l ruleReviewer) self(_ context.Context, u User, o *authorizationv1.SelfSub
 		return apierrors.NewBadRequest("no namespace on request")
 	}
 	rules, incomplete, err := l.rules.RulesFor(u, o.Spec.Namespace)
-	o.Spec, o.Status = authorizationv1.SelfSubjectRulesReviewSpec{}, rulesStatus(rules)
+	o.ObjectMeta, o.Spec, o.Status = metav1.ObjectMeta{}, authorizationv1.SelfSubjectRulesReviewSpec{}, rulesStatus(rules)
 	o.Status.Incomplete = incomplete
 	if err != nil {
 		o.Status.EvaluationError = err.Error()

@@ -125,6 +125,21 @@ func order(a, b metav1.ManagedFieldsEntry) int {
 	return strings.Compare(a.Subresource, b.Subresource)
 }
 
+// Redate gives the entries that the library has dated by its own clock, since before, the time that it is by ours.
+func Redate(entries, before []metav1.ManagedFieldsEntry, now time.Time) {
+	at, changed := metav1.NewTime(now.UTC().Truncate(time.Second)), false
+	for i := range entries {
+		e := &entries[i]
+		ahead := e.Time != nil && e.Time.After(at.Time)
+		if ahead && !slices.ContainsFunc(before, func(b metav1.ManagedFieldsEntry) bool { return e.Time.Equal(b.Time) && sameOwner(e, &b) }) {
+			e.Time, changed = &at, true
+		}
+	}
+	if changed {
+		slices.SortFunc(entries, order)
+	}
+}
+
 func seconds(e *metav1.ManagedFieldsEntry) int64 {
 	if e.Time == nil {
 		return 0
