@@ -2,11 +2,20 @@ package integration
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +95,50 @@ func TestNewAuthority(t *testing.T) {
 	old.Host, old.CAData = s.config.Host, s.config.CAData
 	_, err = s.whoIs(old)
 	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
+}
+
+// asked is whose certificates the server would take, as it says in the handshake, and the protocol that is then spoken.
+func (s *server) asked(t *testing.T) (subjects []string, protocol string) {
+	c, err := tls.Dial("tcp", strings.TrimPrefix(s.config.Host, "https://"), &tls.Config{
+		InsecureSkipVerify: true, NextProtos: []string{"h2"},
+		GetClientCertificate: func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			for _, raw := range r.AcceptableCAs {
+				var name pkix.RDNSequence
+				if _, err := asn1.Unmarshal(raw, &name); err != nil {
+					return nil, err
+				}
+				subjects = append(subjects, name.String())
+			}
+			return &tls.Certificate{}, nil
+		},
+	})
+	require.NoError(t, err)
+	defer c.Close()
+	return subjects, c.ConnectionState().NegotiatedProtocol
+}
+
+// authority is a certificate of that name, which signs itself.
+func authority(t *testing.T, name string) string {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	cert := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+	require.NoError(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// Clients with several certificates choose by what the server says in the handshake: whose it takes, of clients and of front proxies.
+func TestServerSaysWhoseCertificatesItTakes(t *testing.T) {
+	clients := written(t, authority(t, "people"))
+	s := startServer(t, told(t, "client-ca-file="+clients, "requestheader-client-ca-file="+written(t, authority(t, "proxies"))))
+	subjects, protocol := s.asked(t)
+	require.Equal(t, []string{"CN=kubernetes", "CN=people", "CN=proxies"}, subjects)
+	require.Equal(t, "h2", protocol)
+	replace(t, clients, authority(t, "robots"))
+	s.until("the new authority is asked for", func() bool {
+		subjects, _ := s.asked(t)
+		return slices.Equal([]string{"CN=kubernetes", "CN=robots", "CN=proxies"}, subjects)
+	})
 }
 
 // The server's own certificate can change, too. Its two files do not change at once: as long as they do not fit, the old one is shown.

@@ -4,7 +4,6 @@ package apiserver
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -105,47 +104,43 @@ func (o *Options) serve(ctx context.Context, table *resource.Registry, st *store
 	auditor, stop, err := o.audit(ctx)
 	defer stop()
 	var server *apiserver.Server
+	var who *identity
 	if err == nil {
-		server, err = o.assemble(ctx, table, st, encrypt, auditor)
+		server, who, err = o.assemble(ctx, table, st, encrypt, auditor)
 	}
 	if err != nil {
 		listener.Close()
 		return err
 	}
-	serving := o.servingCertificate(ctx)
-	return server.Serve(ctx, &tls.Config{
-		GetCertificate: serving,
-		ClientAuth:     tls.RequestClientCert, // who shows a bad one is told so, in the API's words
-		MinVersion:     tls.VersionTLS12,
-	}, listener)
+	return server.Serve(ctx, o.handshake(ctx, who), listener)
 }
 
 func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *store.Store, encrypt *encryption.Transformer,
-	auditor *audit.Auditor) (*apiserver.Server, error) {
+	auditor *audit.Auditor) (*apiserver.Server, *identity, error) {
 	get := apiserver.NewGetter(st, table)
 	kinds := live.Source{Context: ctx, Store: st, Table: table, Logger: o.Logger}
 	tokens, err := auth.NewTokens(o.PKI.ServiceAccountKey, auth.Issuer, get, time.Now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	alloc, err := allocator.New(allocator.Config{
 		Store: st, Encode: apiserver.Encoder(table), ServiceCIDR: netip.MustParsePrefix(parts.ServiceCIDR),
 		FirstPort: parts.FirstNodePort, LastPort: parts.LastNodePort, Ranges: allocator.Ranges(kinds), Now: metav1.Now,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
 	who, err := o.identity(ctx, tokens, get)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rights := rbac.New(kinds)
 	access := authorization.NewMetrics(o.counts, o.serverID())
 	access.Servers = o.webhooks
 	authz, err := authorization.New(o.Authorization, auth.Node{Get: get}, rights, access, o.Logger)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	go authz.Follow(ctx)
 	definer := customresource.New(customresource.Config{Source: kinds, Services: nodes, Servers: o.webhooks})
@@ -157,19 +152,19 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	}
 	config, err := admission.ReadConfig(o.AdmissionConfig)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dynamic, err := o.dynamicAdmission(kinds, get, authz, known, nodes, config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	admit, err := admission.New(admission.Deps{Config: config, Counts: o.counts, Get: get, Live: kinds, Authorizer: authz, Encode: apiserver.Encoder(table),
 		Kinds: known, Dynamic: dynamic},
 		o.EnableAdmissionPlugins, o.DisableAdmissionPlugins)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return apiserver.New(apiserver.Config{
+	server, err := apiserver.New(apiserver.Config{
 		Store:         st,
 		Table:         table,
 		Authenticator: who.authenticator,
@@ -193,6 +188,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Counts:        o.counts,
 		Logger:        o.Logger,
 	})
+	return server, who, err
 }
 
 // dynamicAdmission is the part of admission that users configure, in upstream's order: what changes, then what refuses.

@@ -20,6 +20,8 @@ import (
 type identity struct {
 	authenticator auth.Authenticator
 	bearer        *auth.Bearer
+	// clients sign for clients, proxies for front proxies; proxies is nil if there are none.
+	clients, proxies *trust
 }
 
 // identity puts the ways together by which clients prove who they are, in upstream's order. What needs to go on working does until
@@ -39,15 +41,17 @@ func (o *Options) identity(ctx context.Context, tokens *auth.Tokens, get auth.Ge
 	if err != nil {
 		return nil, err
 	}
-	ways := []auth.Authenticator{auth.NewCountedX509(clients, time.Now, counts), bearer}
+	who := &identity{bearer: bearer, clients: clients}
+	ways := []auth.Authenticator{auth.NewCountedX509(clients.pool, time.Now, counts), bearer}
 	if o.RequestHeaderCA != "" {
-		proxies, err := o.authorities(ctx, "request header authority", x509.NewCertPool(), o.RequestHeaderCA)
+		who.proxies, err = o.authorities(ctx, "request header authority", x509.NewCertPool(), o.RequestHeaderCA)
 		if err != nil {
 			return nil, err
 		}
-		ways = slices.Insert(ways, 0, auth.Authenticator(auth.NewRequestHeader(proxies, o.RequestHeader, time.Now)))
+		ways = slices.Insert(ways, 0, auth.Authenticator(auth.NewRequestHeader(who.proxies.pool, o.RequestHeader, time.Now)))
 	}
-	return &identity{auth.NewAuthenticator(strangers, ways...), bearer}, nil
+	who.authenticator = auth.NewAuthenticator(strangers, ways...)
+	return who, nil
 }
 
 // issuers are those of OpenID Connect, and who is let in without any credentials.

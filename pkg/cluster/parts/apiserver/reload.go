@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/configfile"
 )
 
@@ -26,19 +25,31 @@ func (o *Options) serverID() string {
 	return "apiserver-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }
 
+// trust is authorities that a file adds to, which may change while the server runs.
+type trust struct{ current atomic.Pointer[authorities] }
+
+// authorities are those of one moment; pem is what the file says.
+type authorities struct {
+	pool *x509.CertPool
+	pem  []byte
+}
+
+// pool is the authorities now, the same for as long as they are the same.
+func (t *trust) pool() *x509.CertPool { return t.current.Load().pool }
+
 // authorities returns those of base and of the file at path, which is read again when it has changed until ctx ends; path may be empty.
-func (o *Options) authorities(ctx context.Context, what string, base *x509.CertPool, path string) (auth.Authorities, error) {
-	var current atomic.Pointer[x509.CertPool]
-	current.Store(base)
+func (o *Options) authorities(ctx context.Context, what string, base *x509.CertPool, path string) (*trust, error) {
+	t := &trust{}
+	t.current.Store(&authorities{pool: base})
 	if path == "" {
-		return current.Load, nil
+		return t, nil
 	}
 	use := func(_ context.Context, pem []byte) (bool, error) {
 		pool := base.Clone()
 		if !pool.AppendCertsFromPEM(pem) {
 			return false, fmt.Errorf("there is no certificate in %s", path)
 		}
-		current.Store(pool)
+		t.current.Store(&authorities{pool, pem})
 		return true, nil
 	}
 	pem, err := os.ReadFile(path)
@@ -50,7 +61,7 @@ func (o *Options) authorities(ctx context.Context, what string, base *x509.CertP
 	}
 	f := configfile.Follower{Path: path, Seen: pem, Use: use, What: what, Logger: o.Logger}
 	go f.Run(ctx)
-	return current.Load, nil
+	return t, nil
 }
 
 // servingCertificate returns the one that clients are shown: that of the data directory, which may be replaced while the server runs. Both
