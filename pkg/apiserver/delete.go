@@ -97,9 +97,15 @@ func (s *Server) removeAt(c *call, t *target, o *metav1.DeleteOptions, cur *stor
 	case step == wait:
 		return outcome{stored: cur}, nil
 	case len(o.DryRun) > 0:
-		return outcome{live: next, removed: step == removeNow}, nil
+		return outcome{live: next, removed: step == removeNow || step == markFirst}, nil
 	case step == mark:
 		return s.replaceMarked(c, t, next, cur)
+	case step == markFirst:
+		marked, err := s.replaceMarked(c, t, next, cur)
+		if err != nil {
+			return outcome{}, err
+		}
+		cur = marked.stored
 	}
 	return s.eraseNow(c, t, next, cur)
 }
@@ -166,6 +172,7 @@ type deleteStep int
 const (
 	removeNow deleteStep = iota
 	mark                 // obj now says that it is being deleted: store it
+	markFirst            // it says so, and there is nothing to wait for: who watches sees that it is being deleted before it is gone
 	wait                 // obj says so already, and nothing about that changes
 )
 
@@ -180,10 +187,13 @@ func planDelete(row *resource.Row, obj resource.Object, o *metav1.DeleteOptions,
 	}
 	obj.SetFinalizers(deleteFinalizers(row, obj, o))
 	if len(obj.GetFinalizers()) == 0 {
-		if graceful && *obj.GetDeletionGracePeriodSeconds() > 0 {
+		switch {
+		case !graceful:
+			return removeNow
+		case *obj.GetDeletionGracePeriodSeconds() > 0:
 			return mark
 		}
-		return removeNow
+		return markFirst
 	}
 	if !graceful {
 		markDeleting(obj, 0, now)

@@ -189,6 +189,32 @@ func TestWatchSelectorIsAScope(t *testing.T) {
 	require.Equal(t, "ADDED ConfigMap a", short(next()))
 }
 
+// A pod that is deleted without a grace period says that it is being deleted before it is gone, as others do.
+func TestWatchersSeePodsEnd(t *testing.T) {
+	c := start(t)
+	c.do("POST /api/v1/namespaces/default/serviceaccounts", `{"metadata":{"name":"default"}}`)
+	next, stop := c.lines("/api/v1/namespaces/default/pods?watch=1")
+	defer stop()
+	_, body := c.do("POST /api/v1/namespaces/default/pods", `{"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}}`)
+	require.Contains(t, body, `"uid"`)
+	_, body = c.do("DELETE /api/v1/namespaces/default/pods/p?gracePeriodSeconds=0", "")
+	require.Contains(t, body, `"deletionGracePeriodSeconds":0`)
+	type seen struct {
+		Type   string
+		Object struct{ Metadata metav1.ObjectMeta }
+	}
+	for _, want := range []struct {
+		event   string
+		deleted bool
+	}{{"ADDED", false}, {"MODIFIED", true}, {"DELETED", true}} {
+		line := next()
+		var e seen
+		require.NoError(t, json.Unmarshal([]byte(strings.ReplaceAll(line, `"TIME"`, `"2026-01-02T03:04:05Z"`)), &e), line)
+		require.Equal(t, want.event, e.Type)
+		require.Equal(t, want.deleted, e.Object.Metadata.DeletionGracePeriodSeconds != nil && e.Object.Metadata.DeletionTimestamp != nil, line)
+	}
+}
+
 func TestWatchEndsInTime(t *testing.T) {
 	c := start(t)
 	next, stop := c.lines("/api/v1/configmaps?watch=true&timeoutSeconds=1")
