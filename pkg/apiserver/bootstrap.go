@@ -52,6 +52,16 @@ func (s *Server) makeKubernetesService(ctx context.Context) error {
 	return s.ensureAll(ctx, s.kubernetesService(), s.kubernetesEndpoints(), s.kubernetesSlice())
 }
 
+// keepFirst makes those of the first objects again that a cluster cannot do without, if somebody has deleted them. What is there stays as it
+// is: of several servers, each would have the endpoints say its own address.
+func (s *Server) keepFirst(ctx context.Context) error {
+	var service error
+	if s.cfg.ServiceIP != "" {
+		service = s.ensure(ctx, s.kubernetesService())
+	}
+	return errors.Join(s.makeNamespaces(ctx), service, s.publishTrust(ctx))
+}
+
 func (s *Server) makePriorityClasses(ctx context.Context) error {
 	var objs []resource.Object
 	for _, class := range resource.SystemPriorityClasses() {

@@ -41,6 +41,9 @@ func (s *Server) startHooks() []*hook {
 	}
 }
 
+// keepFirstEvery is how soon the first objects are made again.
+const keepFirstEvery = 10 * time.Second
+
 // hookChecks is the order in which the checks of hooks are listed: upstream's.
 var hookChecks = []string{
 	"start-apiserver-admission-initializer", "generic-apiserver-start-informers", "priority-and-fairness-config-consumer",
@@ -65,6 +68,7 @@ func (s *Server) hookNamed(name string) *hook {
 // background is what goes on for as long as the server runs; it ends with ctx, and tasks waits for it.
 func (s *Server) background(ctx context.Context) error {
 	s.tasks.Go(func() { s.guard(ctx) })
+	s.tasks.Go(func() { s.whenever(ctx, keepFirstEvery, s.keepFirst) })
 	if s.flow != nil {
 		s.tasks.Go(func() { s.whenever(ctx, time.Minute, s.keepFlowControl, flowSchemasGR, priorityLevelsGR) })
 	}

@@ -396,6 +396,9 @@ func (k *kind) delete() {
 	background := metav1.DeletePropagationBackground // for the kinds whose dependents are orphaned otherwise
 	require.NoError(k, k.client.Delete(k.Context(), name, metav1.DeleteOptions{PropagationPolicy: &background}))
 	k.release(name)
+	if k.row.Grace != nil {
+		k.sees(watch.Modified, nil) // it says that it is being deleted, though there is nothing to wait for
+	}
 	k.sees(watch.Deleted, nil)
 	_, err = k.client.Get(k.Context(), name, metav1.GetOptions{})
 	require.True(k, apierrors.IsNotFound(err), "%v", err)
