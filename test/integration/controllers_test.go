@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"bonsai/pkg/cluster/parts"
+	"bonsai/pkg/cluster/parts/apiserver"
 	"bonsai/pkg/controller"
 	"bonsai/pkg/pki"
 	"bonsai/pkg/reconcile"
@@ -34,9 +35,9 @@ type controlled struct {
 	broken  string // pods of this image never get ready
 }
 
-func startControllers(t *testing.T) *controlled {
+func startControllers(t *testing.T, change ...func(*apiserver.Options)) *controlled {
 	t.Helper()
-	s := startServer(t)
+	s := startServer(t, change...)
 	config := inProtobuf(s.as(s.options.PKI.Component(pki.ControllerManager)))
 	meta, err := metadata.NewForConfig(config)
 	require.NoError(t, err)
