@@ -151,7 +151,7 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// request is one raw request of a test: "POST /api/v1/…", headers as "Name: value", a body.
+// do sends one raw request: "POST /api/v1/…", headers as "Name: value", a body.
 func (c *cluster) do(line string, body string, headers ...string) (*http.Response, string) {
 	c.t.Helper()
 	method, path, _ := strings.Cut(line, " ")
