@@ -185,7 +185,7 @@ func TestNativeHistograms(t *testing.T) {
 	for name, want := range map[string]bool{
 		"apiserver_request_duration_seconds": true, "apiserver_request_filter_duration_seconds": true,
 		"apiserver_flowcontrol_request_execution_seconds": true,
-		"etcd_request_duration_seconds": true, "apiserver_admission_step_admission_duration_seconds": false,
+		"etcd_request_duration_seconds":                   true, "apiserver_admission_step_admission_duration_seconds": false,
 		"apiserver_admission_controller_admission_duration_seconds": false,
 	} {
 		got, counted := native[name]
