@@ -6,6 +6,7 @@
 package parts
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -24,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"bonsai/pkg/pki"
 	"bonsai/pkg/version"
 )
 
@@ -58,8 +60,14 @@ func ClientConfig(kubeconfig, component string) (*rest.Config, error) {
 	c.AcceptContentTypes = protobuf + ",application/json"
 	// Warnings are for people. The controllers know that Endpoints are deprecated, and keep them all the same.
 	c.WarningHandler = rest.NoWarnings{}
-	c.UserAgent = component + "/" + version.Kubernetes
+	c.UserAgent = cmp.Or(agents[component], component) + "/" + version.Kubernetes
 	return c, nil
+}
+
+// agents are the names by which upstream's components call themselves, where they are others: whoever looks at the managers of an object's
+// fields, or at audit events, finds what is written about Kubernetes.
+var agents = map[string]string{
+	pki.ControllerManager: "kube-controller-manager", pki.Scheduler: "kube-scheduler", pki.Proxy: "kube-proxy",
 }
 
 // Connect returns a client for the component of the given name.
