@@ -129,6 +129,7 @@ func (c *call) canEncode(f format) bool {
 func negotiateError(r *http.Request) (format, error) {
 	for _, w := range wishes(r.Header.Get("Accept")) {
 		if f, ok := w.format(nil); ok {
+			f.pretty = f.media == mediaJSON && wantsPretty(r)
 			return f, nil
 		}
 	}

@@ -37,7 +37,7 @@ func (s *Server) fail(c *call, err error) {
 	}
 	f, negotiateErr := negotiateError(c.r)
 	if negotiateErr != nil {
-		f = format{media: mediaJSON}
+		f = format{media: mediaJSON, pretty: true} // whoever that is, it is no client of ours
 	}
 	status.Kind, status.APIVersion = "Status", "v1"
 	body, encodeErr := encodeAs(f, statusGVK, status)

@@ -1,9 +1,11 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"bonsai/pkg/store"
@@ -31,5 +33,26 @@ func TestStatusOfStoreErrors(t *testing.T) {
 		require.Equal(t, c.code, status.Code, "%v", c.err)
 		require.Equal(t, c.reason, status.Reason, "%v", c.err)
 		require.Contains(t, status.Message, c.err.Error(), "%v", c.err)
+	}
+}
+
+// People read failures too: those who ask for it, who use curl, and who want what there is not, get them indented.
+func TestFailuresThatPeopleRead(t *testing.T) {
+	c := start(t)
+	for name, test := range map[string]struct {
+		query, header string
+		indented      bool
+	}{
+		"a client":        {},
+		"who asks for it": {query: "?pretty=true", indented: true},
+		"who does not":    {query: "?pretty=false", header: "User-Agent: curl/8"},
+		"curl":            {header: "User-Agent: curl/8", indented: true},
+		"who wants words": {header: "Accept: text/plain", indented: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, body := c.do("GET /api/v1/namespaces/default/configmaps/nope"+test.query, "", cmp.Or(test.header, "Accept: application/json"))
+			require.GreaterOrEqual(t, r.StatusCode, 400)
+			require.Equal(t, test.indented, strings.HasPrefix(body, "{\n  \"kind\": \"Status\","), body)
+		})
 	}
 }
