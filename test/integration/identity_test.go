@@ -208,3 +208,10 @@ func TestImpersonation(t *testing.T) {
 	_, err = clientOf(t, jane).CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
 	require.EqualError(t, err, `nodes "n1" is forbidden: User "jane" cannot get resource "nodes" in API group "" at the cluster scope`)
 }
+
+// Where everybody may do everything, who brings no credentials is nobody.
+func TestNoStrangersWhereAllIsAllowed(t *testing.T) {
+	s := startServer(t, told(t, "authorization-mode=RBAC,AlwaysAllow"))
+	require.Equal(t, 401, s.sendBy(httpOf(t, s.bearer("")), "GET /api/v1/namespaces", nil).code)
+	require.Equal(t, 200, s.sendBy(s.http, "GET /api/v1/namespaces", nil).code)
+}

@@ -57,6 +57,10 @@ func (o *Options) identity(ctx context.Context, tokens *auth.Tokens, get auth.Ge
 // issuers are those of OpenID Connect, and who is let in without any credentials.
 func (o *Options) issuers(ctx context.Context, audiences []string) (*oidc.Issuers, auth.Strangers, error) {
 	strangers := auth.Strangers{Anywhere: !o.NoAnonymousAuth}
+	if strangers.Anywhere && slices.Contains(o.Authorization.Modes, "AlwaysAllow") {
+		o.Logger.Warn("who brings no credentials is not let in, since --authorization-mode=AlwaysAllow would let them do anything")
+		strangers.Anywhere = false
+	}
 	options := oidc.Options{SigningAlgs: o.OIDC.SigningAlgs, Now: time.Now, Logger: o.Logger}
 	one, err := o.OIDC.Config()
 	if err != nil {
