@@ -84,6 +84,8 @@ type Row struct {
 	Held          func(obj Object) bool
 	// TTL after which etcd drops the object; nil keeps it.
 	TTL func(obj Object) time.Duration
+	// HiddenAnnotation, if not empty, is shown with the whole object only, not where there is nothing but its metadata.
+	HiddenAnnotation string
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
 	CreateOnUpdate, UnconditionalUpdate bool
 	// DefaultsToOrphan makes orphaning the default propagation policy: for Jobs and ReplicationControllers, as ever.
