@@ -17,6 +17,7 @@ func resourceClaims() *Row {
 		Resource: "resourceclaims", Singular: "resourceclaim", Kind: "ResourceClaim", Namespaced: true,
 		Versions: []Version{servedAs[resourcev1.ResourceClaim, resourcev1.ResourceClaimList](resourcev1.SchemeGroupVersion)},
 		Prefix:   "resourceclaims",
+		Unowned:  map[string][]string{"status": {"metadata", "spec"}},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn,
 			column("State", "A summary of the current state (allocated, pending, reserved, etc.)."),
