@@ -175,9 +175,13 @@ func (s *Server) answerObject(c *call, code int, obj resource.Object) error {
 	return nil
 }
 
-// answerOther sends an object that is of no row, and so has but one shape: a Status, a Scale, a TokenRequest.
+// answerOther sends an object that is of no row: a Status, a Scale, a TokenRequest. There are no tables of them.
 func (s *Server) answerOther(c *call, code int, gvk schema.GroupVersionKind, obj runtime.Object) error {
-	b, err := encodeAs(c.f, gvk, obj)
+	sent, as := obj, gvk
+	if o, ok := obj.(resource.Object); ok && c.f.shape == partial {
+		sent, as = partialOf(c.t.row, o), c.f.as.WithKind("PartialObjectMetadata")
+	}
+	b, err := encodeAs(c.f, as, sent)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,7 +85,7 @@ func (f *fieldTracker) forget(row *resource.Row) {
 
 // kind is what finds out the owners of an update's fields where that is simple; nil where it never is.
 func (f *fieldTracker) kind(row *resource.Row, gvk schema.GroupVersionKind, sub string) *owners.Kind {
-	if row.Custom != nil || gvk != row.GVK() {
+	if row.Custom != nil || gvk != row.GVK() || row.Unowned[sub] != nil {
 		return nil
 	}
 	obj := row.StorageVersion().New()
@@ -93,27 +94,37 @@ func (f *fieldTracker) kind(row *resource.Row, gvk schema.GroupVersionKind, sub 
 	if err != nil {
 		return nil
 	}
-	return owners.NewKind(obj, empty, gvk.GroupVersion().String(), sub, ignoredField(row, sub))
+	usual := strings.Join(ignored(row, sub), "") // one, or none
+	return owners.NewKind(obj, empty, gvk.GroupVersion().String(), sub, usual)
 }
 
-// ignoredField is the one that a write through sub does not change, whatever it says, and thus cannot own; "" if there is none.
-func ignoredField(row *resource.Row, sub string) string {
-	switch {
+// ignored are the fields that a write through sub does not change, whatever it says, and thus cannot own.
+func ignored(row *resource.Row, sub string) []string {
+	switch paths, told := row.Unowned[sub]; {
+	case told:
+		return paths
 	case row.Status == nil:
-		return ""
+		return nil
 	case sub == "status":
-		return "spec"
+		return []string{"spec"}
 	}
-	return "status"
+	return []string{"status"}
 }
 
-// ignoredFields is ignoredField as the library wants it.
+// ignoredFields is ignored as the library wants it.
 func ignoredFields(row *resource.Row, gvk schema.GroupVersionKind, sub string) map[fieldpath.APIVersion]fieldpath.Filter {
-	path := ignoredField(row, sub)
-	if path == "" {
+	paths := ignored(row, sub)
+	if len(paths) == 0 {
 		return nil
 	}
-	set := fieldpath.NewSet(fieldpath.MakePathOrDie(path))
+	set := fieldpath.NewSet()
+	for _, path := range paths {
+		var parts []any
+		for name := range strings.SplitSeq(path, ".") {
+			parts = append(parts, name)
+		}
+		set.Insert(fieldpath.MakePathOrDie(parts...))
+	}
 	return map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(gvk.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set)}
 }
 

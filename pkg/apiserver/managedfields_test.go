@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -102,4 +103,22 @@ func TestUpdateWithoutChange(t *testing.T) {
 	again, err = maps.Update(t.Context(), made, metav1.UpdateOptions{FieldManager: "n"})
 	require.NoError(t, err)
 	require.Len(t, again.ManagedFields, 1)
+}
+
+// Who approves a certificate request owns the conditions, and who makes it does not own its spec, which nobody can change.
+func TestUnownedFields(t *testing.T) {
+	f, target := trackerFor(t, "certificatesigningrequests", certificatesv1.SchemeGroupVersion)
+	csr := &certificatesv1.CertificateSigningRequest{TypeMeta: metav1.TypeMeta{APIVersion: "certificates.k8s.io/v1", Kind: "CertificateSigningRequest"}}
+	csr.Name, csr.UID, csr.Labels = "c", "u", map[string]string{"a": "b"}
+	csr.Spec.SignerName = "example.com/s"
+	f.created(target, csr, "maker")
+	next := csr.DeepCopy()
+	next.Spec.SignerName, next.Status.Certificate = "example.com/other", []byte("x")
+	next.Status.Conditions = []certificatesv1.CertificateSigningRequestCondition{{Type: "Approved", Status: "True"}}
+	f.updated(target, "approval", next, csr, "approver")
+	require.Equal(t, []string{
+		"approver Update certificates.k8s.io/v1 approval " +
+			`{"f:status":{"f:conditions":{".":{},"k:{\"type\":\"Approved\"}":{".":{},"f:lastTransitionTime":{},"f:lastUpdateTime":{},"f:status":{},"f:type":{}}}}}` + "\n",
+		`maker Update certificates.k8s.io/v1  {"f:metadata":{"f:labels":{".":{},"f:a":{}}}}` + "\n",
+	}, timeless(next.ManagedFields))
 }

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"maps"
 	"time"
 
 	"bonsai/pkg/resource"
@@ -35,7 +36,7 @@ func (s *Server) shaped(c *call, obj resource.Object) (runtime.Object, schema.Gr
 		table, err := t.table(metav1.ListMeta{ResourceVersion: obj.GetResourceVersion()}, s.now(), obj)
 		return table, c.f.as.WithKind("Table"), err
 	case partial:
-		return partialOf(obj), c.f.as.WithKind("PartialObjectMetadata"), nil
+		return partialOf(c.t.row, obj), c.f.as.WithKind("PartialObjectMetadata"), nil
 	}
 	return obj, c.t.gvk(), nil
 }
@@ -67,14 +68,21 @@ func (s *Server) shapedList(c *call, page *store.Page, m metav1.ListMeta) (runti
 		list.Items = make([]metav1.PartialObjectMetadata, len(objs))
 	}
 	for i, obj := range objs {
-		list.Items[i] = *partialOf(obj)
+		list.Items[i] = *partialOf(c.t.row, obj)
 		list.Items[i].SetGroupVersionKind(c.f.as.WithKind("PartialObjectMetadata"))
 	}
 	return list, c.f.as.WithKind("PartialObjectMetadataList"), nil
 }
 
-func partialOf(obj resource.Object) *metav1.PartialObjectMetadata {
-	return meta.AsPartialObjectMetadata(obj)
+func partialOf(row *resource.Row, obj resource.Object) *metav1.PartialObjectMetadata {
+	p := meta.AsPartialObjectMetadata(obj)
+	if _, there := p.Annotations[row.HiddenAnnotation]; there && row.HiddenAnnotation != "" {
+		if p.Annotations = maps.Clone(p.Annotations); len(p.Annotations) == 1 {
+			p.Annotations = nil
+		}
+		delete(p.Annotations, row.HiddenAnnotation)
+	}
+	return p
 }
 
 // tabler makes the tables that kubectl get prints, one or, in a watch, one for each event.
@@ -144,7 +152,7 @@ func (t *tabler) line(obj resource.Object, now time.Time) (line metav1.TableRow,
 	case metav1.IncludeObject:
 		line.Object.Object = obj
 	default:
-		p := partialOf(stored)
+		p := partialOf(t.row, stored)
 		p.SetGroupVersionKind(t.as.WithKind("PartialObjectMetadata"))
 		line.Object.Object = p
 	}

@@ -24,6 +24,10 @@ func (s *Server) issueToken(c *call) error {
 	if err := matchNamespace(c.t, req); err != nil {
 		return err
 	}
+	a := s.attributes(c, c.t, admission.Create, "token", req, nil, writeOptions{options: o, dryRun: len(o.DryRun) > 0})
+	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
+		return err
+	}
 	stored, err := s.store.Get(c.ctx(), c.t.key(), store.ReadAt{})
 	if err != nil {
 		return apiError(err, c.t, c.t.name)
@@ -32,8 +36,7 @@ func (s *Server) issueToken(c *call) error {
 	if err != nil {
 		return err
 	}
-	w := writeOptions{options: o, dryRun: len(o.DryRun) > 0}
-	if err := s.admit(c, s.attributes(c, c.t, admission.Create, "token", req, nil, w)); err != nil {
+	if err := s.cfg.Admission.Validate(c.ctx(), a); err != nil {
 		return err
 	}
 	credential, err := s.cfg.Tokens.Issue(c.ctx(), obj.(*corev1.ServiceAccount), req)

@@ -279,7 +279,7 @@ func (w *eventWriter) shape(obj resource.Object) ([]byte, error) {
 		}
 		return encodeAs(w.f, w.f.as.WithKind("Table"), table)
 	case partial, partialList:
-		return encodeAs(w.f, w.f.as.WithKind("PartialObjectMetadata"), partialOf(obj))
+		return encodeAs(w.f, w.f.as.WithKind("PartialObjectMetadata"), partialOf(w.c.t.row, obj))
 	}
 	return encodeAs(w.f, w.c.t.gvk(), obj)
 }

@@ -21,6 +21,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -42,6 +43,7 @@ import (
 	"bonsai/pkg/controller/resourcequota"
 	"bonsai/pkg/controller/rootca"
 	"bonsai/pkg/controller/serviceaccount"
+	"bonsai/pkg/controller/servicecidr"
 	"bonsai/pkg/controller/storageprotection"
 	"bonsai/pkg/controller/tainteviction"
 	"bonsai/pkg/reconcile"
@@ -85,6 +87,8 @@ var watched = []schema.GroupVersionResource{
 	storagev1.SchemeGroupVersion.WithResource("volumeattributesclasses"),
 	discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
 	coordinationv1.SchemeGroupVersion.WithResource("leases"),
+	networkingv1.SchemeGroupVersion.WithResource("servicecidrs"),
+	networkingv1.SchemeGroupVersion.WithResource("ipaddresses"),
 	admissionv1.SchemeGroupVersion.WithResource("validatingadmissionpolicies"),
 	rbacv1.SchemeGroupVersion.WithResource("clusterroles"),
 }
@@ -133,6 +137,9 @@ var controllers = []struct {
 	}},
 	{"storageprotection", func(ctx context.Context, c Config) error {
 		return storageprotection.Run(ctx, storageprotection.Config{Env: c.env()})
+	}},
+	{"servicecidr", func(ctx context.Context, c Config) error {
+		return servicecidr.Run(ctx, servicecidr.Config{Env: c.env()})
 	}},
 	{"namespace", func(ctx context.Context, c Config) error {
 		return namespace.Run(ctx, namespace.Config{Env: c.env(), Metadata: c.Metadata})

@@ -1,11 +1,13 @@
 package resource
 
 import (
+	"reflect"
 	"strings"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // What the six kinds of admissionregistration.k8s.io have in common: which requests they are about, and, for policies, which
@@ -41,9 +43,29 @@ func defaultMatchResources(m *admissionv1.MatchResources) {
 
 // The columns.
 
-func webhookColumns() []metav1.TableColumnDefinition {
-	return []metav1.TableColumnDefinition{
+// webhookConfigurations completes the row of one of the two kinds, of which hooks shows the webhooks.
+func webhookConfigurations[T Object](r Row, setDefaults func(T), hooks func(T) []admissionv1.MutatingWebhook) *Row {
+	r.Categories = []string{"api-extensions"}
+	r.Columns = []metav1.TableColumnDefinition{
 		nameColumn, integer(column("Webhooks", "Webhooks indicates the number of webhooks registered in this configuration")), ageColumn,
+	}
+	return r.with(rules(Rules[T]{
+		Default:        setDefaults,
+		PrepareCreate:  func(c T) { c.SetGeneration(1) },
+		PrepareUpdate:  func(next, old T) { raiseGeneration(next, old, !reflect.DeepEqual(hooks(next), hooks(old))) },
+		Validate:       func(c T) field.ErrorList { return validateWebhooks(c, hooks(c), nil) },
+		ValidateUpdate: func(next, old T) field.ErrorList { return validateWebhooks(next, hooks(next), hooks(old)) },
+		Warnings:       func(next, _ T) []string { return staticNameWarnings(next) },
+		Cells:          func(c T, now time.Time) []any { return []any{c.GetName(), int64(len(hooks(c))), age(c, now)} },
+	}))
+}
+
+func defaultWebhookRules(service *admissionv1.ServiceReference, rules []admissionv1.RuleWithOperations) {
+	if service != nil {
+		orPtr(&service.Port, 443)
+	}
+	for i := range rules {
+		defaultRule(&rules[i].Rule)
 	}
 }
 

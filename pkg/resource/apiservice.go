@@ -19,8 +19,9 @@ func apiServices() *Row {
 		Categories: []string{"api-extensions"},
 		Versions: []Version{servedAs[apiregistrationv1.APIService, apiregistrationv1.APIServiceList](
 			apiregistrationv1.SchemeGroupVersion)},
-		Prefix: "apiregistration.k8s.io/apiservices",
-		InJSON: &InJSON{},
+		Prefix:  "apiregistration.k8s.io/apiservices",
+		Unowned: map[string][]string{"status": {"metadata", "spec"}},
+		InJSON:  &InJSON{},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn,
 			column("Service", "The reference to the service that hosts this API endpoint."),

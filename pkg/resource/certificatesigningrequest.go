@@ -23,7 +23,10 @@ func certificateSigningRequests() *Row {
 		ShortNames: []string{"csr"},
 		Versions:   []Version{servedAs[certificatesv1.CertificateSigningRequest, certificatesv1.CertificateSigningRequestList](gv)},
 		Prefix:     "certificatesigningrequests",
-		Columns:    csrColumns(), UnconditionalUpdate: true,
+		Unowned: map[string][]string{
+			"": {"spec", "status"}, "status": {"spec", "status.conditions"}, "approval": {"spec", "status.certificate"},
+		},
+		Columns: csrColumns(), UnconditionalUpdate: true,
 		Subresources: []Subresource{{
 			Name: "approval", Kind: "CertificateSigningRequest", GroupVersion: gv, Verbs: []string{"get", "patch", "update"},
 			Update: &Status{Prepare: two(prepareApproval), Sign: twoSigned(signCSRConditions), Validate: twoErrs(validateApproval)},

@@ -69,21 +69,11 @@ func noteStoredVersion(d *apiextensionsv1.CustomResourceDefinition) {
 	if stored >= 0 && !slices.Contains(d.Status.StoredVersions, d.Spec.Versions[stored].Name) {
 		d.Status.StoredVersions = append(d.Status.StoredVersions, d.Spec.Versions[stored].Name)
 	}
-	dropObservedGenerations(&d.Status)
-}
-
-// dropObservedGenerations drops what belongs to a feature that is off.
-func dropObservedGenerations(s *apiextensionsv1.CustomResourceDefinitionStatus) {
-	s.ObservedGeneration = 0
-	for i := range s.Conditions {
-		s.Conditions[i].ObservedGeneration = 0
-	}
 }
 
 // prepareDefinitionStatus keeps the spec. The metadata may change with the status, which controllers rely on to let go of a definition.
 func prepareDefinitionStatus(next, old *apiextensionsv1.CustomResourceDefinition) {
 	next.Spec = *old.Spec.DeepCopy()
-	dropObservedGenerations(&next.Status)
 }
 
 // markDefinition has a deleted definition wait till its objects are gone.

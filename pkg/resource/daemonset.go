@@ -18,6 +18,7 @@ func daemonSets() *Row {
 		Versions:            []Version{servedAs[appsv1.DaemonSet, appsv1.DaemonSetList](appsv1.SchemeGroupVersion)},
 		Prefix:              "daemonsets",
 		Columns:             daemonSetColumns(),
+		HiddenAnnotation:    appsv1.DeprecatedTemplateGeneration,
 		UnconditionalUpdate: true,
 	}.with(rules(Rules[*appsv1.DaemonSet]{
 		Default:        defaultDaemonSet,
@@ -43,9 +44,13 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 	}
 	orPtr(&d.Spec.RevisionHistoryLimit, 10)
 	defaultPodTemplate(&d.Spec.Template)
+	if _, given := d.Annotations[appsv1.DeprecatedTemplateGeneration]; !given {
+		setTemplateGeneration(d, 0)
+	}
 }
 
-// The template's generation was a field once and is an annotation since, which only the server counts.
+// The template's generation was a field once and is an annotation since, which only the server counts. Upstream has the field
+// still, so whoever writes a DaemonSet writes it, and an object's metadata alone does not show it.
 
 func templateGeneration(d *appsv1.DaemonSet) int64 {
 	n, err := strconv.ParseInt(d.Annotations[appsv1.DeprecatedTemplateGeneration], 10, 64)

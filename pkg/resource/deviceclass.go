@@ -22,7 +22,7 @@ func deviceClasses() *Row {
 		Validate: func(c *resourcev1.DeviceClass) field.ErrorList {
 			return declaredLast(join(
 				validateMeta(c, false, anyName),
-				declaredClassName(c),
+				declaredLongName(c),
 				deviceClassSpec(&c.Spec, &resourcev1.DeviceClassSpec{}),
 			))
 		},
@@ -36,11 +36,11 @@ func deviceClasses() *Row {
 // anyName leaves the name to a declared rule.
 func anyName(string, bool) []string { return nil }
 
-func declaredClassName(c *resourcev1.DeviceClass) field.ErrorList {
-	if c.Name == "" {
+func declaredLongName(o Object) field.ErrorList {
+	if o.GetName() == "" {
 		return nil
 	}
-	return declaredFormat(c.Name, atMetadata.Child("name"), validate.LongName)
+	return declaredFormat(o.GetName(), atMetadata.Child("name"), validate.LongName)
 }
 
 // deviceClassSpec accepts expressions and parameters that it accepted before, while their list is as it was.

@@ -18,7 +18,7 @@ const (
 // validateEvent holds for events however they come. Those with an eventTime are of the newer form, and have to say
 // who reports what; older ones need hardly anything.
 func validateEvent(e *corev1.Event) field.ErrorList {
-	errs := validateMeta(e, true, path.ValidatePathSegmentName)
+	errs := anyFinalizers(e, true, path.ValidatePathSegmentName)
 	if e.EventTime.IsZero() {
 		errs = append(errs, olderEventNamespace(e)...)
 	} else {

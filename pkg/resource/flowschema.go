@@ -21,6 +21,7 @@ func flowSchemas() *Row {
 		Resource: "flowschemas", Singular: "flowschema", Kind: "FlowSchema",
 		Versions: []Version{servedAs[flowcontrolv1.FlowSchema, flowcontrolv1.FlowSchemaList](flowcontrolv1.SchemeGroupVersion)},
 		Prefix:   "flowschemas",
+		Unowned:  map[string][]string{"status": {"metadata", "spec"}},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn,
 			column("PriorityLevel", flowcontrolv1.PriorityLevelConfigurationReference{}.SwaggerDoc()["name"]),

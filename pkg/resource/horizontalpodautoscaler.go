@@ -44,6 +44,7 @@ func horizontalPodAutoscalers() *Row {
 		Cells:          autoscalerCells,
 		PrepareStatus: func(next, old *autoscalingv2.HorizontalPodAutoscaler) {
 			next.Spec, next.Generation = *old.Spec.DeepCopy(), old.Generation
+			noneIfEmpty(&next.Status.CurrentMetrics)
 		},
 		ValidateStatus: validateAutoscalerStatus,
 	}))

@@ -49,3 +49,16 @@ func TestTheFirstVersionReadsWhatUsersWrote(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &autoscalingv2.HorizontalPodAutoscaler{}, got)
 }
+
+// TestTheFirstVersionGetsNoPolicies: rules that come in an annotation have to say by which policies; those of newer versions get some.
+func TestTheFirstVersionGetsNoPolicies(t *testing.T) {
+	a := &autoscalingv1.HorizontalPodAutoscaler{}
+	a.Name, a.Namespace, a.Spec.MaxReplicas = "web", "default", 3
+	a.Spec.ScaleTargetRef = autoscalingv1.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "web"}
+	a.Annotations = map[string]string{behaviorAnnotation: `{"ScaleUp":{"StabilizationWindowSeconds":5}}`}
+	got, err := autoscalerToV2(a)
+	require.NoError(t, err)
+	row := horizontalPodAutoscalers()
+	row.Default(got)
+	require.EqualError(t, row.Validate(got).ToAggregate(), "spec.behavior.scaleUp.policies: Required value: must specify at least one Policy")
+}

@@ -187,7 +187,16 @@ func unpack(annotations map[string]string, out *autoscalingv2.HorizontalPodAutos
 	}
 	// Names of fields are matched without regard to capitals, so the newer type reads the older names.
 	if b := carried[*autoscalingv2.HorizontalPodAutoscalerBehavior](annotations, behaviorAnnotation); b != nil && *b != (autoscalingv2.HorizontalPodAutoscalerBehavior{}) {
+		noPolicies(b.ScaleUp)
+		noPolicies(b.ScaleDown)
 		out.Spec.Behavior = b
+	}
+}
+
+// noPolicies says of rules without policies that there are to be none: those that newer versions get by default are not for these.
+func noPolicies(r *autoscalingv2.HPAScalingRules) {
+	if r != nil && r.Policies == nil {
+		r.Policies = []autoscalingv2.HPAScalingPolicy{}
 	}
 }
 

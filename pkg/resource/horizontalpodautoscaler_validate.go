@@ -8,6 +8,7 @@ import (
 	namepath "k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 )
 
 // The longest times that the controller remembers, in seconds.
@@ -263,5 +264,8 @@ func validateAutoscalerStatus(next, old *autoscalingv2.HorizontalPodAutoscaler) 
 		validateMetaUpdate(next, old),
 		nonNegative(int64(next.Status.CurrentReplicas), atStatus.Child("currentReplicas")),
 		nonNegative(int64(next.Status.DesiredReplicas), atStatus.Child("desiredReplicas")),
+		each(next.Status.Conditions, atStatus.Child("conditions"), func(c *autoscalingv2.HorizontalPodAutoscalerCondition, path *place) field.ErrorList {
+			return nonNegative(ptr.Deref(c.ObservedGeneration, 0), path.Child("observedGeneration"))
+		}),
 	)
 }

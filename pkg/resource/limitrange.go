@@ -19,8 +19,12 @@ func limitRanges() *Row {
 		Columns:        []metav1.TableColumnDefinition{nameColumn, createdAtColumn},
 		CreateOnUpdate: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*corev1.LimitRange]{
-		Default:       defaultLimitRange,
-		PrepareCreate: nameLimitRange,
+		Default: defaultLimitRange,
+		PrepareCreate: func(l *corev1.LimitRange) {
+			nameLimitRange(l)
+			noneIfEmpty(&l.Spec.Limits)
+		},
+		PrepareUpdate: func(next, _ *corev1.LimitRange) { noneIfEmpty(&next.Spec.Limits) },
 		Validate:      validateLimitRange,
 		ValidateUpdate: func(next, old *corev1.LimitRange) field.ErrorList {
 			return join(validateMetaUpdate(next, old), validateLimitRange(next))

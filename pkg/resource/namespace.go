@@ -27,11 +27,13 @@ func namespaces() *Row {
 			Update: &Status{Prepare: two(prepareNamespaceFinalize), Validate: twoErrs(validateNamespaceFinalize)},
 		}},
 	}.with(rules(Rules[*corev1.Namespace]{
-		Default:        defaultNamespace,
-		PrepareCreate:  prepareNamespace,
-		PrepareUpdate:  prepareNamespaceUpdate,
-		Validate:       validateNamespace,
-		ValidateUpdate: func(next, old *corev1.Namespace) field.ErrorList { return validateMetaUpdate(next, old) },
+		Default:       defaultNamespace,
+		PrepareCreate: prepareNamespace,
+		PrepareUpdate: prepareNamespaceUpdate,
+		Validate:      validateNamespace,
+		ValidateUpdate: func(next, old *corev1.Namespace) field.ErrorList {
+			return append(validateNamespace(next), validateMetaUpdate(next, old)...)
+		},
 		PrepareStatus:  func(next, old *corev1.Namespace) { next.Spec = old.Spec },
 		ValidateStatus: validateNamespaceStatus,
 		PrepareDelete:  func(n *corev1.Namespace) { n.Status.Phase = corev1.NamespaceTerminating },

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func nodes() *Row {
@@ -24,11 +25,13 @@ func nodes() *Row {
 			Verbs: []string{"create", "delete", "get", "patch", "update"},
 		}},
 	}.with(rules(Rules[*corev1.Node]{
-		Default:        defaultNode,
-		PrepareCreate:  func(n *corev1.Node) { n.Spec.ConfigSource = nil },
-		PrepareUpdate:  prepareNodeUpdate,
-		Validate:       validateNode,
-		ValidateUpdate: validateNodeUpdate,
+		Default:       defaultNode,
+		PrepareCreate: prepareNodeCreate,
+		PrepareUpdate: prepareNodeUpdate,
+		Validate:      validateNode,
+		ValidateUpdate: func(next, old *corev1.Node) field.ErrorList {
+			return append(validateNode(next), validateNodeUpdate(next, old)...)
+		},
 		Warnings:       func(next, _ *corev1.Node) []string { return nodeWarnings(next) },
 		PrepareStatus:  prepareNodeStatus,
 		ValidateStatus: validateNodeUpdate,
@@ -39,11 +42,21 @@ func nodes() *Row {
 	}))
 }
 
-// prepareNodeUpdate drops the configuration of kubelets by the API, which came and went, unless the node has one from then.
+// prepareNodeCreate drops the configuration of kubelets by the API, which came and went, and what belongs to a feature that is off
+// in v1.37: InPlacePodVerticalScalingSchedulerPreemption.
+func prepareNodeCreate(n *corev1.Node) {
+	n.Spec.ConfigSource, n.Spec.PodPreemptionPolicy, n.Status.Config = nil, nil, nil
+	offerAll(n)
+}
+
+// prepareNodeUpdate drops the same, but for what the node has from then.
 func prepareNodeUpdate(next, old *corev1.Node) {
 	next.Status = old.Status
 	if old.Spec.ConfigSource == nil {
 		next.Spec.ConfigSource = nil
+	}
+	if old.Spec.PodPreemptionPolicy == nil {
+		next.Spec.PodPreemptionPolicy = nil
 	}
 }
 
@@ -51,6 +64,18 @@ func prepareNodeStatus(next, old *corev1.Node) {
 	next.Spec = old.Spec
 	if old.Status.Config == nil {
 		next.Status.Config = nil
+	}
+	offerAll(next)
+}
+
+// offerAll lets a node offer all it has if it says that it offers nothing, as one that says nothing does. No names of an image are kept
+// as null.
+func offerAll(n *corev1.Node) {
+	if len(n.Status.Allocatable) == 0 && n.Status.Capacity != nil {
+		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
+	}
+	for i := range n.Status.Images {
+		noneIfEmpty(&n.Status.Images[i].Names)
 	}
 }
 
@@ -98,10 +123,14 @@ func nodeColumns() []metav1.TableColumnDefinition {
 
 func nodeCells(n *corev1.Node, now time.Time) []any {
 	info := n.Status.NodeInfo
+	kernel := orUnknown(info.KernelVersion)
+	if info.Architecture != "" {
+		kernel += " (" + info.Architecture + ")"
+	}
 	return []any{
 		n.Name, nodeStatus(n), nodeRoles(n), age(n, now), info.KubeletVersion,
 		nodeAddress(n, corev1.NodeInternalIP), nodeAddress(n, corev1.NodeExternalIP),
-		orUnknown(info.OSImage), orUnknown(info.KernelVersion), orUnknown(info.ContainerRuntimeVersion),
+		orUnknown(info.OSImage), kernel, orUnknown(info.ContainerRuntimeVersion),
 	}
 }
 

@@ -21,9 +21,17 @@ func validateNode(n *corev1.Node) field.ErrorList {
 		nodeAnnotations(n.Annotations, atAnnotations),
 		validateTaints(n.Spec.Taints, newPlace("metadata", "taints")),
 		validateNodeResources(n),
+		validateSwap(n.Status.NodeInfo.Swap, newPlace("metadata", "nodeSwapStatus", "capacity")),
 		declaredFeatures(n.Status.DeclaredFeatures, newPlace("status", "declaredFeatures")),
 		validatePodCIDRs(n.Spec.PodCIDRs, newPlace("spec", "podCIDRs")),
 	)
+}
+
+func validateSwap(s *corev1.NodeSwapStatus, path *place) field.ErrorList {
+	if s == nil || s.Capacity == nil {
+		return nil
+	}
+	return when(*s.Capacity <= 0, invalidAt(path, *s.Capacity, "must be greater than zero"))
 }
 
 // validateNodeUpdate is for the node and for its status: whoever updates either may not break the other.

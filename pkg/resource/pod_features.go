@@ -95,8 +95,15 @@ func dropFileOwners(items []corev1.DownwardAPIVolumeFile) {
 	}
 }
 
-// dropOffStatus is for CSIVolumeHealth and DRANodeAllocatableResources.
+// dropOffStatus is for CSIVolumeHealth, DRANodeAllocatableResources and ImageVolumeWithDigest.
 func dropOffStatus(s *corev1.PodStatus) {
 	s.VolumeHealth = nil
 	s.NodeAllocatableResourceClaimStatuses = nil
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses, s.EphemeralContainerStatuses} {
+		for i := range list {
+			for j := range list[i].VolumeMounts {
+				list[i].VolumeMounts[j].VolumeStatus = nil
+			}
+		}
+	}
 }

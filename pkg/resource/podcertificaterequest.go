@@ -23,6 +23,7 @@ func podCertificateRequests() *Row {
 			servedAs[certificatesv1.PodCertificateRequest, certificatesv1.PodCertificateRequestList](certificatesv1.SchemeGroupVersion),
 		},
 		Prefix:  "podcertificaterequests",
+		Unowned: map[string][]string{"status": {"metadata", "spec"}},
 		Kept:    certificatesv1beta1.SchemeGroupVersion,
 		Columns: podCertificateColumns(),
 	}.with(rules(Rules[*certificatesv1.PodCertificateRequest]{

@@ -21,7 +21,8 @@ func priorityLevels() *Row {
 		Resource: "prioritylevelconfigurations", Singular: "prioritylevelconfiguration", Kind: "PriorityLevelConfiguration",
 		Versions: []Version{servedAs[flowcontrolv1.PriorityLevelConfiguration,
 			flowcontrolv1.PriorityLevelConfigurationList](flowcontrolv1.SchemeGroupVersion)},
-		Prefix: "prioritylevelconfigurations",
+		Prefix:  "prioritylevelconfigurations",
+		Unowned: map[string][]string{"status": {"metadata", "spec"}},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn,
 			column("Type", flowcontrolv1.PriorityLevelConfigurationSpec{}.SwaggerDoc()["type"]),

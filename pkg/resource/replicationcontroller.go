@@ -34,7 +34,7 @@ func replicationControllers() *Row {
 			raiseGeneration(next, old, !same(next.Spec, old.Spec))
 		},
 		Validate: func(r *corev1.ReplicationController) field.ErrorList {
-			return append(validateMeta(r, true, subdomainName), validateReplicationControllerSpec(&r.Spec, atSpec)...)
+			return join(validateMeta(r, true, anyName), declaredLongName(r), validateReplicationControllerSpec(&r.Spec, atSpec))
 		},
 		ValidateUpdate: func(next, old *corev1.ReplicationController) field.ErrorList {
 			return append(validateMetaUpdate(next, old), validateReplicationControllerSpec(&next.Spec, atSpec)...)

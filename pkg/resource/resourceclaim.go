@@ -17,6 +17,7 @@ func resourceClaims() *Row {
 		Resource: "resourceclaims", Singular: "resourceclaim", Kind: "ResourceClaim", Namespaced: true,
 		Versions: []Version{servedAs[resourcev1.ResourceClaim, resourcev1.ResourceClaimList](resourcev1.SchemeGroupVersion)},
 		Prefix:   "resourceclaims",
+		Unowned:  map[string][]string{"status": {"metadata", "spec"}},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn,
 			column("State", "A summary of the current state (allocated, pending, reserved, etc.)."),
@@ -37,11 +38,11 @@ func resourceClaims() *Row {
 		},
 		PrepareCreate: func(c *resourcev1.ResourceClaim) {
 			c.Status = resourcev1.ResourceClaimStatus{}
-			withoutAlphaRequests(&c.Spec.Devices)
+			prepareDeviceClaim(&c.Spec.Devices)
 		},
 		PrepareUpdate: func(next, old *resourcev1.ResourceClaim) {
 			next.Status = *old.Status.DeepCopy()
-			withoutAlphaRequests(&next.Spec.Devices)
+			prepareDeviceClaim(&next.Spec.Devices)
 		},
 		Validate: func(c *resourcev1.ResourceClaim) field.ErrorList {
 			return declaredLast(join(validateMeta(c, true, subdomainName), deviceClaim(&c.Spec.Devices, newPlace("spec", "devices"))))
@@ -89,8 +90,9 @@ func defaultTolerations(tolerations []resourcev1.DeviceToleration) {
 	}
 }
 
-// withoutAlphaRequests drops what belongs to a feature that is off in v1.37: DRADerivedAttributes.
-func withoutAlphaRequests(c *resourcev1.DeviceClaim) {
+// prepareDeviceClaim drops what belongs to a feature that is off in v1.37: DRADerivedAttributes. No requests are kept as null.
+func prepareDeviceClaim(c *resourcev1.DeviceClaim) {
+	noneIfEmpty(&c.Requests)
 	for i := range c.Requests {
 		if e := c.Requests[i].Exactly; e != nil {
 			e.DerivedAttributes = nil
@@ -148,12 +150,9 @@ func resourceClaimTemplates() *Row {
 		Prefix:  "resourceclaimtemplates",
 		Columns: []metav1.TableColumnDefinition{nameColumn, ageColumn}, DeleteReturnsObject: true, UnconditionalUpdate: true,
 	}.with(rules(Rules[*resourcev1.ResourceClaimTemplate]{
-		Default: func(t *resourcev1.ResourceClaimTemplate) {
-			defaultDeviceClaim(&t.Spec.Spec.Devices)
-			noneIfEmpty(&t.Spec.Spec.Devices.Requests)
-		},
-		PrepareCreate: func(t *resourcev1.ResourceClaimTemplate) { withoutAlphaRequests(&t.Spec.Spec.Devices) },
-		PrepareUpdate: func(next, _ *resourcev1.ResourceClaimTemplate) { withoutAlphaRequests(&next.Spec.Spec.Devices) },
+		Default:       func(t *resourcev1.ResourceClaimTemplate) { defaultDeviceClaim(&t.Spec.Spec.Devices) },
+		PrepareCreate: func(t *resourcev1.ResourceClaimTemplate) { prepareDeviceClaim(&t.Spec.Spec.Devices) },
+		PrepareUpdate: func(next, _ *resourcev1.ResourceClaimTemplate) { prepareDeviceClaim(&next.Spec.Spec.Devices) },
 		Validate: func(t *resourcev1.ResourceClaimTemplate) field.ErrorList {
 			return declaredLast(validateClaimTemplate(t))
 		},

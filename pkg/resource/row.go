@@ -86,6 +86,12 @@ type Row struct {
 	Held          func(obj Object) bool
 	// TTL after which etcd drops the object; nil keeps it.
 	TTL func(obj Object) time.Duration
+	// HiddenAnnotation, if not empty, is shown with the whole object only, not where there is nothing but its metadata.
+	HiddenAnnotation string
+	// Unowned are, by subresource ("" for the object itself), the fields that a write through it leaves as they are, whatever it says, so
+	// that its author does not own them: "status.conditions". Where nothing is said, they are the status, and for a write of the
+	// status the spec.
+	Unowned map[string][]string
 	// CreateOnUpdate lets PUT make the object; UnconditionalUpdate lets PUT without resourceVersion replace it.
 	CreateOnUpdate, UnconditionalUpdate bool
 	// DefaultsToOrphan makes orphaning the default propagation policy: for Jobs and ReplicationControllers, as ever.

@@ -38,10 +38,11 @@ func dropUnused(s *corev1.Service) {
 	}
 }
 
-// alignClusterIPs lets clients that know only clusterIP change it: if they did, and clusterIPs is as it was, clusterIPs
+// alignClusterIPs lets clients that know only clusterIP change it: if they did, and clusterIPs is as it was or not there, clusterIPs
 // follows.
 func alignClusterIPs(next, old *corev1.Service) {
-	if next.Spec.ClusterIP == old.Spec.ClusterIP || !slices.Equal(next.Spec.ClusterIPs, old.Spec.ClusterIPs) {
+	missing := len(next.Spec.ClusterIPs) == 0 && needsClusterIP(next)
+	if next.Spec.ClusterIP == old.Spec.ClusterIP || !missing && !slices.Equal(next.Spec.ClusterIPs, old.Spec.ClusterIPs) {
 		return
 	}
 	next.Spec.ClusterIPs = nil

@@ -17,9 +17,13 @@ const (
 )
 
 func validateService(s *corev1.Service) field.ErrorList {
+	return append(validateMeta(s, true, labelName), validateServiceBody(s)...)
+}
+
+// validateServiceBody has the rules for all but the metadata.
+func validateServiceBody(s *corev1.Service) field.ErrorList {
 	spec := newPlace("spec")
 	return join(
-		validateMeta(s, true, labelName),
 		validateTopologyMode(s),
 		when(len(s.Spec.Ports) == 0 && !isHeadless(s) && s.Spec.Type != corev1.ServiceTypeExternalName,
 			requiredAt(spec.Child("ports"), "")),
@@ -39,7 +43,11 @@ func validateService(s *corev1.Service) field.ErrorList {
 	)
 }
 
+// validateServiceUpdate says no more than what is wrong with the addresses, if anything is: upstream allocates before it validates.
 func validateServiceUpdate(next, old *corev1.Service) field.ErrorList {
+	if faults := validateServiceIPs(next); len(faults) > 0 {
+		return faults
+	}
 	spec := newPlace("spec")
 	class := func(s *corev1.Service) any { return s.Spec.LoadBalancerClass }
 	return join(
@@ -47,9 +55,10 @@ func validateServiceUpdate(next, old *corev1.Service) field.ErrorList {
 		validateIPChange(next, old),
 		when(isLoadBalancer(old) && isLoadBalancer(next) && !same(class(next), class(old)),
 			invalidAt(spec.Child("loadBalancerClass"), class(next), "may not change once set")),
+		validateLoadBalancerClass(next, spec.Child("loadBalancerClass")),
 		when(needsHealthCheck(old) && needsHealthCheck(next) && next.Spec.HealthCheckNodePort != old.Spec.HealthCheckNodePort,
 			forbiddenAt(spec.Child("healthCheckNodePort"), "field is immutable")),
-		validateService(next),
+		validateServiceBody(next),
 	)
 }
 

@@ -17,6 +17,7 @@ func serviceCIDRs() *Row {
 		Resource: "servicecidrs", Singular: "servicecidr", Kind: "ServiceCIDR",
 		Versions: []Version{servedAs[networkingv1.ServiceCIDR, networkingv1.ServiceCIDRList](networkingv1.SchemeGroupVersion)},
 		Prefix:   "servicecidrs",
+		Unowned:  map[string][]string{"status": {"metadata", "spec"}},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn, column("CIDRs", networkingv1.ServiceCIDRSpec{}.SwaggerDoc()["cidrs"]), ageColumn,
 		},

@@ -22,6 +22,7 @@ func storageVersionMigrations() *Row {
 		Resource: "storageversionmigrations", Singular: "storageversionmigration", Kind: "StorageVersionMigration",
 		Versions: []Version{servedAs[migrationv1.StorageVersionMigration, migrationv1.StorageVersionMigrationList](gv)},
 		Prefix:   "storageversionmigrations",
+		Unowned:  map[string][]string{"status": {"metadata", "spec"}},
 		Kept:     migrationv1beta1.SchemeGroupVersion,
 		Columns: []metav1.TableColumnDefinition{
 			column("Name", nameColumn.Description), column("Resource", "GroupResource to migrate"), column("Status", "Status of the migration"),

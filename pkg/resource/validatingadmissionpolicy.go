@@ -14,7 +14,8 @@ func validatingAdmissionPolicies() *Row {
 		Categories: []string{"api-extensions"},
 		Versions: []Version{servedAs[admissionv1.ValidatingAdmissionPolicy, admissionv1.ValidatingAdmissionPolicyList](
 			admissionv1.SchemeGroupVersion)},
-		Prefix: "validatingadmissionpolicies",
+		Prefix:  "validatingadmissionpolicies",
+		Unowned: map[string][]string{"status": {"metadata", "spec"}},
 		Columns: policyColumns("Validations",
 			"Validations indicates the number of validation rules defined in this configuration"),
 	}.with(rules(Rules[*admissionv1.ValidatingAdmissionPolicy]{

@@ -1,39 +1,19 @@
 package resource
 
 import (
-	"reflect"
-	"time"
-
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func validatingWebhookConfigurations() *Row {
-	return Row{
+	return webhookConfigurations(Row{
 		Resource: "validatingwebhookconfigurations", Singular: "validatingwebhookconfiguration", Kind: "ValidatingWebhookConfiguration",
-		Categories: []string{"api-extensions"},
 		Versions: []Version{servedAs[admissionv1.ValidatingWebhookConfiguration, admissionv1.ValidatingWebhookConfigurationList](
 			admissionv1.SchemeGroupVersion)},
-		Prefix:  "validatingwebhookconfigurations",
-		Columns: webhookColumns(),
-	}.with(rules(Rules[*admissionv1.ValidatingWebhookConfiguration]{
-		Default:       defaultValidatingWebhooks,
-		PrepareCreate: func(c *admissionv1.ValidatingWebhookConfiguration) { c.Generation = 1 },
-		PrepareUpdate: func(next, old *admissionv1.ValidatingWebhookConfiguration) {
-			raiseGeneration(next, old, !reflect.DeepEqual(next.Webhooks, old.Webhooks))
-		},
-		Validate: func(c *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
-			return validateWebhooks(c, AsMutating(c.Webhooks), nil)
-		},
-		ValidateUpdate: func(next, old *admissionv1.ValidatingWebhookConfiguration) field.ErrorList {
-			return validateWebhooks(next, AsMutating(next.Webhooks), AsMutating(old.Webhooks))
-		},
-		Warnings: func(next, _ *admissionv1.ValidatingWebhookConfiguration) []string { return staticNameWarnings(next) },
-		Cells: func(c *admissionv1.ValidatingWebhookConfiguration, now time.Time) []any {
-			return []any{c.Name, int64(len(c.Webhooks)), age(c, now)}
-		},
-	}))
+		Prefix: "validatingwebhookconfigurations",
+	}, defaultValidatingWebhooks, func(c *admissionv1.ValidatingWebhookConfiguration) []admissionv1.MutatingWebhook {
+		return AsMutating(c.Webhooks)
+	})
 }
 
 func defaultValidatingWebhooks(c *admissionv1.ValidatingWebhookConfiguration) {
@@ -50,6 +30,9 @@ func defaultValidatingWebhooks(c *admissionv1.ValidatingWebhookConfiguration) {
 
 // AsMutating shows validating webhooks as mutating ones, which have one field more and the same rules.
 func AsMutating(hooks []admissionv1.ValidatingWebhook) []admissionv1.MutatingWebhook {
+	if hooks == nil {
+		return nil
+	}
 	out := make([]admissionv1.MutatingWebhook, len(hooks))
 	for i, h := range hooks {
 		out[i] = admissionv1.MutatingWebhook{

@@ -20,6 +20,7 @@ func volumeAttachments() *Row {
 		Resource: "volumeattachments", Singular: "volumeattachment", Kind: "VolumeAttachment",
 		Versions: []Version{servedAs[storagev1.VolumeAttachment, storagev1.VolumeAttachmentList](storagev1.SchemeGroupVersion)},
 		Prefix:   "volumeattachments",
+		Unowned:  map[string][]string{"status": {"metadata", "spec"}},
 		Columns: []metav1.TableColumnDefinition{
 			nameColumn, attacher,
 			column("PV", storagev1.VolumeAttachmentSource{}.SwaggerDoc()["persistentVolumeName"]), column("Node", spec["nodeName"]),

@@ -34,6 +34,7 @@ func validateVolumeAttributesClass(c *storagev1.VolumeAttributesClass) field.Err
 	path := newPlace("parameters")
 	return join(
 		validateMeta(c, false, subdomainName),
+		present(c.DriverName, newPlace("driverName")),
 		provisioner(c.DriverName, newPlace("driverName")),
 		when(len(c.Parameters) == 0, requiredAt(path, "must contain at least one key/value pair")),
 		classParameters(c.Parameters, path),

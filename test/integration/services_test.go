@@ -110,3 +110,45 @@ func TestServiceAllocation(t *testing.T) {
 	_, err = services.Create(ctx, other, metav1.CreateOptions{})
 	require.NoError(t, err)
 }
+
+// A range that is deleted gives no address any more, and stays until the services that have one of it have another range.
+func TestServiceRangeInUseStays(t *testing.T) {
+	s := startControllers(t)
+	ctx, ranges := t.Context(), s.client.NetworkingV1().ServiceCIDRs()
+	make := func(name string, cidrs ...string) {
+		_, err := ranges.Create(ctx, &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: cidrs}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
+	said := func(name string) string {
+		c, err := ranges.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return string(apierrors.ReasonForError(err))
+		}
+		story := fmt.Sprint(c.Finalizers)
+		for _, is := range c.Status.Conditions {
+			story += fmt.Sprintf(" %s=%s %s %s", is.Type, is.Status, is.Reason, is.Message)
+		}
+		return story
+	}
+	serve := func(name, ip string) error {
+		svc := aService(name)
+		svc.Spec.ClusterIP = ip
+		_, err := s.client.CoreV1().Services("default").Create(ctx, svc, metav1.CreateOptions{})
+		return err
+	}
+	const ready = "[networking.k8s.io/service-cidr-finalizer] Ready=True  Kubernetes Service CIDR is ready"
+	make("more", "10.200.0.0/24")
+	for _, name := range []string{"kubernetes", "more"} {
+		s.until(name+" is ready", func() bool { return said(name) == ready })
+	}
+	s.until("the range is in use", func() bool { return serve("a", "10.200.0.5") == nil })
+
+	require.NoError(t, ranges.Delete(ctx, "more", metav1.DeleteOptions{}))
+	s.until("it is said why the range stays", func() bool {
+		return said("more") == "[networking.k8s.io/service-cidr-finalizer] Ready=False Terminating There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR"
+	})
+	require.ErrorContains(t, serve("b", "10.200.0.6"), "the provided network does not match the current range")
+	make("wide", "10.200.0.0/16")
+	s.until("the service has another range", func() bool { return said("more") == "NotFound" })
+	s.until("the wider range is in use", func() bool { return serve("b", "10.200.0.6") == nil })
+}

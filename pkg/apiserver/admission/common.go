@@ -12,6 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 )
@@ -68,6 +69,16 @@ func (a *Attributes) displayName() string {
 // writes says whether a creates or changes the resource or subresource.
 func (a *Attributes) writes(what string) bool {
 	return (a.Operation == Create || a.Operation == Update) && a.is(what)
+}
+
+// changeOf is both sides of an update.
+func changeOf[T runtime.Object](a *Attributes, plugin string) (next, old T, err error) {
+	next, ok := a.Object.(T)
+	old, okOld := a.Old.(T)
+	if !ok || !okOld {
+		err = a.wrongType(plugin)
+	}
+	return next, old, err
 }
 
 // wrongType is for an object that is not what its row says.

@@ -157,10 +157,9 @@ func podStatus(a *Attributes, node string) error {
 	if a.Operation != Update {
 		return a.forbidden("unexpected operation %q", a.Operation)
 	}
-	next, ok := a.Object.(*corev1.Pod)
-	old, okOld := a.Old.(*corev1.Pod)
-	if !ok || !okOld {
-		return a.wrongType(NodeRestriction{}.Name())
+	next, old, err := changeOf[*corev1.Pod](a, NodeRestriction{}.Name())
+	if err != nil {
+		return err
 	}
 	switch {
 	case old.Spec.NodeName != node:

@@ -37,10 +37,9 @@ func claimStatus(a *Attributes, node string) error {
 	if a.Operation != Update {
 		return a.forbidden("unexpected operation %q", a.Operation)
 	}
-	next, ok := a.Object.(*corev1.PersistentVolumeClaim)
-	old, okOld := a.Old.(*corev1.PersistentVolumeClaim)
-	if !ok || !okOld {
-		return a.wrongType(NodeRestriction{}.Name())
+	next, old, err := changeOf[*corev1.PersistentVolumeClaim](a, NodeRestriction{}.Name())
+	if err != nil {
+		return err
 	}
 	next, old = withoutSize(next), withoutSize(old)
 	if !equality.Semantic.DeepEqual(old, next) {

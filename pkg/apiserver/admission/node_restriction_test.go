@@ -150,3 +150,12 @@ func TestNodeRestriction(t *testing.T) {
 func usesConfigMap(p *corev1.Pod) {
 	p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{}}}}
 }
+
+// A volume of each former kind has its driver, in a pod as well as a persistent one.
+func TestFormerKindsOfVolumes(t *testing.T) {
+	require.Empty(t, migrated(&corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}))
+	require.Empty(t, migrated(&corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{}}))
+	require.Equal(t, "ebs.csi.aws.com", migrated(&corev1.VolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{}}))
+	require.Equal(t, "cinder.csi.openstack.org", migrated(&corev1.PersistentVolumeSource{Cinder: &corev1.CinderPersistentVolumeSource{}}))
+	require.Equal(t, "csi.vsphere.vmware.com", migrated(&corev1.PersistentVolumeSource{VsphereVolume: &corev1.VsphereVirtualDiskVolumeSource{}}))
+}

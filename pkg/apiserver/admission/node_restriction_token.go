@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -117,7 +118,7 @@ func (p NodeRestriction) driverOf(ctx context.Context, pod *corev1.Pod, v *corev
 	case v.CSI != nil:
 		return v.CSI.Driver, nil
 	default:
-		return migrated(v), nil
+		return migrated(&v.VolumeSource), nil
 	}
 	o, err := p.look(ctx, "persistentvolumeclaims", "persistentvolumeclaim", pod.Namespace, claim)
 	if err != nil {
@@ -136,7 +137,7 @@ func (p NodeRestriction) driverOf(ctx context.Context, pod *corev1.Pod, v *corev
 	case pv.Spec.CSI != nil:
 		return pv.Spec.CSI.Driver, nil
 	default:
-		return migratedVolume(&pv.Spec.PersistentVolumeSource), nil
+		return migrated(&pv.Spec.PersistentVolumeSource), nil
 	}
 }
 
@@ -149,55 +150,25 @@ func (p NodeRestriction) look(ctx context.Context, plural, singular, namespace, 
 	return o, err
 }
 
-// The drivers that have taken the place of kinds of volumes that were once part of Kubernetes.
-const (
-	awsDriver       = "ebs.csi.aws.com"
-	azureDiskDriver = "disk.csi.azure.com"
-	azureFileDriver = "file.csi.azure.com"
-	gceDriver       = "pd.csi.storage.gke.io"
-	cinderDriver    = "cinder.csi.openstack.org"
-	portworxDriver  = "pxd.portworx.com"
-	vsphereDriver   = "csi.vsphere.vmware.com"
-)
-
-// migrated is the driver that mounts a pod's volume of a former kind, "" for all others.
-func migrated(v *corev1.Volume) string {
-	switch {
-	case v.AWSElasticBlockStore != nil:
-		return awsDriver
-	case v.AzureDisk != nil:
-		return azureDiskDriver
-	case v.AzureFile != nil:
-		return azureFileDriver
-	case v.GCEPersistentDisk != nil:
-		return gceDriver
-	case v.Cinder != nil:
-		return cinderDriver
-	case v.PortworxVolume != nil:
-		return portworxDriver
-	case v.VsphereVolume != nil:
-		return vsphereDriver
-	}
-	return ""
+// formerKinds are the kinds of volumes that were once part of Kubernetes, and the drivers that have taken their place. Each is a field
+// of a pod's volumes and of persistent volumes, which are different types.
+var formerKinds = []struct{ field, driver string }{
+	{"AWSElasticBlockStore", "ebs.csi.aws.com"},
+	{"AzureDisk", "disk.csi.azure.com"},
+	{"AzureFile", "file.csi.azure.com"},
+	{"GCEPersistentDisk", "pd.csi.storage.gke.io"},
+	{"Cinder", "cinder.csi.openstack.org"},
+	{"PortworxVolume", "pxd.portworx.com"},
+	{"VsphereVolume", "csi.vsphere.vmware.com"},
 }
 
-// migratedVolume is migrated for a persistent volume.
-func migratedVolume(v *corev1.PersistentVolumeSource) string {
-	switch {
-	case v.AWSElasticBlockStore != nil:
-		return awsDriver
-	case v.AzureDisk != nil:
-		return azureDiskDriver
-	case v.AzureFile != nil:
-		return azureFileDriver
-	case v.GCEPersistentDisk != nil:
-		return gceDriver
-	case v.Cinder != nil:
-		return cinderDriver
-	case v.PortworxVolume != nil:
-		return portworxDriver
-	case v.VsphereVolume != nil:
-		return vsphereDriver
+// migrated is the driver that mounts a volume of a former kind, "" for all others.
+func migrated[T corev1.VolumeSource | corev1.PersistentVolumeSource](source *T) string {
+	fields := reflect.ValueOf(source).Elem()
+	for _, k := range formerKinds {
+		if !fields.FieldByName(k.field).IsNil() {
+			return k.driver
+		}
 	}
 	return ""
 }

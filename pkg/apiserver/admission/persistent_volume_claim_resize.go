@@ -22,10 +22,9 @@ func (p PersistentVolumeClaimResize) Validate(ctx context.Context, a *Attributes
 	if !a.is("persistentvolumeclaims") || a.Operation != Update {
 		return nil
 	}
-	next, ok := a.Object.(*corev1.PersistentVolumeClaim)
-	old, ok2 := a.Old.(*corev1.PersistentVolumeClaim)
-	if !ok || !ok2 {
-		return a.wrongType(p.Name())
+	next, old, err := changeOf[*corev1.PersistentVolumeClaim](a, p.Name())
+	if err != nil {
+		return err
 	}
 	size := next.Spec.Resources.Requests[corev1.ResourceStorage]
 	switch {

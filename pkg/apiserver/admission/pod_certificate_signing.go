@@ -26,10 +26,9 @@ func (p PodCertificateSigning) Validate(ctx context.Context, a *Attributes) erro
 	if a.Operation != Update || !a.is("podcertificaterequests.certificates.k8s.io/status") {
 		return nil
 	}
-	next, ok := a.Object.(*certificatesv1.PodCertificateRequest)
-	old, okOld := a.Old.(*certificatesv1.PodCertificateRequest)
-	if !ok || !okOld {
-		return a.wrongType(p.Name())
+	next, old, err := changeOf[*certificatesv1.PodCertificateRequest](a, p.Name())
+	if err != nil {
+		return err
 	}
 	signer := old.Spec.SignerName
 	if equality.Semantic.DeepEqual(next.Status, old.Status) || maySign(ctx, p.authz, a, "sign", signer) {

@@ -25,10 +25,9 @@ func (p PodResizeValidator) Validate(ctx context.Context, a *Attributes) error {
 	if a.Operation != Update || !a.is("pods/resize") {
 		return nil
 	}
-	pod, ok := a.Object.(*corev1.Pod)
-	old, ok2 := a.Old.(*corev1.Pod)
-	if !ok || !ok2 {
-		return a.wrongType(p.Name())
+	pod, old, err := changeOf[*corev1.Pod](a, p.Name())
+	if err != nil {
+		return err
 	}
 	if pod.Spec.NodeName == "" || pod.Generation == old.Generation {
 		return nil

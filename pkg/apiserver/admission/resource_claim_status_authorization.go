@@ -38,10 +38,9 @@ func (p ResourceClaimStatusAuthorization) Find(ctx context.Context, a *Attribute
 	if a.Operation != Update || p.authz == nil || !a.is("resourceclaims.resource.k8s.io/status") {
 		return nil
 	}
-	next, ok := a.Object.(*resourcev1.ResourceClaim)
-	old, okOld := a.Old.(*resourcev1.ResourceClaim)
-	if !ok || !okOld {
-		return field.ErrorList{field.InternalError(field.NewPath("status"), a.wrongType(p.Name()))}
+	next, old, err := changeOf[*resourcev1.ResourceClaim](a, p.Name())
+	if err != nil {
+		return field.ErrorList{field.InternalError(field.NewPath("status"), err)}
 	}
 	errs := p.mayBind(ctx, a, &next.Status, &old.Status)
 	if next.Status.Allocation == nil {

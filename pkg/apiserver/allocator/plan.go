@@ -297,10 +297,13 @@ func (p *planner) put(out *Plan, key string, o resource.Object) error {
 
 // ipObject is what upstream keeps for a service's IP.
 func (p *planner) ipObject(ip string) resource.Object {
+	now := p.config.Now()
 	return &networkingv1.IPAddress{
 		TypeMeta: metav1.TypeMeta{Kind: "IPAddress", APIVersion: "networking.k8s.io/v1"},
 		ObjectMeta: metav1.ObjectMeta{
-			Name: ip, UID: uuid.NewUUID(), CreationTimestamp: p.config.Now(),
+			Name: ip, UID: uuid.NewUUID(), CreationTimestamp: now,
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kube-apiserver", Operation: metav1.ManagedFieldsOperationUpdate,
+				APIVersion: "networking.k8s.io/v1", Time: &now, FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: ipFields}}},
 			Labels: map[string]string{
 				networkingv1.LabelIPAddressFamily: string(corev1.IPv4Protocol),
 				networkingv1.LabelManagedBy:       "ipallocator.k8s.io",
@@ -309,6 +312,10 @@ func (p *planner) ipObject(ip string) resource.Object {
 		Spec: networkingv1.IPAddressSpec{ParentRef: &networkingv1.ParentReference{Resource: "services", Namespace: p.service.Namespace, Name: p.service.Name}},
 	}
 }
+
+// ipFields are the fields that all objects of ipObject have.
+var ipFields = []byte(`{"f:metadata":{"f:labels":{".":{},"f:ipaddress.kubernetes.io/ip-family":{},"f:ipaddress.kubernetes.io/managed-by":{}}},` +
+	`"f:spec":{"f:parentRef":{".":{},"f:name":{},"f:namespace":{},"f:resource":{}}}}`)
 
 // portObject says who holds the port in its annotation, for people who look.
 func (p *planner) portObject(port string) resource.Object {

@@ -99,6 +99,9 @@ func (t *Tokens) bind(ctx context.Context, sa *corev1.ServiceAccount, to *authen
 	default:
 		return apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", gvk))
 	}
+	if to.Name == "" {
+		return apierrors.NewBadRequest("Name parameter required.")
+	}
 	o, err := t.get.Get(ctx, schema.GroupResource{Resource: resource}, namespace, to.Name)
 	if err != nil {
 		return err

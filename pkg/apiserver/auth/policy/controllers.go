@@ -17,7 +17,7 @@ const controllerManager = "system:kube-controller-manager"
 var running = strings.Fields(`
 	clusterrole-aggregation-controller deployment-controller endpoint-controller endpointslice-controller generic-garbage-collector
 	namespace-controller node-controller pod-garbage-collector pv-protection-controller pvc-protection-controller replicaset-controller
-	resourcequota-controller root-ca-cert-publisher service-account-controller volumeattributesclass-protection-controller
+	resourcequota-controller root-ca-cert-publisher service-account-controller service-cidrs-controller volumeattributesclass-protection-controller
 `)
 
 // controllerPrefix begins the names of the roles. What follows is the name of the service account that upstream's controller may use.
