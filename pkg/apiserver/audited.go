@@ -28,6 +28,7 @@ func (s *Server) audited(c *call, next handler) (err error) {
 	if err != nil {
 		return &internalError{uri: c.r.URL.RequestURI(), err: err}
 	}
+	s.lap(c, s.identity.steps.audit)
 	if c.record == nil {
 		return next(c)
 	}

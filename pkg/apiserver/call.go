@@ -24,6 +24,10 @@ type call struct {
 	// f is how the client wants the answer. It is found out before any work: a write whose answer nobody can read is not done.
 	f     format
 	start time.Time
+	// lap is when the last of the timed steps of the chain was done.
+	lap time.Time
+	// surface is what the request has come to, by which it is counted.
+	surface surface
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string
 	warnings             warnings

@@ -20,6 +20,7 @@ func (s *Server) impersonate(c *call, next handler) error {
 		return err
 	}
 	if !wanted {
+		s.lap(c, s.identity.steps.impersonation)
 		return next(c)
 	}
 	began := s.now()
@@ -37,6 +38,7 @@ func (s *Server) impersonate(c *call, next handler) error {
 	c.record.Impersonated(as, mode)
 	c.user = as
 	c.r = c.r.WithContext(auth.WithUser(c.ctx(), as))
+	s.lap(c, s.identity.steps.impersonation)
 	return next(c)
 }
 

@@ -54,19 +54,20 @@ func (d *Documents) Serves(path string) bool {
 
 func clean(path string) string { return strings.TrimSuffix(path, "/") }
 
-// Serve serves the document at the request's path, which is one that it Serves; pretty ones have their JSON laid out for people.
-func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
+// Serve serves the document at the request's path, which is one that it Serves, and tells whether in its aggregated form. Pretty ones have
+// their JSON laid out for people.
+func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) (aggregated bool) {
 	path := clean(r.URL.Path)
 	plain, ok := d.byPath[path]
 	if !ok {
 		http.NotFound(w, r)
-		return
+		return false
 	}
 	newer, both := d.aggregated[path]
 	want, aggregated := negotiate(r.Header.Get("Accept"), both)
 	if want == "" {
 		notAcceptable(w)
-		return
+		return false
 	}
 	body, contentType := plain.in(want), want
 	switch {
@@ -77,7 +78,7 @@ func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
 		w.Header().Set("Cache-Control", "public")
 		if r.Header.Get("If-None-Match") == newer.etag {
 			w.WriteHeader(http.StatusNotModified)
-			return
+			return true
 		}
 	case pretty && want == typeJSON:
 		body = indented(body)
@@ -85,6 +86,7 @@ func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
 	w.Header().Set("Content-Type", contentType)
 	// A client that hung up is the only way this fails.
 	_, _ = w.Write(body)
+	return aggregated
 }
 
 // indented is for people; that it is JSON is known.

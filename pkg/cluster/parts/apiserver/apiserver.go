@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -51,6 +52,8 @@ type Options struct {
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
 	Settings
+	// Beside is what other parts of this process count, which its /metrics shows, too.
+	Beside []prometheus.Collector
 	Logger *slog.Logger
 
 	counts *meter.Set // of this server
@@ -191,6 +194,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		AdvertisePort: int32(o.Port),
 		HealthChecks:  o.healthChecks(encrypt),
 		Counts:        o.counts,
+		Beside:        o.Beside,
 		Logger:        o.Logger,
 	})
 }
