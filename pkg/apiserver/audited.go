@@ -44,6 +44,7 @@ func (s *Server) audited(c *call, next handler) (err error) {
 		if err != nil && c.w.status == 0 {
 			s.recordFailure(c, err)
 		}
+		s.recordLatencies(c)
 		c.record.Complete(c.w.status)
 	}()
 	return next(c)

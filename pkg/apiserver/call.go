@@ -31,8 +31,8 @@ type call struct {
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string
 	warnings             warnings
-	// elsewhere is how long webhooks were waited for, which is not this server's time.
-	elsewhere time.Duration
+	// took is where the time went.
+	took latencies
 	// bodySize is that of the body, if it was read.
 	bodySize int
 	bodyRead bool

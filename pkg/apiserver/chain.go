@@ -149,7 +149,8 @@ func (c *call) cut(ctx context.Context, then, after func(*http.ResponseControlle
 func (s *Server) authenticate(c *call, next handler) error {
 	user, ok, err := s.cfg.Authenticator.Authenticate(c.r)
 	c.lap = s.now()
-	s.identity.authenticated(user, ok, err, c.lap.Sub(c.start)) // the steps before take no time
+	c.took.authentication = c.lap.Sub(c.start) // the steps before take no time
+	s.identity.authenticated(user, ok, err, c.took.authentication)
 	if err != nil || !ok {
 		if err != nil {
 			s.log.Info("credentials refused", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
@@ -173,7 +174,8 @@ func (s *Server) authenticate(c *call, next handler) error {
 // authorize asks whether that user may do this.
 func (s *Server) authorize(c *call, next handler) error {
 	decision, reason, err := s.decide(c, c.t.verb)
-	s.identity.authorized(decision, err, s.now().Sub(c.lap))
+	c.took.authorization = s.now().Sub(c.lap)
+	s.identity.authorized(decision, err, c.took.authorization)
 	c.recordDecision(reason, err)
 	if err != nil {
 		return err

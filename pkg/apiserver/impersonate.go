@@ -25,7 +25,8 @@ func (s *Server) impersonate(c *call, next handler) error {
 	}
 	began := s.now()
 	as, mode, err := s.mayBe(c, as)
-	s.identity.impersonation.attempted(mode, err, s.now().Sub(began))
+	c.took.impersonation = s.now().Sub(began)
+	s.identity.impersonation.attempted(mode, err, c.took.impersonation)
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,7 @@ func (m *metrics) count(c *call, took time.Duration) {
 	if c.pass != nil {
 		took -= c.pass.Waited()
 	}
-	if took -= c.elsewhere; s.sli != nil {
+	if took -= c.took.elsewhere(); s.sli != nil {
 		s.sli.Observe(took.Seconds())
 	}
 	if s.sizes != nil {

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -201,8 +202,12 @@ func (s *Server) serveDocument(c *call, docs *discovery.Documents) error {
 			return err
 		}
 	}
-	if aggregated := docs.Serve(c.w, c.r, wantsPretty(c.r)); aggregated {
+	served := docs.Serve(c.w, c.r, wantsPretty(c.r))
+	if served.Aggregated {
 		c.surface = surfaceAt(path)
+	}
+	if served.JSON != nil {
+		c.record.Response(bytes.TrimSpace(served.JSON))
 	}
 	return nil
 }

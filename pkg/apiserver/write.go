@@ -107,7 +107,9 @@ func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn
 		operation = "create"
 	}
 	made, err := s.store.Commit(c.ctx(), txn)
-	s.metrics.storage.wrote(operation, c.t.row, s.now().Sub(began), err)
+	took := s.now().Sub(began)
+	c.took.storage += took
+	s.metrics.storage.wrote(operation, c.t.row, took, err)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +123,9 @@ func (s *Server) erase(c *call, cur *store.Object, extra *store.Txn) (*store.Obj
 	addTo(&txn, extra)
 	began := s.now()
 	made, err := s.store.Commit(c.ctx(), txn)
-	s.metrics.storage.wrote("delete", c.t.row, s.now().Sub(began), err)
+	took := s.now().Sub(began)
+	c.took.storage += took
+	s.metrics.storage.wrote("delete", c.t.row, took, err)
 	if err != nil {
 		return nil, err
 	}
