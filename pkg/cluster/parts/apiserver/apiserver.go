@@ -134,6 +134,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	alloc, err := allocator.New(allocator.Config{
 		Store: st, Encode: apiserver.Encoder(table), ServiceCIDR: netip.MustParsePrefix(parts.ServiceCIDR),
 		FirstPort: parts.FirstNodePort, LastPort: parts.LastNodePort, Ranges: allocator.Ranges(kinds), Now: metav1.Now,
+		Counts: allocator.NewMetrics(o.counts),
 	})
 	if err != nil {
 		return nil, err
