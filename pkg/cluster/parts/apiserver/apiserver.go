@@ -139,7 +139,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	if err != nil {
 		return nil, err
 	}
-	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
+	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient, Counts: node.NewMetrics(o.counts)})
 	who, err := o.identity(ctx, tokens, get)
 	if err != nil {
 		return nil, err
