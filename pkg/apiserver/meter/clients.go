@@ -18,16 +18,16 @@ var Clients = sync.OnceValue(func() prometheus.Collector {
 	sizes := []float64{64, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216}
 	const prefix = "rest_client_"
 	metrics.Register(metrics.RegisterOpts{
-		ResolverLatency:              lookups{set.Histogram(prefix+"dns_resolution_duration_seconds", "Time of clients' look-ups of names.", bounds[:11:11], "host")},
-		RateLimiterLatency:           latencies{set.Histogram(prefix+"rate_limiter_duration_seconds", "How long clients held requests back.", bounds, "verb", "host")},
+		ResolverLatency:              lookups{set.Classic(prefix+"dns_resolution_duration_seconds", "Time of clients' look-ups of names.", bounds[:11:11], "host")},
+		RateLimiterLatency:           latencies{set.Classic(prefix+"rate_limiter_duration_seconds", "How long clients held requests back.", bounds, "verb", "host")},
 		TransportCacheEntries:        entries{set.Gauge(prefix+"transport_cache_entries", "Transports that clients share.").WithLabelValues()},
 		TransportCreateCalls:         byResult{set.Counter(prefix+"transport_create_calls_total", "Transports asked for, by whether there was one.", "result")},
 		TransportCacheGCCalls:        byResult{set.Counter(prefix+"transport_cache_gc_calls_total", "Transports that nobody had any longer, by what became of them.", "result")},
 		TransportCAReloads:           reloads{set.Counter(prefix+"transport_ca_reload_total", "Authorities read again by clients.", "result", "reason")},
 		TransportCertRotationGCCalls: ended{set.Counter(prefix+"transport_cert_rotation_gc_calls_total", "Clients' watches of certificates that ended with their transport.").WithLabelValues()},
-		RequestLatency:               latencies{set.Histogram(prefix+"request_duration_seconds", "Time of requests of clients.", bounds, "verb", "host")},
-		RequestSize:                  bytes{set.Histogram(prefix+"request_size_bytes", "Bytes of requests of clients.", sizes, "verb", "host")},
-		ResponseSize:                 bytes{set.Histogram(prefix+"response_size_bytes", "Bytes of answers to clients.", sizes, "verb", "host")},
+		RequestLatency:               latencies{set.Classic(prefix+"request_duration_seconds", "Time of requests of clients.", bounds, "verb", "host")},
+		RequestSize:                  bytes{set.Classic(prefix+"request_size_bytes", "Bytes of requests of clients.", sizes, "verb", "host")},
+		ResponseSize:                 bytes{set.Classic(prefix+"response_size_bytes", "Bytes of answers to clients.", sizes, "verb", "host")},
 		RequestResult:                results{set.Counter(prefix+"requests_total", "Requests of clients by how they were answered.", "code", "method", "host")},
 		RequestRetry:                 retries{set.Counter(prefix+"request_retries_total", "Requests of clients that were made again.", "code", "verb", "host")},
 	})
