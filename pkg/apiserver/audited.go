@@ -28,6 +28,7 @@ func (s *Server) audited(c *call, next handler) (err error) {
 	if err != nil {
 		return &internalError{uri: c.r.URL.RequestURI(), err: err}
 	}
+	s.lap(c, s.identity.steps.audit)
 	if c.record == nil {
 		return next(c)
 	}
@@ -43,6 +44,7 @@ func (s *Server) audited(c *call, next handler) (err error) {
 		if err != nil && c.w.status == 0 {
 			s.recordFailure(c, err)
 		}
+		s.recordLatencies(c)
 		c.record.Complete(c.w.status)
 	}()
 	return next(c)

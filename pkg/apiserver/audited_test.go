@@ -9,11 +9,13 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/audit"
+	"bonsai/pkg/apiserver/auth"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
@@ -48,6 +50,13 @@ func (l *eventLog) keep(e *auditv1.Event) {
 	}
 }
 
+// looks returns a clock that goes on by a microsecond with each look at it, and by what is added to it: how long things take is not a
+// matter of the machine.
+func looks() (now func() time.Time, add func(time.Duration)) {
+	began, late := time.Now(), &atomic.Int64{}
+	return func() time.Time { return began.Add(time.Duration(late.Add(int64(time.Microsecond)))) }, func(d time.Duration) { late.Add(int64(d)) }
+}
+
 func audited(t *testing.T, policy string, change ...func(*Config)) (*cluster, *eventLog) {
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\n"+policy), 0o600))
@@ -55,6 +64,9 @@ func audited(t *testing.T, policy string, change ...func(*Config)) (*cluster, *e
 	require.NoError(t, err)
 	l := &eventLog{lines: map[string][]string{}, done: make(chan string, 100)}
 	change = append(change, func(c *Config) {
+		if c.Now == nil {
+			c.Now, _ = looks()
+		}
 		sink, err := audit.NewSink("log", l, audit.Delivery{Mode: audit.Blocking, MaxEvent: 1, MaxBatch: 1}, c.Logger, nil)
 		require.NoError(t, err)
 		c.Audit = &audit.Auditor{Policy: p, Sinks: []*audit.Sink{sink}, Now: time.Now, Logger: c.Logger}
@@ -162,4 +174,93 @@ rules:
 		require.Contains(t, last, `"example.com/seen":"yes"`)
 		require.Equal(t, id == "changed", strings.Contains(last, "what was changed"))
 	}
+}
+
+// Documents of discovery are recorded as answers, as objects are, whatever form the client has got them in.
+func TestDiscoveryInAuditLog(t *testing.T) {
+	c, l := audited(t, "rules: [{level: RequestResponse, users: [admin]}, {level: None}]")
+	for _, test := range []struct{ path, accept, want string }{
+		{"/api", "", `"responseObject":{"kind":"APIVersions",`},
+		{"/apis", "application/yaml", `"responseObject":{"kind":"APIGroupList","apiVersion":"v1","groups":[`},
+		{"/apis", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", `"responseObject":{"kind":"APIGroupDiscoveryList",`},
+		{"/apis/apps", "", `"responseObject":{"kind":"APIGroup","apiVersion":"v1","name":"apps",`},
+		{"/apis/apps/v1", "application/vnd.kubernetes.protobuf", `"responseObject":{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"apps/v1",`},
+		{"/openapi/v3", "", ""},
+	} {
+		c.do("GET "+test.path, "", "Accept: "+test.accept, "Audit-ID: asked")
+		require.Equal(t, "asked", <-l.done)
+		l.mu.Lock()
+		last := l.lines["asked"][len(l.lines["asked"])-1]
+		l.mu.Unlock()
+		require.Equal(t, test.want != "", strings.Contains(last, `"responseObject"`), test.path)
+		require.Contains(t, last, test.want, test.path)
+	}
+}
+
+// waits is an admission plugin that takes its time, by a clock of its own.
+type waits struct {
+	remarks
+	mutating, validating time.Duration
+	late                 func(time.Duration)
+}
+
+func (w waits) Admit(_ context.Context, a *admission.Attributes) error {
+	w.late(w.mutating + w.validating)
+	a.Elsewhere(w.mutating, w.validating)
+	return nil
+}
+
+// What a request waited for is in the log if it took over half a second.
+func TestLatenciesInAuditLog(t *testing.T) {
+	for name, test := range map[string]struct {
+		mutating, validating time.Duration
+		want, never          []string
+	}{
+		"quick":      {mutating: time.Millisecond, never: []string{"apiserver.latency.k8s.io"}},
+		"mutating":   {mutating: 600 * time.Millisecond, want: []string{`/mutating-webhook":"600ms"`}, never: []string{"/validating-webhook", "/impersonation"}},
+		"validating": {validating: 2 * time.Second, want: []string{`/validating-webhook":"2s"`}, never: []string{"/mutating-webhook"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, late := looks()
+			c, l := audited(t, "rules: [{level: Metadata, verbs: [create]}, {level: None}]", func(c *Config) {
+				c.Now = now
+				c.Admission = append(c.Admission, waits{mutating: test.mutating, validating: test.validating, late: late})
+			})
+			c.do("POST /api/v1/namespaces/default/configmaps", `{"metadata":{"name":"m"}}`, "Audit-ID: made")
+			require.Equal(t, "made", <-l.done)
+			l.mu.Lock()
+			last := l.lines["made"][len(l.lines["made"])-1]
+			l.mu.Unlock()
+			for _, never := range test.never {
+				require.NotContains(t, last, never)
+			}
+			if test.want == nil {
+				return
+			}
+			for _, part := range append(test.want, "/authentication", "/authorization", "/etcd", "/serialize-response-object", "/response-write", "/total") {
+				require.Contains(t, last, "apiserver.latency.k8s.io"+strings.TrimPrefix(part, "apiserver.latency.k8s.io"))
+			}
+		})
+	}
+}
+
+// legacy recognises every token as an old one.
+type legacy struct{}
+
+func (legacy) Recognise(context.Context, string, []string) (*auth.Identity, error) {
+	return &auth.Identity{User: auth.User{Name: "sa", Remarks: &auth.Remarks{
+		Warnings: []string{"Use another."}, Audit: map[string]string{"authentication.k8s.io/legacy-token": "sa"}}}}, nil
+}
+
+// What there is to say about a token is said to who asks about it, too.
+func TestTokenReviewInAuditLog(t *testing.T) {
+	c, l := audited(t, "rules: [{level: Metadata, verbs: [create]}, {level: None}]", func(c *Config) {
+		c.Reviews = auth.Reviews(&auth.Bearer{Recognisers: []auth.Recogniser{legacy{}}}, notMice{}, notMice{})
+	})
+	resp, _ := c.do("POST /apis/authentication.k8s.io/v1/tokenreviews", `{"spec":{"token":"x"}}`, "Audit-ID: asked")
+	require.Equal(t, `299 - "Use another."`, resp.Header.Get("Warning"))
+	require.Equal(t, "asked", <-l.done)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	require.Contains(t, l.lines["asked"][1], `"authentication.k8s.io/legacy-token":"sa"`)
 }

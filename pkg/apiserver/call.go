@@ -24,11 +24,15 @@ type call struct {
 	// f is how the client wants the answer. It is found out before any work: a write whose answer nobody can read is not done.
 	f     format
 	start time.Time
+	// lap is when the last of the timed steps of the chain was done.
+	lap time.Time
+	// surface is what the request has come to, by which it is counted.
+	surface surface
 	// auditID names the request in answers and logs; traceparent is its cause, in W3C form, or empty.
 	auditID, traceparent string
 	warnings             warnings
-	// elsewhere is how long webhooks were waited for, which is not this server's time.
-	elsewhere time.Duration
+	// took is where the time went.
+	took latencies
 	// bodySize is that of the body, if it was read.
 	bodySize int
 	bodyRead bool

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -25,7 +26,7 @@ type handler func(c *call) error
 // steps is the chain. Every request passes it in this order.
 func (s *Server) steps() []step {
 	steps := []step{
-		s.measure,      // so that refusals count too
+		s.measure,      // answers errors, and counts what the request has come to
 		s.recoverPanic, // one bad request must not take the server down
 		s.deadline,     // whatever is read or written below ends in time
 		s.authenticate, // 401
@@ -65,6 +66,7 @@ func (s *Server) recoverPanic(c *call, next handler) (err error) {
 			return
 		}
 		if p == http.ErrAbortHandler {
+			s.aborted(c)
 			panic(p)
 		}
 		s.log.Error("panic while serving", "auditID", c.auditID, "method", c.r.Method, "path", c.r.URL.Path,
@@ -95,7 +97,11 @@ func (s *Server) deadline(c *call, next handler) error {
 	defer cancel()
 	c.r = c.r.WithContext(ctx)
 	defer c.cutOff(ctx)()
-	return next(c)
+	err := next(c)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		s.terminated(c, http.StatusGatewayTimeout)
+	}
+	return err
 }
 
 // graceToRead is how long after its deadline a client may take to read the answer.
@@ -142,7 +148,9 @@ func (c *call) cut(ctx context.Context, then, after func(*http.ResponseControlle
 // authenticate finds out who asks.
 func (s *Server) authenticate(c *call, next handler) error {
 	user, ok, err := s.cfg.Authenticator.Authenticate(c.r)
-	s.identity.authenticated(user, ok, err, s.now().Sub(c.start)) // the steps before take no time
+	c.lap = s.now()
+	c.took.authentication = c.lap.Sub(c.start) // the steps before take no time
+	s.identity.authenticated(user, ok, err, c.took.authentication)
 	if err != nil || !ok {
 		if err != nil {
 			s.log.Info("credentials refused", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
@@ -165,13 +173,14 @@ func (s *Server) authenticate(c *call, next handler) error {
 
 // authorize asks whether that user may do this.
 func (s *Server) authorize(c *call, next handler) error {
-	began := s.now()
 	decision, reason, err := s.decide(c, c.t.verb)
-	s.identity.authorized(decision, err, s.now().Sub(began))
+	c.took.authorization = s.now().Sub(c.lap)
+	s.identity.authorized(decision, err, c.took.authorization)
 	c.recordDecision(reason, err)
 	if err != nil {
 		return err
 	}
+	s.lap(c, s.identity.steps.authorization)
 	return next(c)
 }
 

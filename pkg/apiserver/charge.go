@@ -31,8 +31,11 @@ type listener struct{ c *call }
 // Warn sends a Warning header.
 func (l listener) Warn(text string) { l.c.warn(text) }
 
-// Elsewhere notes for how long others were waited for.
-func (l listener) Elsewhere(took time.Duration) { l.c.elsewhere += took }
+// Elsewhere notes for how long webhooks were waited for.
+func (l listener) Elsewhere(mutating, validating time.Duration) {
+	l.c.took.mutating += mutating
+	l.c.took.validating += validating
+}
 
 // Annotate notes something in the audit log, if there is one; what was changed only where the object itself is.
 func (l listener) Annotate(key, value string) {

@@ -36,6 +36,8 @@ var (
 	historyDesc    = prometheus.NewDesc("watch_cache_capacity", "Changes that watches can resume from, of all kinds together.", []string{"group", "resource"}, nil)
 	apiServiceDesc = prometheus.NewDesc("aggregator_unavailable_apiservice", "Whether an API cannot be had: 1 if so.", []string{"name"}, nil)
 	allocatedDesc  = prometheus.NewDesc("kube_apiserver_clusterip_allocator_allocated_ips", "Addresses of services that are taken.", []string{"cidr"}, nil)
+	portsDesc      = prometheus.NewDesc("kube_apiserver_nodeport_allocator_allocated_ports", "Node ports that are taken.", nil, nil)
+	freePortsDesc  = prometheus.NewDesc("kube_apiserver_nodeport_allocator_available_ports", "Node ports that are free.", nil, nil)
 	freeDesc       = prometheus.NewDesc("kube_apiserver_clusterip_allocator_available_ips", "Addresses of services that are free.", []string{"cidr"}, nil)
 	heardDesc      = prometheus.NewDesc("apiserver_storage_events_received_total", "Changes that etcd has told of.", []string{"group", "resource"}, nil)
 	takenDesc      = prometheus.NewDesc("apiserver_watch_cache_events_received_total", "Changes that the image has taken.", []string{"group", "resource"}, nil)
@@ -57,6 +59,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(inQueueDesc, float64(writes), "mutating")
 	c.services(gauge)
 	c.addresses(gauge)
+	c.ports(gauge)
 	from, ok := c.s.store.(stater)
 	if !ok {
 		return
@@ -119,6 +122,17 @@ func (c *stateCollector) addresses(gauge func(*prometheus.Desc, float64, ...stri
 	}
 	gauge(allocatedDesc, float64(taken), cidr.String())
 	gauge(freeDesc, float64(int(1)<<(32-cidr.Bits())-2-taken), cidr.String()) // its first and last are no addresses
+}
+
+// ports tells how many node ports are taken.
+func (c *stateCollector) ports(gauge func(*prometheus.Desc, float64, ...string)) {
+	if c.s.cfg.Allocator == nil {
+		return
+	}
+	if taken, free, err := c.s.cfg.Allocator.Ports(context.Background()); err == nil {
+		gauge(portsDesc, float64(taken))
+		gauge(freePortsDesc, float64(free))
+	}
 }
 
 // segmentOf is the first segment of the keys of row's objects, by which the store counts.

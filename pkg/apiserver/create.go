@@ -135,7 +135,7 @@ func (s *Server) insertPrepared(c *call, t *target, obj resource.Object, a *admi
 		obj = obj.DeepCopyObject().(resource.Object)
 		a.Object = obj
 	}
-	extra, err := s.allocate(c.ctx(), obj, nil)
+	extra, err := s.allocate(c.ctx(), obj, nil, a.DryRun)
 	if err != nil {
 		return outcome{}, err
 	}

@@ -126,7 +126,7 @@ func (s *Server) replaceMarked(c *call, t *target, next resource.Object, cur *st
 // eraseNow removes cur, and gives back what was allocated for it. last is what it was in the end: marked, if its kind has a
 // grace period, as being deleted.
 func (s *Server) eraseNow(c *call, t *target, last resource.Object, cur *store.Object) (outcome, error) {
-	extra, err := s.allocate(c.ctx(), nil, last)
+	extra, err := s.allocate(c.ctx(), nil, last, false)
 	if err != nil {
 		return outcome{}, err
 	}

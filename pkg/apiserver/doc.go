@@ -43,16 +43,26 @@
 //     Uses of tokens in Secrets are not noted on them, so there is no date since when they are.
 //   - A hook that upstream takes for done when its controller has been started is done when its first work is.
 //   - There is one image for all kinds. What upstream's watch cache counts for a kind is told of the image's part for it; nothing is
-//     said of what there is once for all: when it was filled, etcd's bookmarks (etcd_bookmark_*), the steps of an event
+//     said of what there is once for all: when it was filled (apiserver_watch_cache_initialization*), etcd's bookmarks (etcd_bookmark_*), the steps of an event
 //     on its way (apiserver_watch_events_dispatch_*), consistency checks.
-//   - etcd_request_* are the writes. Reads are answered by the image; the few lists of what it no longer has are in apiserver_storage_list_*.
+//   - etcd_request_* are the writes. Reads are answered by the image; the few lists of what it no longer has are in apiserver_storage_list_*,
+//     and are no streams that would have a time of their own (apiserver_storage_list_duration_seconds). Leases of etcd are not
+//     shared between objects (etcd_lease_object_counts).
 //   - Of priority and fairness there is what a request can be charged for: no histograms over every nanosecond (demand_seats,
-//     *_utilization, read_vs_write_*, watch_count_samples), and no targets and virtual times (target_seats, next_*, dispatch_r).
-//   - Without counterpart: the server's requests to itself (apiserver_selfrequest_total), its informers and work queues (informer_*,
-//     workqueue_*), repairs of allocators, the graph of the node authorizer, a cache before all tokens (authentication_token_cache_*), tokens
-//     that live longer than they say (serviceaccount_stale_tokens_total), caches of data keys (apiserver_envelope_*,
-//     apiserver_storage_data_key_*), a second validation by declaration (apiserver_validation_*), feature gates, the
-//     registry of metrics itself (registered_metrics_total, …), gRPC to etcd inside (grpc_client_*).
+//     *_utilization, read_vs_write_*, watch_count_samples), no targets and virtual times (target_seats, next_*, dispatch_r, latest_s),
+//     and no length of queues that requests need not enter (request_queue_length_after_enqueue).
+//   - workqueue_* are those of the controllers of the same process, if it has any; the server's own loops have no queues.
+//   - Without counterpart: the server's requests to itself (apiserver_selfrequest_total) and its informers (informer_*), repairs of
+//     allocators (apiserver_nodeport_repair_*, …), the graph of the node authorizer (node_authorizer_*), a cache before all tokens
+//     (authentication_token_cache_*), tokens that live longer than they say (serviceaccount_stale_tokens_total), version 1 of KMS and the
+//     caches of data keys (apiserver_envelope_*, apiserver_storage_data_key_*, apiserver_storage_envelope_*), a second validation
+//     by declaration (apiserver_validation_*), exemptions from pod security that are counted before there are any
+//     (pod_security_exemptions_total), feature gates (kubernetes_feature_enabled), plugins for credentials (rest_client_exec_plugin_*),
+//     the registry of metrics itself (registered_metrics_total, hidden_*, disabled_*, cardinality_*), gRPC to etcd inside (grpc_client_*).
+//   - What is made of what is served is made when somebody asks, not again and again: aggregator_discovery_aggregation_*,
+//     apiextensions_openapi_*_regeneration_count.
+//   - The time of steps that take no time of their own here is not told apart: of ratcheting
+//     (apiextensions_apiserver_validation_ratcheting_seconds), of comparing times in managed fields (apiserver_request_timestamp_comparison_time).
 //   - apiserver_admission_step_admission_duration_seconds_summary and field_validation_request_duration_seconds say nothing that is not
 //     in the histogram of the same name, or nothing at all.
 //   - /flagz is not served: the server may be one part of a process whose flags are not its own.

@@ -136,6 +136,7 @@ func dress(f format, compact []byte) ([]byte, error) {
 // answer sends the stored object o in the form that the client asks for.
 func (s *Server) answer(c *call, code int, o *store.Object) error {
 	if c.f.plain() {
+		defer s.track(c, &c.took.serialize)()
 		b, err := reader(c.t, c.f)(o)
 		if err != nil {
 			return err
@@ -162,10 +163,13 @@ func (s *Server) answerLive(c *call, code int, obj resource.Object) error {
 
 // answerObject sends obj, which is at the version the client asks for, in any shape.
 func (s *Server) answerObject(c *call, code int, obj resource.Object) error {
+	transformed := s.track(c, &c.took.transform)
 	shaped, gvk, err := s.shaped(c, obj)
 	if err != nil {
 		return err
 	}
+	transformed()
+	defer s.track(c, &c.took.serialize)()
 	b, err := encodeAs(c.f, gvk, shaped)
 	if err != nil {
 		return err
@@ -177,6 +181,7 @@ func (s *Server) answerObject(c *call, code int, obj resource.Object) error {
 
 // answerOther sends an object that is of no row: a Status, a Scale, a TokenRequest. There are no tables of them.
 func (s *Server) answerOther(c *call, code int, gvk schema.GroupVersionKind, obj runtime.Object) error {
+	defer s.track(c, &c.took.serialize)()
 	sent, as := obj, gvk
 	if o, ok := obj.(resource.Object); ok && c.f.shape == partial {
 		sent, as = partialOf(c.t.row, o), c.f.as.WithKind("PartialObjectMetadata")

@@ -20,11 +20,13 @@ func (s *Server) impersonate(c *call, next handler) error {
 		return err
 	}
 	if !wanted {
+		s.lap(c, s.identity.steps.impersonation)
 		return next(c)
 	}
 	began := s.now()
 	as, mode, err := s.mayBe(c, as)
-	s.identity.impersonation.attempted(mode, err, s.now().Sub(began))
+	c.took.impersonation = s.now().Sub(began)
+	s.identity.impersonation.attempted(mode, err, c.took.impersonation)
 	if err != nil {
 		return err
 	}
@@ -37,6 +39,7 @@ func (s *Server) impersonate(c *call, next handler) error {
 	c.record.Impersonated(as, mode)
 	c.user = as
 	c.r = c.r.WithContext(auth.WithUser(c.ctx(), as))
+	s.lap(c, s.identity.steps.impersonation)
 	return next(c)
 }
 

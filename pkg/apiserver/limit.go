@@ -14,13 +14,14 @@ import (
 // watches, are no work and are let through.
 func (s *Server) limit(c *call, next handler) error {
 	if c.t.longRunning() && c.t.verb != "watch" {
+		s.lap(c, s.identity.steps.fairness)
 		return next(c)
 	}
 	pass := s.fairness.Enter(c.ctx(), c.fairnessRequest(), c.start, func(most int) fairness.Work { return s.workOf(c, most) })
 	h := c.w.Header()
 	h["X-Kubernetes-Pf-Flowschema-Uid"], h["X-Kubernetes-Pf-Prioritylevel-Uid"] = pass.SchemaUID, pass.LevelUID
 	if pass.RetryAfter > 0 {
-		s.metrics.dropped(c)
+		s.dropped(c)
 		h.Set("Retry-After", strconv.FormatInt(pass.RetryAfter, 10))
 		http.Error(c.w, "Too many requests, please try again later.", http.StatusTooManyRequests)
 		return nil
@@ -30,6 +31,7 @@ func (s *Server) limit(c *call, next handler) error {
 	running := s.metrics.inFlight(c.t.verb)
 	running.Add(1)
 	defer running.Add(-1)
+	s.lap(c, s.identity.steps.fairness)
 	return next(c)
 }
 

@@ -39,6 +39,7 @@ func (s *Server) answerList(c *call, page *store.Page, meta metav1.ListMeta) err
 	if !c.f.plain() {
 		return s.answerShaped(c, page, meta)
 	}
+	defer s.track(c, &c.took.serialize)()
 	pieces, err := listPieces(c.t, c.f, page, meta)
 	if err != nil {
 		return err
@@ -65,6 +66,7 @@ func (s *Server) page(c *call, l *listing) (*store.Page, metav1.ListMeta, error)
 	if err != nil {
 		return nil, meta, apiError(err, c.t, "")
 	}
+	c.took.storage += page.Waited
 	s.metrics.storage.listed(c.t.row, l, at, page)
 	meta.ResourceVersion = strconv.FormatInt(page.Rev, 10)
 	if page.More && len(page.Objects) > 0 {
@@ -211,6 +213,7 @@ func rawOf(b []byte) ([]byte, error) {
 // answerShaped sends a page in another shape, or for people.
 func (s *Server) answerShaped(c *call, page *store.Page, meta metav1.ListMeta) error {
 	if c.f.shape == whole {
+		defer s.track(c, &c.took.serialize)()
 		pieces, err := listPieces(c.t, format{media: mediaJSON}, page, meta)
 		if err != nil {
 			return err
@@ -222,10 +225,13 @@ func (s *Server) answerShaped(c *call, page *store.Page, meta metav1.ListMeta) e
 		s.sendPieces(c, http.StatusOK, c.f.contentType(), [][]byte{b})
 		return nil
 	}
+	transformed := s.track(c, &c.took.transform)
 	shaped, gvk, err := s.shapedList(c, page, meta)
 	if err != nil {
 		return err
 	}
+	transformed()
+	defer s.track(c, &c.took.serialize)()
 	b, err := encodeAs(c.f, gvk, shaped)
 	if err != nil {
 		return err

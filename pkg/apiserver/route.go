@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -30,16 +31,24 @@ func (s *Server) route(c *call) error {
 	if err := checkTable(c); err != nil {
 		return err
 	}
+	if c.surface = ofResource; t.longRunning() {
+		defer s.metrics.opened(c)()
+	}
+	return s.handle(c, h)
+}
+
+// handle lets h answer a request for a resource, after what all such requests are asked.
+func (s *Server) handle(c *call, h handler) error {
 	if err := c.negotiate(); err != nil {
 		return err
 	}
-	if err := checkNamed(t); err != nil {
+	if err := checkNamed(c.t); err != nil {
 		return err
 	}
-	if t.row.Deprecated != "" && t.sub == "" {
+	if c.t.row.Deprecated != "" && c.t.sub == "" {
 		s.deprecates(c)
 	}
-	if err := refuseExport(c); err != nil && !t.longRunning() {
+	if err := refuseExport(c); err != nil && !c.t.longRunning() {
 		return err
 	}
 	return h(c)
@@ -181,6 +190,7 @@ func (s *Server) specialSubresources() map[string]map[string]handler {
 
 // serveMux serves from the paths that are served by hand.
 func (s *Server) serveMux(c *call) {
+	c.surface = surfaceAt(c.t.path)
 	s.mux.ServeHTTP(c.w, c.r.WithContext(context.WithValue(c.ctx(), kindsKey{}, c.kinds)))
 }
 
@@ -192,6 +202,12 @@ func (s *Server) serveDocument(c *call, docs *discovery.Documents) error {
 			return err
 		}
 	}
-	docs.Serve(c.w, c.r, wantsPretty(c.r))
+	served := docs.Serve(c.w, c.r, wantsPretty(c.r))
+	if served.Aggregated {
+		c.surface = surfaceAt(path)
+	}
+	if served.JSON != nil {
+		c.record.Response(bytes.TrimSpace(served.JSON))
+	}
 	return nil
 }

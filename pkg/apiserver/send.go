@@ -45,6 +45,7 @@ func (s *Server) sendPieces(c *call, code int, contentType string, pieces [][]by
 	} else {
 		h.Set("Content-Length", strconv.Itoa(size))
 	}
+	defer s.track(c, &c.took.write)()
 	c.w.WriteHeader(code)
 	if noBody(c.r) {
 		return

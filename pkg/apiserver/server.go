@@ -22,6 +22,7 @@ import (
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
+	"github.com/prometheus/client_golang/prometheus"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -75,6 +76,8 @@ type Config struct {
 
 	// Counts is what the parts of the server count by themselves, which /metrics shows too; nil if they do not.
 	Counts *meter.Set
+	// Beside is what other parts of the process count, for the same /metrics.
+	Beside []prometheus.Collector
 
 	// HealthChecks are asked by /healthz, /livez and /readyz, besides the server's own.
 	HealthChecks []HealthCheck

@@ -107,7 +107,9 @@ func (s *Server) commit(c *call, d draft, cond store.Condition, extra *store.Txn
 		operation = "create"
 	}
 	made, err := s.store.Commit(c.ctx(), txn)
-	s.metrics.storage.wrote(operation, c.t.row, s.now().Sub(began), err)
+	took := s.now().Sub(began)
+	c.took.storage += took
+	s.metrics.storage.wrote(operation, c.t.row, took, err)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +123,9 @@ func (s *Server) erase(c *call, cur *store.Object, extra *store.Txn) (*store.Obj
 	addTo(&txn, extra)
 	began := s.now()
 	made, err := s.store.Commit(c.ctx(), txn)
-	s.metrics.storage.wrote("delete", c.t.row, s.now().Sub(began), err)
+	took := s.now().Sub(began)
+	c.took.storage += took
+	s.metrics.storage.wrote("delete", c.t.row, took, err)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +222,7 @@ func (s *Server) attempt(c *call, t *target, e *edit, cur *store.Object) (outcom
 	if err := s.prepareUpdate(c, t, e, next, old); err != nil {
 		return outcome{}, err
 	}
-	extra, err := s.allocate(c.ctx(), next, old)
+	extra, err := s.allocate(c.ctx(), next, old, e.dryRun)
 	if err != nil { // what is wrong with the change itself is told before what there is none left of
 		a := s.attributes(c, t, e.op, e.sub, next, old, e.writeOptions)
 		return outcome{}, cmp.Or(s.changeFaults(c, t, e, a, next, old), err)
@@ -282,7 +286,7 @@ func sameButTimes(t *target, value []byte, next, old resource.Object, cur *store
 
 // eraseFinal removes an object whose last update took its last finalizer. The answer is that last update.
 func (s *Server) eraseFinal(c *call, t *target, d draft, next resource.Object, cur *store.Object) (outcome, error) {
-	extra, err := s.allocate(c.ctx(), nil, next)
+	extra, err := s.allocate(c.ctx(), nil, next, false)
 	if err != nil {
 		return outcome{}, err
 	}

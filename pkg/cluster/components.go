@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -19,6 +20,7 @@ import (
 	"bonsai/pkg/kubelet"
 	"bonsai/pkg/pki"
 	"bonsai/pkg/proxy"
+	"bonsai/pkg/reconcile"
 	"bonsai/pkg/scheduler"
 )
 
@@ -34,9 +36,13 @@ type components struct {
 	*Config
 	node node
 	pki  *pki.PKI
+	// queues counts the controllers' queues, for the /metrics of this process, which is the API server's.
+	queues *reconcile.Queues
 }
 
-func (c *Config) parts(n node, p *pki.PKI) *components { return &components{c, n, p} }
+func (c *Config) parts(n node, p *pki.PKI) *components {
+	return &components{c, n, p, reconcile.NewQueues()}
+}
 
 // flags are what every component's process is told.
 func (c *components) flags(name string, more ...string) []string {
@@ -53,7 +59,7 @@ func (c *components) apiServer() component {
 	return component{name: "apiserver", args: args, run: func(ctx context.Context) error {
 		return apiserver.Run(ctx, apiserver.Options{
 			DataDir: string(c.Dir), EtcdServers: c.EtcdServers, BindAddress: "", Port: parts.APIPort,
-			AdvertiseIP: ip, PKI: c.pki, Settings: c.APIServer, Logger: c.Logger,
+			AdvertiseIP: ip, PKI: c.pki, Settings: c.APIServer, Beside: []prometheus.Collector{c.queues}, Logger: c.Logger,
 		})
 	}}
 }
@@ -85,7 +91,7 @@ func (c *components) onAPIServer() ([]component, error) {
 func (c *components) controllerManager(client kubernetes.Interface, anything metadata.Interface, shared informers.SharedInformerFactory) component {
 	return component{name: "controller-manager", args: c.flags("controller-manager"), run: func(ctx context.Context) error {
 		return controller.Run(ctx, controller.Config{
-			Client: client, Metadata: anything, Informers: shared, ClusterCIDR: parts.ClusterCIDR, RootCA: c.pki.CA, Logger: c.Logger})
+			Client: client, Metadata: anything, Informers: shared, ClusterCIDR: parts.ClusterCIDR, RootCA: c.pki.CA, Queues: c.queues, Logger: c.Logger})
 	}}
 }
 

@@ -58,6 +58,8 @@ type Config struct {
 	Logger   *slog.Logger
 	// History, if set, keeps the last plans of all controllers for people to read.
 	History *reconcile.History
+	// Queues, if set, counts what the controllers' queues do.
+	Queues *reconcile.Queues
 	// ClusterCIDR is the range of all pods, 10.244.0.0/16 if empty; NodeCIDRMaskSize the prefix length of a node's part, 24 if 0.
 	ClusterCIDR      string
 	NodeCIDRMaskSize int
@@ -68,7 +70,7 @@ type Config struct {
 }
 
 func (c Config) env() reconcile.Env {
-	return reconcile.Env{Client: c.Client, Informers: c.Informers, Logger: c.Logger, History: c.History}
+	return reconcile.Env{Client: c.Client, Informers: c.Informers, Logger: c.Logger, History: c.History, Queues: c.Queues}
 }
 
 // watched are the kinds that the controllers below watch anyway.

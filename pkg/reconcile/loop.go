@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,8 @@ type Env struct {
 	Logger    *slog.Logger
 	// History keeps the last plans for people to read.
 	History *History
+	// Queues, if set, counts what the loops' queues do.
+	Queues *Queues
 }
 
 // log is the logger of a loop.
@@ -38,6 +41,8 @@ type Loop[S any] struct {
 	Env
 	// Name is the source of its events, "deployment-controller".
 	Name string
+	// Queue is what upstream calls the queue that this one stands for, in metrics; Name if empty.
+	Queue string
 	// Workers is how many keys are worked on at the same time; 1 if not set.
 	Workers int
 	// Kinds are what the plans write.
@@ -71,7 +76,9 @@ const (
 func (l *Loop[S]) Run(ctx context.Context) error {
 	l.logger = l.log(l.Name)
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[Key](firstRetry, lastRetry)
-	l.queue = workqueue.NewTypedRateLimitingQueue[Key](limiter)
+	queue, forget := l.Queues.queue(cmp.Or(l.Queue, l.Name), limiter)
+	defer forget()
+	l.queue = queue
 	defer l.queue.ShutDown()
 	recorder, stop := Events(l.Client, l.Name)
 	defer stop()

@@ -68,8 +68,8 @@ type Listener interface {
 	// Annotate tells the audit log. Keys that begin with PatchAnnotation hold parts of the object, which is for those who
 	// log whole requests.
 	Annotate(key, value string)
-	// Elsewhere says for how long the request has waited for what is not of this server.
-	Elsewhere(took time.Duration)
+	// Elsewhere says for how long the request has waited for what is not of this server: webhooks that change or that refuse.
+	Elsewhere(mutating, validating time.Duration)
 }
 
 // PatchAnnotation begins the keys of annotations with what webhooks have changed.
@@ -90,9 +90,9 @@ func (a *Attributes) Annotate(key, value string) {
 }
 
 // Elsewhere says for how long the request has waited for what is not of this server.
-func (a *Attributes) Elsewhere(took time.Duration) {
+func (a *Attributes) Elsewhere(mutating, validating time.Duration) {
 	if a.To != nil {
-		a.To.Elsewhere(took)
+		a.To.Elsewhere(mutating, validating)
 	}
 }
 

@@ -16,9 +16,9 @@ type heard struct {
 	notes    map[string]string
 }
 
-func (h *heard) Elsewhere(time.Duration)    {}
-func (h *heard) Warn(text string)           { h.warnings = append(h.warnings, text) }
-func (h *heard) Annotate(key, value string) { h.notes[key] = value }
+func (h *heard) Elsewhere(_, _ time.Duration) {}
+func (h *heard) Warn(text string)             { h.warnings = append(h.warnings, text) }
+func (h *heard) Annotate(key, value string)   { h.notes[key] = value }
 
 // secured is the cluster with labels on its namespace.
 func secured(pairs ...string) objects {

@@ -68,6 +68,8 @@ type Config struct {
 	// Ranges returns the ranges that ServiceCIDR objects add to the first, which is always in use; nil if none may be added.
 	Ranges func() []netip.Prefix
 	Now    func() metav1.Time
+	// Counts, if set, counts what is planned.
+	Counts *Metrics
 }
 
 // Plan is what to merge into the transaction that writes or deletes the service.
@@ -107,6 +109,22 @@ func New(c Config) (*Allocator, error) {
 		ports: pool{store: c.Store, prefix: portPrefix, size: ports, static: band(ports, 16, 128, 32),
 			name: func(i int) string { return fmt.Sprint(c.FirstPort + i) }},
 	}, nil
+}
+
+// Uncounted plans the same, and counts nothing: for dry runs.
+func (a *Allocator) Uncounted() *Allocator {
+	other := *a
+	other.config.Counts = nil
+	return &other
+}
+
+// Ports tells how many node ports are taken, as far as the image knows, and how many are free.
+func (a *Allocator) Ports(ctx context.Context) (taken, free int, err error) {
+	page, err := a.config.Store.List(ctx, portPrefix, store.ReadAt{Kind: store.Any}, store.ListOptions{})
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(page.Objects), max(a.ports.size-len(page.Objects), 0), nil
 }
 
 // addr is the n-th address of a prefix.

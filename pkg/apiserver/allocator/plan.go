@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
@@ -133,7 +134,10 @@ func (p *planner) assignIP(ctx context.Context) error {
 // freeIP is one of the first range that has one.
 func (p *planner) freeIP(ctx context.Context) (ip string, err error) {
 	for _, r := range p.ranges() {
-		if ip, err = r.free(ctx, nil); !errors.Is(err, errFull) {
+		began := time.Now()
+		ip, err = r.free(ctx, nil)
+		p.config.Counts.ip(r.cidr, dynamic, err == nil, time.Since(began))
+		if !errors.Is(err, errFull) {
 			break
 		}
 	}
@@ -149,13 +153,17 @@ func (p *planner) takeIP(ctx context.Context, ip string) error {
 	if err != nil {
 		return nil
 	}
-	if !slices.ContainsFunc(p.ranges(), func(r ipRange) bool { return r.has(at) }) {
+	ranges := p.ranges()
+	of := slices.IndexFunc(ranges, func(r ipRange) bool { return r.has(at) })
+	if of < 0 {
 		return refuse("the provided network does not match the current range")
 	}
+	began := time.Now()
 	taken, err := p.Allocator.ips.taken(ctx, ip)
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
+	p.config.Counts.ip(ranges[of].cidr, static, !taken, time.Since(began))
 	if taken {
 		return refuse("provided IP is already allocated")
 	}
@@ -227,12 +235,14 @@ func (p *planner) takePort(ctx context.Context, n int32, path *field.Path) error
 	}
 	if !slices.Contains(p.hadPorts, name) {
 		if int(n) < p.config.FirstPort || int(n) > p.config.LastPort {
+			p.config.Counts.port(static, false)
 			return p.invalid(field.Invalid(path, n, fmt.Sprintf("provided port is not in the valid range. The range of valid ports is %d-%d", p.config.FirstPort, p.config.LastPort)))
 		}
 		taken, err := p.Allocator.ports.taken(ctx, name)
 		if err != nil {
 			return apierrors.NewInternalError(err)
 		}
+		p.config.Counts.port(static, !taken)
 		if taken {
 			return p.invalid(field.Invalid(path, n, "provided port is already allocated"))
 		}
@@ -243,6 +253,7 @@ func (p *planner) takePort(ctx context.Context, n int32, path *field.Path) error
 
 func (p *planner) freePort(ctx context.Context) (int32, error) {
 	name, err := p.Allocator.ports.free(ctx, p.ports)
+	p.config.Counts.port(dynamic, err == nil)
 	if err != nil {
 		return 0, err
 	}

@@ -102,6 +102,20 @@ const (
 	NodePrefix      = "system:node:"
 )
 
+type hearKey struct{}
+
+// HearRemarks returns a context for a question about credentials that are not those of who asks: hear is told the remarks on them.
+func HearRemarks(ctx context.Context, hear func(*Remarks)) context.Context {
+	return context.WithValue(ctx, hearKey{}, hear)
+}
+
+// remark tells who wants to hear it.
+func remark(ctx context.Context, r *Remarks) {
+	if hear, ok := ctx.Value(hearKey{}).(func(*Remarks)); ok && r != nil {
+		hear(r)
+	}
+}
+
 type userKey struct{}
 
 // WithUser returns a context that carries u.

@@ -29,6 +29,7 @@ func (i identityReviewer) token(ctx context.Context, _ User, o *authenticationv1
 		return nil
 	}
 	u := id.User
+	remark(ctx, u.Remarks)
 	u.Groups = withAuthenticated(u)
 	o.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: u.Info(), Audiences: id.Audiences}
 	return nil

@@ -54,19 +54,25 @@ func (d *Documents) Serves(path string) bool {
 
 func clean(path string) string { return strings.TrimSuffix(path, "/") }
 
-// Serve serves the document at the request's path, which is one that it Serves; pretty ones have their JSON laid out for people.
-func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
+// Served is what a request was answered with: a document in its aggregated form or not, and what it says as JSON; nil if it was not sent.
+type Served struct {
+	Aggregated bool
+	JSON       []byte
+}
+
+// Serve serves the document at the request's path, which is one that it Serves. Pretty ones have their JSON laid out for people.
+func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) Served {
 	path := clean(r.URL.Path)
 	plain, ok := d.byPath[path]
 	if !ok {
 		http.NotFound(w, r)
-		return
+		return Served{}
 	}
 	newer, both := d.aggregated[path]
 	want, aggregated := negotiate(r.Header.Get("Accept"), both)
 	if want == "" {
 		notAcceptable(w)
-		return
+		return Served{}
 	}
 	body, contentType := plain.in(want), want
 	switch {
@@ -77,7 +83,7 @@ func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
 		w.Header().Set("Cache-Control", "public")
 		if r.Header.Get("If-None-Match") == newer.etag {
 			w.WriteHeader(http.StatusNotModified)
-			return
+			return Served{Aggregated: true}
 		}
 	case pretty && want == typeJSON:
 		body = indented(body)
@@ -85,6 +91,10 @@ func (d *Documents) Serve(w http.ResponseWriter, r *http.Request, pretty bool) {
 	w.Header().Set("Content-Type", contentType)
 	// A client that hung up is the only way this fails.
 	_, _ = w.Write(body)
+	if aggregated {
+		return Served{true, newer.json}
+	}
+	return Served{false, plain.json}
 }
 
 // indented is for people; that it is JSON is known.

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"bonsai/pkg/apiserver/meter"
+	"bonsai/pkg/apiserver/meter/metertest"
+
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage/value"
@@ -204,4 +207,25 @@ func TestBadConfigurations(t *testing.T) {
 	}
 	_, err := Load(filepath.Join(t.TempDir(), "none"), nil, nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestMetrics: what is encrypted and decrypted counts, by whom, and what failed; what nobody configures does not.
+func TestMetrics(t *testing.T) {
+	set := meter.New()
+	tr := mustLoad(t, entry("secrets", withKey("secretbox", "a", key1)+"\n  - identity: {}"))
+	tr.Counts = NewMetrics(set)
+	stored, err := tr.ToStorage(t.Context(), secretKey, []byte(text))
+	require.NoError(t, err)
+	for _, value := range []string{string(stored), text, "k8s:enc:secretbox:v1:a:bad"} {
+		_, _, _ = tr.FromStorage(t.Context(), secretKey, []byte(value))
+	}
+	_, err = tr.ToStorage(t.Context(), "/registry/configmaps/ns/c", []byte(text))
+	require.NoError(t, err)
+	const prefix = "k8s:enc:secretbox:v1:a:"
+	require.Equal(t, map[string]float64{
+		"secrets OK from_storage identity": 1, "secrets OK from_storage " + prefix: 1, "secrets OK to_storage " + prefix: 1,
+		"secrets unknown-non-grpc from_storage " + prefix: 1,
+	}, metertest.Counted(t, set, "apiserver_storage_transformation_operations_total"))
+	require.Equal(t, map[string]float64{"from_storage identity": 1, "from_storage " + prefix: 1, "to_storage " + prefix: 1},
+		metertest.Counted(t, set, "apiserver_storage_transformation_duration_seconds"))
 }

@@ -2,6 +2,7 @@ package encryption
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,6 +20,8 @@ type Transformer struct {
 	log        *slog.Logger
 	path       string
 	read       []byte
+	// Counts, if set before anything is transformed, counts what is.
+	Counts *Metrics
 }
 
 // configured is what one configuration says. It does not change.
@@ -33,23 +36,28 @@ const anyResource = "*"
 // plain is what happens to resources of which the configuration says nothing: they are not encrypted, and what is cannot be read.
 var plain = chain{{sealer: identity{}, alone: true}}
 
-func (t *Transformer) chainOf(key string) chain {
+// chainOf returns the chain for the value of a key, and whose it is; of no resource if nobody has said anything about that.
+func (t *Transformer) chainOf(key string) (chain, schema.GroupResource) {
 	r, ok := t.resourceOf(key)
 	if !ok {
-		return plain
+		return plain, schema.GroupResource{}
 	}
 	chains := t.current.Load().chains
 	for _, name := range []schema.GroupResource{r, {Group: r.Group, Resource: anyResource}, {Group: anyResource, Resource: anyResource}} {
 		if c, ok := chains[name]; ok {
-			return c
+			return c, r
 		}
 	}
-	return plain
+	return plain, schema.GroupResource{}
 }
 
 // ToStorage implements store.Transformer.
-func (t *Transformer) ToStorage(ctx context.Context, key string, value []byte) ([]byte, error) {
-	first := t.chainOf(key)[0]
+func (t *Transformer) ToStorage(ctx context.Context, key string, value []byte) (stored []byte, err error) {
+	c, of := t.chainOf(key)
+	first := c[0]
+	if !of.Empty() {
+		defer func(began time.Time) { t.Counts.transformed(of, "to_storage", first.prefix, began, err) }(time.Now())
+	}
 	sealed, err := first.seal(ctx, key, value)
 	if err != nil || first.prefix == "" {
 		return sealed, err
@@ -59,7 +67,15 @@ func (t *Transformer) ToStorage(ctx context.Context, key string, value []byte) (
 
 // FromStorage implements store.Transformer.
 func (t *Transformer) FromStorage(ctx context.Context, key string, stored []byte) ([]byte, bool, error) {
-	return t.chainOf(key).open(ctx, key, stored)
+	c, of := t.chainOf(key)
+	if of.Empty() {
+		value, stale, _, err := c.open(ctx, key, stored)
+		return value, stale, err
+	}
+	began := time.Now()
+	value, stale, by, err := c.open(ctx, key, stored)
+	t.Counts.transformed(of, "from_storage", by, began, err)
+	return value, stale, err
 }
 
 // chain is the providers of a resource, one link for each of their keys. The first one writes, all read.
@@ -78,8 +94,10 @@ type link struct {
 
 var errNoPrefix = errors.New("no matching prefix found")
 
-func (c chain) open(ctx context.Context, key string, stored []byte) ([]byte, bool, error) {
+// open also tells by which prefix the value was found to be encrypted, as metrics name it.
+func (c chain) open(ctx context.Context, key string, stored []byte) (value []byte, stale bool, by string, err error) {
 	var failed, unknown error
+	by = "unknown"
 	for i, l := range c {
 		sealed, ok := bytes.CutPrefix(stored, []byte(l.prefix))
 		if !ok {
@@ -90,18 +108,19 @@ func (c chain) open(ctx context.Context, key string, stored []byte) ([]byte, boo
 		}
 		value, stale, err := l.open(ctx, key, sealed)
 		if err == nil {
-			return value, stale || i > 0, nil
+			return value, stale || i > 0, cmp.Or(l.prefix, "identity"), nil
 		}
+		by = cmp.Or(l.prefix, by)
 		if l.prefix != "" || l.alone { // that identity does not read what is encrypted is no failure of the others
 			failed = errors.Join(failed, err)
 		}
 	}
 	for _, err := range []error{failed, unknown} {
 		if err != nil {
-			return nil, false, err
+			return nil, false, by, err
 		}
 	}
-	return nil, false, errNoPrefix
+	return nil, false, by, errNoPrefix
 }
 
 const (

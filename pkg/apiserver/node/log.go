@@ -22,6 +22,7 @@ func (n *Nodes) log(w http.ResponseWriter, r *http.Request, to Connection) error
 	if err != nil {
 		return err
 	}
+	n.counts.asked(o.InsecureSkipTLSVerifyBackend)
 	if errs := validateLog(o); len(errs) > 0 {
 		return apierrors.NewInvalid(schema.GroupKind{Kind: "PodLogOptions"}, to.Name, errs)
 	}
@@ -48,7 +49,7 @@ func (n *Nodes) log(w http.ResponseWriter, r *http.Request, to Connection) error
 	if o.InsecureSkipTLSVerifyBackend {
 		trust = n.trusting
 	}
-	return copyLog(w, r, from, trust, to)
+	return n.copyLog(w, r, from, trust, to)
 }
 
 func validateLog(o *corev1.PodLogOptions) field.ErrorList {
@@ -99,13 +100,14 @@ func logQuery(o *corev1.PodLogOptions) url.Values {
 }
 
 // copyLog sends each piece on as it comes, which `kubectl logs -f` waits for.
-func copyLog(w http.ResponseWriter, r *http.Request, from *url.URL, trust http.RoundTripper, to Connection) error {
+func (n *Nodes) copyLog(w http.ResponseWriter, r *http.Request, from *url.URL, trust http.RoundTripper, to Connection) error {
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, from.String(), nil)
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
 	resp, err := trust.RoundTrip(req)
 	if err != nil {
+		n.counts.failed(err)
 		return apierrors.NewInternalError(fmt.Errorf("ask the kubelet for the log: %w", err))
 	}
 	defer resp.Body.Close()

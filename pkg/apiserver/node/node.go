@@ -59,6 +59,8 @@ type Config struct {
 	// Client proves the API server to kubelets; Roots is the authority of their certificates.
 	Client tls.Certificate
 	Roots  *x509.CertPool
+	// Counts, if set, counts logs.
+	Counts *Metrics
 }
 
 // Connection names what a request leads to: pods/log, pods/exec, pods/attach, pods/portforward, pods/proxy,
@@ -67,7 +69,8 @@ type Connection struct{ Resource, Subresource, Namespace, Name, Path string }
 
 // Nodes serves connections.
 type Nodes struct {
-	get Getter
+	get    Getter
+	counts *Metrics
 	// kubelet verifies kubelets; trusting does not, for who asks to see the log of a node whose certificate is
 	// broken. open goes to pods, which may have any certificate.
 	kubelet, trusting, open *http.Transport
@@ -78,6 +81,7 @@ func New(c Config) *Nodes {
 	certs := []tls.Certificate{c.Client}
 	return &Nodes{
 		get:      c.Get,
+		counts:   c.Counts,
 		kubelet:  transport(&tls.Config{MinVersion: tls.VersionTLS12, Certificates: certs, RootCAs: c.Roots}),
 		trusting: transport(&tls.Config{MinVersion: tls.VersionTLS12, Certificates: certs, InsecureSkipVerify: true}),
 		open:     transport(&tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}),

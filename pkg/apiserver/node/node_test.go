@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"bonsai/pkg/apiserver/meter"
+	"bonsai/pkg/apiserver/meter/metertest"
 	"bonsai/pkg/pki"
 	"bonsai/pkg/resource"
 
@@ -60,6 +62,7 @@ type house struct {
 	kubelet *httptest.Server
 	// asked is what the kubelet was asked last.
 	asked *url.URL
+	set   *meter.Set
 }
 
 func newHouse(t *testing.T) *house {
@@ -75,7 +78,8 @@ func newHouse(t *testing.T) *house {
 	h.kubelet.StartTLS()
 	t.Cleanup(h.kubelet.Close)
 	h.objects = cluster(portOf(t, h.kubelet.URL))
-	nodes := New(Config{Get: h.objects, Client: p.KubeletClient, Roots: p.Pool})
+	h.set = meter.New()
+	nodes := New(Config{Get: h.objects, Client: p.KubeletClient, Roots: p.Pool, Counts: NewMetrics(h.set)})
 	h.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := nodes.Connect(w, r, parse(r.URL.Path)); err != nil {
 			var status *apierrors.StatusError
@@ -342,6 +346,12 @@ func TestForeignKubelet(t *testing.T) {
 	require.Equal(t, 500, code)
 	require.Contains(t, body, "certificate")
 	require.Nil(t, other.asked)
+	const prefix = "kube_apiserver_pod_logs_"
+	failures := func() float64 { return metertest.Counted(t, h.set, prefix+"backend_tls_failure_total")[""] }
+	require.Equal(t, 1.0, failures())
+	h.get(t, "/pods/shop/web/log?insecureSkipTLSVerifyBackend=true") // which then does not trust us
+	require.Equal(t, 1.0, failures())
+	require.Equal(t, map[string]float64{"enforce_tls": 1, "skip_tls_allowed": 1}, metertest.Counted(t, h.set, prefix+"insecure_backend_total"))
 }
 
 // executors are all ways in which clients run commands.

@@ -29,8 +29,9 @@ func Run(ctx context.Context, c Config) error {
 	policies := c.Informers.Admissionregistration().V1().ValidatingAdmissionPolicies()
 	o := observer{policies.Lister(), schemas{c.Client.Discovery()}}
 	loop := &reconcile.Loop[state]{
-		Env:  c.Env,
-		Name: "validatingadmissionpolicy-status-controller",
+		Env:   c.Env,
+		Name:  "validatingadmissionpolicy-status-controller",
+		Queue: "validatingadmissionpolicy-status",
 		Kinds: []reconcile.Resource{
 			reconcile.For(policies.Informer(), func(string) reconcile.Client[*admissionv1.ValidatingAdmissionPolicy] {
 				return c.Client.AdmissionregistrationV1().ValidatingAdmissionPolicies()

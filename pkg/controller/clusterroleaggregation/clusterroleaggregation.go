@@ -50,8 +50,9 @@ func Run(ctx context.Context, c Config) error {
 		return keys
 	}
 	loop := &reconcile.Loop[state]{
-		Env:  c.Env,
-		Name: "clusterrole-aggregation-controller",
+		Env:   c.Env,
+		Name:  "clusterrole-aggregation-controller",
+		Queue: "ClusterRoleAggregator",
 		Kinds: []reconcile.Resource{
 			reconcile.For(informer, func(string) reconcile.Client[*rbacv1.ClusterRole] { return c.Client.RbacV1().ClusterRoles() }),
 		},

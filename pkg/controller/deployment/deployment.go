@@ -44,6 +44,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "deployment-controller",
+		Queue:   "deployment",
 		Workers: 5,
 		Kinds: []reconcile.Resource{
 			reconcile.For(deployments, func(ns string) reconcile.Client[*appsv1.Deployment] { return c.Client.AppsV1().Deployments(ns) }),

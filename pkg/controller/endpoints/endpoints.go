@@ -30,6 +30,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "endpoint-controller",
+		Queue:   "endpoint",
 		Workers: 5,
 		Kinds: []reconcile.Resource{
 			reconcile.For(core.Endpoints().Informer(), func(ns string) reconcile.Client[*corev1.Endpoints] { return c.Client.CoreV1().Endpoints(ns) }),

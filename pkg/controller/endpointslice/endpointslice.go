@@ -51,6 +51,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "endpoint-slice-controller",
+		Queue:   "endpoint_slice",
 		Workers: 5,
 		Kinds: []reconcile.Resource{
 			reconcile.For(slices, func(ns string) reconcile.Client[*discoveryv1.EndpointSlice] {

@@ -54,6 +54,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "garbage-collector-controller",
+		Queue:   "garbage_collector_attempt_to_delete",
 		Workers: 10,
 		Kinds:   []reconcile.Resource{resource{c.Metadata}},
 		Feed:    k.feed,

@@ -43,6 +43,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "namespace-controller",
+		Queue:   "namespace",
 		Workers: 5,
 		Kinds: []reconcile.Resource{
 			namespaces{core.Namespaces().Informer(), c.Client},

@@ -40,8 +40,9 @@ func Run(ctx context.Context, c Config) error {
 	nodes := c.Informers.Core().V1().Nodes()
 	o := observer{nodes.Lister(), all.Masked(), c.NodeCIDRMaskSize}
 	loop := &reconcile.Loop[state]{
-		Env:  c.Env,
-		Name: "cidrAllocator",
+		Env:   c.Env,
+		Name:  "cidrAllocator",
+		Queue: "cidrallocator_node",
 		Kinds: []reconcile.Resource{
 			reconcile.For(nodes.Informer(), func(string) reconcile.Client[*corev1.Node] { return c.Client.CoreV1().Nodes() }),
 		},

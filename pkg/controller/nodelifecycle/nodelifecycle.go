@@ -49,8 +49,9 @@ func Run(ctx context.Context, c Config) error {
 	}
 	o := &observer{nodes: nodes.Lister(), leases: leases.Lister(), pods: pods, heard: map[string]sign{}}
 	loop := &reconcile.Loop[state]{
-		Env:  c.Env,
-		Name: "node-controller",
+		Env:   c.Env,
+		Name:  "node-controller",
+		Queue: "node_lifecycle_controller",
 		Kinds: []reconcile.Resource{
 			reconcile.For(nodes.Informer(), func(string) reconcile.Client[*corev1.Node] { return c.Client.CoreV1().Nodes() }),
 			reconcile.For(pods, func(ns string) reconcile.Client[*corev1.Pod] { return c.Client.CoreV1().Pods(ns) }),

@@ -48,7 +48,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	o := &observer{client: c.Client, nodes: nodes.Lister(), pods: pods, missing: map[string]time.Time{}}
 	lost := &reconcile.Loop[state]{
-		Env: c.Env, Name: "pod-garbage-collector", Kinds: kinds, Observe: o.observe, Plan: plan,
+		Env: c.Env, Name: "pod-garbage-collector", Queue: "orphaned_pods_nodes", Kinds: kinds, Observe: o.observe, Plan: plan,
 		Sources: []reconcile.Source{
 			{Informer: pods, Keys: keyOfNode, Changed: placeChanged},
 			{Informer: nodes.Informer(), Keys: reconcile.Self, Changed: taintsChanged},

@@ -41,6 +41,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "replicaset-controller",
+		Queue:   "replicaset",
 		Workers: 5,
 		Kinds: []reconcile.Resource{
 			reconcile.For(sets.Informer(), func(ns string) reconcile.Client[*appsv1.ReplicaSet] { return c.Client.AppsV1().ReplicaSets(ns) }),

@@ -50,6 +50,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "resourcequota-controller",
+		Queue:   "resourcequota_primary",
 		Workers: 5,
 		Kinds: []reconcile.Resource{
 			reconcile.For(core.ResourceQuotas().Informer(), func(ns string) reconcile.Client[*corev1.ResourceQuota] {

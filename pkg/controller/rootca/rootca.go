@@ -38,8 +38,9 @@ func Run(ctx context.Context, c Config) error {
 	configMaps, namespaces := byName.Core().V1().ConfigMaps(), c.Informers.Core().V1().Namespaces()
 	o := observer{namespaces.Lister(), configMaps.Lister(), string(c.RootCA)}
 	loop := &reconcile.Loop[state]{
-		Env:  c.Env,
-		Name: "root-ca-certificate-publisher-controller",
+		Env:   c.Env,
+		Name:  "root-ca-certificate-publisher-controller",
+		Queue: "root_ca_cert_publisher",
 		Kinds: []reconcile.Resource{
 			reconcile.For(configMaps.Informer(), func(ns string) reconcile.Client[*corev1.ConfigMap] { return c.Client.CoreV1().ConfigMaps(ns) }),
 		},

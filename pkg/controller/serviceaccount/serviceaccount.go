@@ -25,8 +25,9 @@ func Run(ctx context.Context, c Config) error {
 	core := c.Informers.Core().V1()
 	o := observer{core.Namespaces().Lister(), core.ServiceAccounts().Lister()}
 	loop := &reconcile.Loop[state]{
-		Env:  c.Env,
-		Name: "service-account-controller",
+		Env:   c.Env,
+		Name:  "service-account-controller",
+		Queue: "serviceaccount",
 		Kinds: []reconcile.Resource{
 			reconcile.For(core.ServiceAccounts().Informer(), func(ns string) reconcile.Client[*corev1.ServiceAccount] {
 				return c.Client.CoreV1().ServiceAccounts(ns)

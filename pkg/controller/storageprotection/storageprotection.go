@@ -46,7 +46,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	loops := []*reconcile.Loop[state]{
 		{
-			Name: "pvc-protection-controller",
+			Name: "pvc-protection-controller", Queue: "pvcprotection",
 			Kinds: []reconcile.Resource{reconcile.For(claims.Informer(), func(ns string) reconcile.Client[*corev1.PersistentVolumeClaim] {
 				return c.Client.CoreV1().PersistentVolumeClaims(ns)
 			})},
@@ -56,7 +56,7 @@ func Run(ctx context.Context, c Config) error {
 					return claims.Lister().PersistentVolumeClaims(k.Namespace).Get(k.Name)
 				}, podOf(pods, c.Client)),
 		}, {
-			Name: "pv-protection-controller",
+			Name: "pv-protection-controller", Queue: "pvprotection",
 			Kinds: []reconcile.Resource{reconcile.For(volumes.Informer(), func(string) reconcile.Client[*corev1.PersistentVolume] {
 				return c.Client.CoreV1().PersistentVolumes()
 			})},
@@ -64,7 +64,7 @@ func Run(ctx context.Context, c Config) error {
 			Observe: observe("kubernetes.io/pv-protection",
 				func(k reconcile.Key) (reconcile.Object, error) { return volumes.Lister().Get(k.Name) }, bound),
 		}, {
-			Name: "volumeattributesclass-protection-controller",
+			Name: "volumeattributesclass-protection-controller", Queue: "vacprotection",
 			Kinds: []reconcile.Resource{reconcile.For(classes.Informer(), func(string) reconcile.Client[*storagev1.VolumeAttributesClass] {
 				return c.Client.StorageV1().VolumeAttributesClasses()
 			})},

@@ -43,6 +43,7 @@ func Run(ctx context.Context, c Config) error {
 	loop := &reconcile.Loop[state]{
 		Env:     c.Env,
 		Name:    "taint-eviction-controller",
+		Queue:   "noexec_taint_pod",
 		Workers: 4,
 		Kinds: []reconcile.Resource{
 			reconcile.For(pods.Informer(), func(ns string) reconcile.Client[*corev1.Pod] { return c.Client.CoreV1().Pods(ns) }),

@@ -56,7 +56,7 @@ func (p *Mutating) Admit(ctx context.Context, a *admission.Attributes) error {
 		began := time.Now()
 		changed, err := p.mutate(ctx, h, a, form, n)
 		took := time.Since(began)
-		a.Elsewhere(took)
+		a.Elsewhere(took, 0)
 		p.metrics.asked("admit", h, a, err, took)
 		if changed {
 			calls.Changed()

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -50,6 +51,8 @@ type Options struct {
 	AdvertiseIP net.IP
 	PKI         *pki.PKI
 	Settings
+	// Beside is what other parts of this process count, which its /metrics shows, too.
+	Beside []prometheus.Collector
 	Logger *slog.Logger
 
 	counts *meter.Set // of this server
@@ -126,11 +129,12 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 	alloc, err := allocator.New(allocator.Config{
 		Store: st, Encode: apiserver.Encoder(table), ServiceCIDR: netip.MustParsePrefix(parts.ServiceCIDR),
 		FirstPort: parts.FirstNodePort, LastPort: parts.LastNodePort, Ranges: allocator.Ranges(kinds), Now: metav1.Now,
+		Counts: allocator.NewMetrics(o.counts),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient})
+	nodes := node.New(node.Config{Get: get, Roots: o.PKI.Pool, Client: o.PKI.KubeletClient, Counts: node.NewMetrics(o.counts)})
 	who, err := o.identity(ctx, tokens, get)
 	if err != nil {
 		return nil, nil, err
@@ -186,6 +190,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		AdvertisePort: int32(o.Port),
 		HealthChecks:  o.healthChecks(encrypt),
 		Counts:        o.counts,
+		Beside:        o.Beside,
 		Logger:        o.Logger,
 	})
 	return server, who, err

@@ -28,6 +28,7 @@ func (o *Options) encryption(ctx context.Context, table *resource.Registry) (*en
 	if err != nil {
 		return nil, err
 	}
+	t.Counts = encryption.NewMetrics(o.counts)
 	if err := t.Start(ctx); err != nil {
 		return nil, err
 	}
