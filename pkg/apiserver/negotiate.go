@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"net/url"
 	"sort"
 	"strconv"
 	"strings"
@@ -65,12 +64,15 @@ func (f format) plain() bool { return f.shape == whole && f.media != mediaYAML &
 func negotiate(r *http.Request, will func(format) bool, allowed ...shape) (format, error) {
 	for _, w := range wishes(r.Header.Get("Accept")) {
 		if f, ok := w.format(allowed); ok && will(f) {
-			f.pretty = f.media == mediaJSON && wantsPretty(r)
+			f.pretty = f.media == mediaJSON && (f.pretty || wantsPretty(r))
 			return f, nil
 		}
 	}
 	return format{}, notAcceptable()
 }
+
+// anyFormat is the will to answer in any.
+func anyFormat(format) bool { return true }
 
 // notOfShape is the refusal of the metadata of one object where there are several, or the other way round.
 func (c *call) notOfShape() error {
@@ -125,14 +127,13 @@ func (c *call) canEncode(f format) bool {
 	return c.t.row.Custom == nil || f.media != mediaProtobuf || f.shape != whole
 }
 
-// negotiateError is negotiate for a Status, which is only ever itself. A client that wants nothing that it could be gets JSON.
-func negotiateError(r *http.Request) (format, error) {
-	for _, w := range wishes(r.Header.Get("Accept")) {
-		if f, ok := w.format(nil); ok {
-			return f, nil
-		}
+// negotiateError is negotiate for a Status, which is only ever itself. Who wants nothing that it could be gets JSON for people, who are
+// most likely to have asked.
+func negotiateError(r *http.Request) format {
+	if f, err := negotiate(r, anyFormat); err == nil {
+		return f
 	}
-	return format{}, notAcceptable()
+	return format{media: mediaJSON, pretty: true}
 }
 
 func notAcceptable(accepted ...string) error {
@@ -197,6 +198,7 @@ func (w wish) format(allowed []shape) (format, bool) {
 	if stream, ok := w.params["stream"]; ok && stream != "watch" {
 		return f, false
 	}
+	f.pretty = w.params["pretty"] == "1"
 	as := w.params["as"]
 	if as == "" && w.params["g"] == "" && w.params["v"] == "" {
 		return f, true
@@ -217,12 +219,11 @@ func (w wish) format(allowed []shape) (format, bool) {
 // wantsPretty is for people: those who ask for it, and those who look with a browser or curl.
 func wantsPretty(r *http.Request) bool {
 	if strings.Contains(r.URL.RawQuery, "pretty") {
-		if q, err := url.ParseQuery(r.URL.RawQuery); err == nil && q.Has("pretty") {
-			return !isFalse(q.Get("pretty"))
+		if text := r.URL.Query().Get("pretty"); text != "" {
+			pretty, err := strconv.ParseBool(text)
+			return err == nil && pretty
 		}
 	}
 	agent := r.UserAgent()
 	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")
 }
-
-func isFalse(s string) bool { return s == "false" || s == "0" }

@@ -47,7 +47,9 @@ func missing(c *call) error {
 func (t *target) isTemplated() bool {
 	switch {
 	case t.namespace != "" && !t.row.Namespaced:
-		return t.isItsNamespace()
+		return !t.below // another namespace below one would be authorized as something in that
+	case t.namespace == "" && t.row.Namespaced && t.row.Custom != nil:
+		return t.verb == "list" || t.verb == "watch"
 	case t.namespace == "" && t.row.Namespaced && t.named:
 		return false
 	case t.namespace == "" && t.row.Namespaced && len(t.row.Verbs) > 0:

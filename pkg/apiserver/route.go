@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -23,6 +24,10 @@ func (s *Server) route(c *call) error {
 	case !t.isTemplated():
 		return missing(c)
 	}
+	deprecated := t.row.Deprecated != "" && (t.sub == "" || t.row.Custom != nil)
+	if deprecated && t.row.Custom != nil {
+		c.warn(t.row.Deprecated) // whatever is asked of it
+	}
 	h, err := s.handlerOf(c)
 	if h == nil || err != nil {
 		return err
@@ -30,14 +35,14 @@ func (s *Server) route(c *call) error {
 	if err := checkTable(c); err != nil {
 		return err
 	}
+	if deprecated {
+		s.deprecates(c)
+	}
 	if err := c.negotiate(); err != nil {
 		return err
 	}
 	if err := checkNamed(t); err != nil {
 		return err
-	}
-	if t.row.Deprecated != "" && t.sub == "" {
-		s.deprecates(c)
 	}
 	if err := refuseExport(c); err != nil && !t.longRunning() {
 		return err
@@ -49,6 +54,8 @@ func (s *Server) route(c *call) error {
 func (s *Server) handlerOf(c *call) (handler, error) {
 	var h handler
 	switch t := c.t; {
+	case t.prefixed && t.row.Custom == nil:
+		return s.routePrefixed(c)
 	case s.reviews[t.row] != nil:
 		return s.routeReview(c)
 	case s.computed[t.row] != nil:
@@ -62,6 +69,20 @@ func (s *Server) handlerOf(c *call) (handler, error) {
 		return nil, customNotAllowed(c)
 	}
 	return h, nil
+}
+
+// routePrefixed picks the handler of a request to a built-in kind whose verb is in its path: one may watch what can be watched, but none
+// of its subresources.
+func (s *Server) routePrefixed(c *call) (handler, error) {
+	t := c.t
+	stored := s.reviews[t.row] == nil && s.computed[t.row] == nil
+	if t.verb != "watch" || t.sub != "" || !stored || s.verbHandler(t) == nil {
+		return nil, noSuchPath()
+	}
+	if c.r.Method != http.MethodGet {
+		return nil, notAllowed()
+	}
+	return s.watch, nil
 }
 
 // routeReview picks the handler of a question, which can only be made.
@@ -137,7 +158,7 @@ func (s *Server) routeSub(c *call) (handler, error) {
 	t := c.t
 	var verbs map[string]handler
 	switch special := s.subresources[t.resource+"/"+t.sub]; {
-	case !t.named, t.rest != "" && t.sub != "proxy":
+	case !t.named, t.rest != "" && t.sub != "proxy" && t.row.Custom == nil: // nobody looks what follows after that of a custom one
 	case special != nil && t.group == "":
 		verbs = special
 	case partOf(t) != nil:
@@ -151,9 +172,6 @@ func (s *Server) routeSub(c *call) (handler, error) {
 	h, ok := verbs[t.verb]
 	if !ok || t.sub == "finalize" && t.verb != "update" {
 		return nil, customNotAllowed(c)
-	}
-	if t.row.Custom != nil && t.row.Deprecated != "" {
-		s.deprecates(c)
 	}
 	return h, nil
 }

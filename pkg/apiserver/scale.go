@@ -111,7 +111,10 @@ func patchedScale(c *call, o *metav1.PatchOptions, p patchFunc, now *autoscaling
 	want := &autoscalingv1.Scale{}
 	faults, err := p.do(scaleGVK, now, want, o.FieldValidation != metav1.FieldValidationIgnore)
 	if err == nil && p.showsObject {
-		err = fitting(c, scaleGVK, want, faults)
+		err = fitting(scaleGVK, want, faults)
+	}
+	if errors.Is(err, errUnversioned) {
+		return nil, unversioned(c, o, faults)
 	}
 	if err != nil {
 		return nil, err
@@ -128,6 +131,9 @@ func (s *Server) applyScale(c *call, o *metav1.PatchOptions, body []byte, w writ
 	}
 	force := o.Force != nil && *o.Force
 	return s.rescale(c, w, func(now *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		if want.bad != nil {
+			return nil, want.bad
+		}
 		if c.t.row.Custom != nil && len(now.ManagedFields) == 0 && want.GroupVersionKind() == scaleGVK {
 			return nil, errors.New("failed to create manager for existing fields: failed to convert live object (/; autoscaling/v1, Kind=Scale) " +
 				"to proper version: request to convert CR to an invalid group/version: autoscaling/v1")
