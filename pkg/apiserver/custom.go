@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -41,11 +42,15 @@ func unmarshalCustom(body []byte, u *unstructured.Unstructured, findStrict bool)
 	case err != nil:
 		return nil, claimed, err
 	case claimed.Kind == "":
-		//lint:ignore ST1005 clients see this text
-		return nil, claimed, fmt.Errorf("Object 'Kind' is missing in '%s'", body)
+		return nil, claimed, kindless(body)
 	}
 	return strict, claimed, nil
 }
+
+// kindless is a body without a kind, which its error shows as it was sent.
+type kindless []byte
+
+func (b kindless) Error() string { return fmt.Sprintf("Object 'Kind' is missing in '%s'", []byte(b)) }
 
 // customNotAllowed is notAllowed, in other words for custom kinds, whose paths upstream does not know one by one.
 func customNotAllowed(c *call) error {
@@ -54,7 +59,12 @@ func customNotAllowed(c *call) error {
 	case t.row.Custom == nil:
 		return notAllowed()
 	case t.sub == "" && t.name == "" && (t.verb == "update" || t.verb == "patch"):
-		return apierrors.NewBadRequest("name must be provided")
+		err := apierrors.NewBadRequest("name must be provided")
+		if t.verb == "update" {
+			return err
+		}
+		_, wrongType := patchKind(c)
+		return cmp.Or(wrongType, error(err))
 	}
 	return apierrors.NewMethodNotSupported(t.gr(), t.verb)
 }

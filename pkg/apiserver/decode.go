@@ -241,6 +241,9 @@ func unmarshalYAML(body []byte, obj runtime.Object, findStrict bool) (strict []e
 		}
 	}
 	more, got, err := unmarshalJSON(text, obj, findStrict)
+	if none := (kindless)(nil); errors.As(err, &none) {
+		err = kindless(body)
+	}
 	return append(strict, more...), got, err
 }
 

@@ -104,6 +104,8 @@ func (c *call) notOfShape() error {
 // negotiate finds out how the client wants the answer to a request for a resource.
 func (c *call) negotiate() (err error) {
 	switch {
+	case c.t.sub == "log":
+		c.f, err = negotiate(c.r, anyFormat) // as if the log were an object, whose text it is in the end
 	case c.t.longRunning() && c.t.verb != "watch":
 		return nil // the answer is somebody else's
 	case c.t.verb == "list", c.t.verb == "deletecollection":

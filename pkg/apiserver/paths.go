@@ -46,6 +46,8 @@ func missing(c *call) error {
 // isTemplated tells whether t is where its kind has objects: a namespaced one below a namespace, unless it is a list of all.
 func (t *target) isTemplated() bool {
 	switch {
+	case t.rest != "" && t.sub == "" && t.row.Custom == nil: // an empty name of a subresource
+		return false
 	case t.namespace != "" && !t.row.Namespaced:
 		return !t.below // another namespace below one would be authorized as something in that
 	case t.namespace == "" && t.row.Namespaced && t.row.Custom != nil:
