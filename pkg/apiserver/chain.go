@@ -80,6 +80,7 @@ func (s *Server) recoverPanic(c *call, next handler) (err error) {
 // understand refuses a path that ends where it should say what it is about.
 func (s *Server) understand(c *call, next handler) error {
 	if c.t.headless {
+		c.w.Header().Del("Cache-Control") // it has not come to that
 		return &internalError{uri: c.r.URL.RequestURI(),
 			err: fmt.Errorf("failed to create RequestInfo: unable to determine kind and namespace from url, %v", c.r.URL)}
 	}

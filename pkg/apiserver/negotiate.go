@@ -4,12 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
-	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/munnerz/goautoneg"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -76,7 +75,7 @@ func anyFormat(format) bool { return true }
 
 // notOfShape is the refusal of the metadata of one object where there are several, or the other way round.
 func (c *call) notOfShape() error {
-	if c.t.row.Custom != nil && c.t.verb != "list" && c.t.sub == "" {
+	if c.t.row.Custom != nil && c.t.verb != "list" && c.t.sub != "scale" {
 		if f, err := negotiate(c.r, c.canEncode, partialList); err == nil && f.shape == partialList {
 			return errors.New("content is not a list") // which makes a 500 of it, as upstream
 		}
@@ -152,7 +151,6 @@ func notAcceptable(accepted ...string) error {
 type wish struct {
 	mediaType string
 	params    map[string]string
-	q         float64
 }
 
 // wishes splits an Accept header, best wish first. Nothing said means anything goes.
@@ -164,24 +162,15 @@ func wishes(accept string) []wish {
 		return protobufOnly
 	}
 	var out []wish
-	for clause := range strings.SplitSeq(accept, ",") {
-		mediaType, params, err := mime.ParseMediaType(strings.TrimRight(strings.TrimSpace(clause), "; "))
-		if err != nil {
-			continue
-		}
-		w := wish{mediaType, params, 1}
-		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
-			w.q = q
-		}
-		out = append(out, w)
+	for _, clause := range goautoneg.ParseAccept(accept) {
+		out = append(out, wish{clause.Type + "/" + clause.SubType, clause.Params})
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].q > out[j].q })
 	return out
 }
 
 var (
-	anything     = []wish{{mediaType: typeJSON, q: 1}}
-	protobufOnly = []wish{{mediaType: typeProtobuf, q: 1}}
+	anything     = []wish{{mediaType: typeJSON}}
+	protobufOnly = []wish{{mediaType: typeProtobuf}}
 )
 
 // format fulfils w, if the server can.

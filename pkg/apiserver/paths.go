@@ -63,6 +63,9 @@ func (t *target) isTemplated() bool {
 // checkTable refuses what the table of templates refuses once a path and a method have been found.
 func checkTable(c *call) error {
 	switch {
+	case c.t.row.Custom != nil && c.t.verb == "patch":
+		_, err := patchKind(c)
+		return err
 	case c.t.row.Custom != nil, c.t.sub == "proxy":
 		return nil
 	case c.r.Method == http.MethodHead:
