@@ -165,3 +165,30 @@ func TestMetricsByName(t *testing.T) {
 		require.Regexp(t, "(?m)^"+name+"[{ ]", body)
 	}
 }
+
+// TestNativeHistograms: distributions are counted by their bounds and finely, but for those of admission.
+func TestNativeHistograms(t *testing.T) {
+	c := start(t)
+	c.do("POST /api/v1/namespaces/default/configmaps", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`)
+	resp, _ := c.do("GET /metrics", "", "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	require.Contains(t, resp.Header.Get("Content-Type"), "application/vnd.google.protobuf")
+	families, err := c.server.metrics.registry.Gather()
+	require.NoError(t, err)
+	native := map[string]bool{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if h := m.GetHistogram(); h.GetSampleCount() > 0 && len(h.GetBucket()) > 0 {
+				native[f.GetName()] = h.GetSchema() == 3 && len(h.GetPositiveSpan()) > 0
+			}
+		}
+	}
+	for name, want := range map[string]bool{
+		"apiserver_request_duration_seconds": true, "apiserver_request_filter_duration_seconds": true,
+		"apiserver_flowcontrol_request_execution_seconds": true,
+		"etcd_request_duration_seconds":                   true, "apiserver_admission_step_admission_duration_seconds": false,
+		"apiserver_admission_controller_admission_duration_seconds": false,
+	} {
+		got, counted := native[name]
+		require.Equal(t, []bool{want, true}, []bool{got, counted}, name)
+	}
+}

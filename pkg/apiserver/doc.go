@@ -39,8 +39,8 @@
 // Health, metrics and OpenAPI have upstream's names for what there is here, and none for what there is not:
 //
 //   - Checks of hooks without counterpart are not listed: the filter of priority and fairness and the counter of objects keep
-//     their own numbers true, the allocator leaves nothing to repair, one server has no peers and no lease of its identity, and
-//     it talks to itself without a certificate. Uses of tokens in Secrets are not noted on them, so there is no date since when they are.
+//     their own numbers true, one server has no peers and no lease of its identity, and it talks to itself without a certificate.
+//     Uses of tokens in Secrets are not noted on them, so there is no date since when they are.
 //   - A hook that upstream takes for done when its controller has been started is done when its first work is.
 //   - There is one image for all kinds. What upstream's watch cache counts for a kind is told of the image's part for it; nothing is
 //     said of what there is once for all: when it was filled, etcd's bookmarks (etcd_bookmark_*), the steps of an event

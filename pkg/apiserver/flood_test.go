@@ -21,22 +21,8 @@ import (
 func TestFloodOfLists(t *testing.T) {
 	c := start(t, func(cfg *Config) { cfg.MaxReads, cfg.MaxWrites = 12, 4 })
 	c.fill(1500)
-	node := []string{"User-Name: system:node:a", "User-Groups: system:nodes"}
-	manager := []string{"User-Name: system:kube-controller-manager", "User-Groups: system:authenticated"}
-	version := map[string]string{}
-	lease := func(name string) string {
-		return `{"metadata":{"name":"` + name + `"` + version[name] + `},"spec":{"holderIdentity":"me","leaseDurationSeconds":40}}`
-	}
-	seen := func(name, body string) {
-		match := regexp.MustCompile(`"resourceVersion":"\d+"`).FindString(body)
-		version[name] = "," + match
-	}
-	const leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-	for _, name := range []string{"a", "m"} {
-		resp, body := c.do("POST "+leases, lease(name))
-		require.Equal(t, http.StatusCreated, resp.StatusCode)
-		seen(name, body)
-	}
+	node := c.holder("a", "User-Name: system:node:a", "User-Groups: system:nodes")
+	manager := c.holder("m", "User-Name: system:kube-controller-manager", "User-Groups: system:authenticated")
 	ctx, stop := context.WithCancel(t.Context())
 	var flood sync.WaitGroup
 	var served, refused, others atomic.Int64
@@ -45,19 +31,8 @@ func TestFloodOfLists(t *testing.T) {
 	for range 100 {
 		flood.Go(func() {
 			for ctx.Err() == nil {
-				req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/api/v1/pods", nil)
-				if err != nil {
-					return
-				}
-				req.Header.Set("User-Name", "system:serviceaccount:default:greedy")
-				req.Header.Set("User-Groups", "system:serviceaccounts")
-				resp, err := c.http.Do(req)
-				if err != nil {
-					continue
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				switch resp.StatusCode {
+				switch c.greedyList(ctx) {
+				case 0: // the flood is over
 				case http.StatusOK:
 					served.Add(1)
 					first.Do(func() { close(flooding) })
@@ -71,28 +46,66 @@ func TestFloodOfLists(t *testing.T) {
 	}
 	<-flooding
 	for i := range 60 {
-		resp, body := c.do("PUT "+leases+"/a", lease("a"), node...)
-		require.Equal(t, http.StatusOK, resp.StatusCode, "renewal %d: %s", i, body)
-		seen("a", body)
-		resp, body = c.do("PUT "+leases+"/m", lease("m"), manager...)
-		require.Equal(t, http.StatusOK, resp.StatusCode, "renewal %d: %s", i, body)
-		seen("m", body)
-		var levels strings.Builder
-		require.NoError(t, c.server.fairness.DumpLevels(&levels))
-		for line := range strings.Lines(levels.String()) {
-			if fields := strings.Split(line, ","); strings.TrimSpace(fields[0]) == "workload-low" {
-				var waiting, executing int
-				_, err := fmt.Sscan(strings.TrimSpace(fields[4])+" "+strings.TrimSpace(fields[5]), &waiting, &executing)
-				require.NoError(t, err)
-				require.LessOrEqual(t, waiting, 6*50)
-				require.LessOrEqual(t, executing, 16+8)
-			}
+		for _, renew := range []func() (int, string){node, manager} {
+			code, body := renew()
+			require.Equal(t, http.StatusOK, code, "renewal %d: %s", i, body)
 		}
+		waiting, executing := c.load("workload-low")
+		require.LessOrEqual(t, waiting, 6*50)
+		require.LessOrEqual(t, executing, 16+8)
 	}
 	stop()
 	flood.Wait()
 	t.Logf("lists served %d, refused %d", served.Load(), refused.Load())
 	require.Zero(t, others.Load())
+}
+
+// holder makes a lease and returns what renews it.
+func (c *cluster) holder(name string, who ...string) (renew func() (code int, body string)) {
+	const leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+	lease := func(version string) string {
+		return `{"metadata":{"name":"` + name + `"` + version + `},"spec":{"holderIdentity":"me","leaseDurationSeconds":40}}`
+	}
+	version := regexp.MustCompile(`"resourceVersion":"\d+"`)
+	resp, last := c.do("POST "+leases, lease(""))
+	require.Equal(c.t, http.StatusCreated, resp.StatusCode)
+	return func() (int, string) {
+		resp, body := c.do("PUT "+leases+"/"+name, lease(","+version.FindString(last)), who...)
+		last = body
+		return resp.StatusCode, body
+	}
+}
+
+// greedyList lists all pods as a service account; 0 if it got no answer.
+func (c *cluster) greedyList(ctx context.Context) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/api/v1/pods", nil)
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("User-Name", "system:serviceaccount:default:greedy")
+	req.Header.Set("User-Groups", "system:serviceaccounts")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode
+}
+
+// load is how many requests of a priority level wait, and how many are served.
+func (c *cluster) load(level string) (waiting, executing int) {
+	var levels strings.Builder
+	require.NoError(c.t, c.server.fairness.DumpLevels(&levels))
+	for line := range strings.Lines(levels.String()) {
+		if fields := strings.Split(line, ","); strings.TrimSpace(fields[0]) == level {
+			_, err := fmt.Sscan(strings.TrimSpace(fields[4])+" "+strings.TrimSpace(fields[5]), &waiting, &executing)
+			require.NoError(c.t, err)
+			return waiting, executing
+		}
+	}
+	c.t.Fatalf("there is no level %s", level)
+	return 0, 0
 }
 
 // A watch whose client takes nothing more is ended, with all that it holds.

@@ -43,10 +43,17 @@ type cluster struct {
 
 func start(t testing.TB, change ...func(*Config)) *cluster {
 	t.Helper()
+	return startOn(t, store.Config{}, change...)
+}
+
+// startOn starts a server on a store that is configured by at, but for its place.
+func startOn(t testing.TB, at store.Config, change ...func(*Config)) *cluster {
+	t.Helper()
+	at.Dir = t.TempDir()
 	table, err := resource.NewRegistry(resource.Table())
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	st, err := store.Open(ctx, StoreConfig(table, store.Config{Dir: t.TempDir()}))
+	st, err := store.Open(ctx, StoreConfig(table, at))
 	require.NoError(t, err)
 	alloc, err := allocator.New(allocator.Config{Store: st, Encode: Encoder(table), Now: metav1.Now,
 		ServiceCIDR: netip.MustParsePrefix("10.96.0.0/24"), FirstPort: 30000, LastPort: 32767})
@@ -78,14 +85,10 @@ func start(t testing.TB, change ...func(*Config)) *cluster {
 // serve begins to answer and makes the clients.
 func (c *cluster) serve(ctx context.Context, cancel context.CancelFunc) {
 	t := c.t
-	cert := httptest.NewUnstartedServer(nil)
-	cert.StartTLS()
-	serving := &tls.Config{Certificates: cert.TLS.Certificates}
-	cert.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan error, 1)
-	go func() { done <- c.server.Serve(ctx, serving, l) }()
+	go func() { done <- c.server.Serve(ctx, servingTLS(), l) }()
 	t.Cleanup(func() {
 		c.hangUp()
 		cancel()
@@ -99,6 +102,14 @@ func (c *cluster) serve(ctx context.Context, cancel context.CancelFunc) {
 		Host: c.url, QPS: -1, TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
 	require.NoError(t, err)
 	require.Eventually(t, c.server.ready.Load, 10*time.Second, time.Millisecond)
+}
+
+// servingTLS has a certificate that nobody looks at.
+func servingTLS() *tls.Config {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	return &tls.Config{Certificates: s.TLS.Certificates}
 }
 
 // hangUp closes the clients' connections: a server that stops gives those of HTTP/2 a second to do so.
@@ -140,7 +151,7 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// request is one raw request of a test: "POST /api/v1/…", headers as "Name: value", a body.
+// do sends one raw request: "POST /api/v1/…", headers as "Name: value", a body.
 func (c *cluster) do(line string, body string, headers ...string) (*http.Response, string) {
 	c.t.Helper()
 	method, path, _ := strings.Cut(line, " ")

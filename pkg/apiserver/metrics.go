@@ -56,10 +56,6 @@ func gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 }
 
-func histogramVec(name, help string, bounds []float64, labels ...string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: bounds}, labels)
-}
-
 func newMetrics(s *Server) *metrics {
 	without := func(drop string) (out []string) {
 		for _, l := range requestLabels {
@@ -73,17 +69,17 @@ func newMetrics(s *Server) *metrics {
 		registry: prometheus.NewRegistry(), series: map[seriesKey]*series{},
 		requests: counterVec("apiserver_request_total", "Requests by what they were about and how they were answered.",
 			append(append([]string{}, requestLabels...), "code")...),
-		duration: histogramVec("apiserver_request_duration_seconds", "Time from request to answer, long-running requests left out.",
+		duration: meter.NewHistogram("apiserver_request_duration_seconds", "Time from request to answer, long-running requests left out.",
 			durationBounds, requestLabels...),
-		sli: histogramVec("apiserver_request_sli_duration_seconds", "Time from request to answer without that in a queue and with webhooks; no dry runs.",
+		sli: meter.NewHistogram("apiserver_request_sli_duration_seconds", "Time from request to answer without that in a queue and with webhooks; no dry runs.",
 			sliBounds, without("dry_run")...),
-		sizes: histogramVec("apiserver_response_sizes", "Bytes of answers, long-running requests left out.", sizeBounds, without("dry_run")...),
-		bodies: histogramVec("apiserver_request_body_size_bytes", "Bytes of the bodies of requests.", prometheus.LinearBuckets(50000, 100000, 31),
+		sizes: meter.NewHistogram("apiserver_response_sizes", "Bytes of answers, long-running requests left out.", sizeBounds, without("dry_run")...),
+		bodies: meter.NewHistogram("apiserver_request_body_size_bytes", "Bytes of the bodies of requests.", prometheus.LinearBuckets(50000, 100000, 31),
 			"group", "resource", "verb"),
 		longRunning: gaugeVec("apiserver_longrunning_requests", "Long-running requests that are open now.", without("dry_run")...),
 		watchers:    gaugeVec("apiserver_registered_watchers", "Watches that are open now.", "group", "version", "kind"),
 		watchEvents: counterVec("apiserver_watch_events_total", "Events sent to watchers.", "group", "version", "resource"),
-		watchSizes:  histogramVec("apiserver_watch_events_sizes", "Bytes of the objects in events.", watchBounds, "group", "version", "resource"),
+		watchSizes:  meter.NewHistogram("apiserver_watch_events_sizes", "Bytes of the objects in events.", watchBounds, "group", "version", "resource"),
 		deprecated: gaugeVec("apiserver_requested_deprecated_apis", "Deprecated APIs that somebody has asked for.",
 			"group", "version", "resource", "subresource", "removed_release"),
 		slowWatchers: counterVec("apiserver_terminated_watchers_total", "Watches ended because their reader was too slow.",

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"bonsai/pkg/apiserver/meter"
 	"bonsai/pkg/resource"
 	"bonsai/pkg/store"
 
@@ -39,14 +40,14 @@ func newStorageMetrics() *storageMetrics {
 		cacheReturned: counterVec("apiserver_cache_list_returned_objects_total", "Objects of the image that lists are made of.", "group", "resource"),
 		consistent: counterVec("apiserver_watch_cache_consistent_read_total", "Lists of the newest state from the image.",
 			"fallback", "group", "resource", "success"),
-		waits: histogramVec("apiserver_watch_cache_read_wait_seconds", "How long lists waited until the image was as new as they wanted.",
+		waits: meter.NewHistogram("apiserver_watch_cache_read_wait_seconds", "How long lists waited until the image was as new as they wanted.",
 			durationBounds[:13], "group", "resource"),
 		initial: counterVec("apiserver_init_events_total", "Events by which watches were told the state that they begin with.", "group", "resource"),
-		watchLists: histogramVec("apiserver_watch_list_duration_seconds", "Time until a watch had been told the state that it asked for.",
+		watchLists: meter.NewHistogram("apiserver_watch_list_duration_seconds", "Time until a watch had been told the state that it asked for.",
 			append(sliBounds[:len(sliBounds):len(sliBounds)], 90, 120, 180, 300), "group", "resource", "scope", "version"),
 		requests: counterVec("etcd_requests_total", "Writes to etcd.", "group", "operation", "resource"),
 		failures: counterVec("etcd_request_errors_total", "Writes to etcd that failed.", "group", "operation", "resource"),
-		times:    histogramVec("etcd_request_duration_seconds", "Time of writes to etcd.", durationBounds, "group", "operation", "resource"),
+		times:    meter.NewHistogram("etcd_request_duration_seconds", "Time of writes to etcd.", durationBounds, "group", "operation", "resource"),
 	}
 }
 

@@ -274,6 +274,9 @@ func strategicMerge(body []byte, faulty bool, current, next resource.Object, str
 	if err != nil {
 		return f, err
 	}
+	if err := affordable(change, before); err != nil {
+		return f, err
+	}
 	after, err := strategicpatch.StrategicMergeMapPatch(before, change, current)
 	if err != nil {
 		return f, strategicError(err)

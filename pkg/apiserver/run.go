@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"bonsai/pkg/apiserver/cork"
 )
 
 // graceToStop is how long requests that are being worked on when the server stops may take.
@@ -22,7 +24,7 @@ func (s *Server) Serve(ctx context.Context, t *tls.Config, listeners ...net.List
 	srv := s.httpServer(t)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
-		go func() { failed <- srv.ServeTLS(l, "", "") }()
+		go func() { failed <- srv.ServeTLS(cork.Listen(l), "", "") }()
 	}
 	defer srv.Close()
 	if s.cfg.Definer != nil {

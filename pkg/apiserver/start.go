@@ -25,6 +25,7 @@ func (s *Server) startHooks() []*hook {
 	return []*hook{
 		at(s.makeNamespaces, "start-system-namespaces-controller"),
 		at(s.makeServiceRange, "start-kubernetes-service-cidr-controller"),
+		at(s.repairAddresses, "start-service-ip-repair-controllers"),
 		at(s.makeKubernetesService, "bootstrap-controller"),
 		at(s.ensurePolicy, "rbac/bootstrap-roles"),
 		at(s.makePriorityClasses, "scheduling/bootstrap-system-priority-classes"),
@@ -45,7 +46,7 @@ func (s *Server) startHooks() []*hook {
 var hookChecks = []string{
 	"start-apiserver-admission-initializer", "generic-apiserver-start-informers", "priority-and-fairness-config-consumer",
 	"start-apiextensions-informers", "start-apiextensions-controllers", "crd-informer-synced", "start-system-namespaces-controller",
-	"start-cluster-authentication-info-controller", "storage-readiness", "rbac/bootstrap-roles",
+	"start-cluster-authentication-info-controller", "storage-readiness", "start-service-ip-repair-controllers", "rbac/bootstrap-roles",
 	"scheduling/bootstrap-system-priority-classes", "priority-and-fairness-config-producer", "bootstrap-controller",
 	"start-kubernetes-service-cidr-controller", "start-kube-aggregator-informers", "apiservice-status-local-available-controller",
 	"apiservice-status-remote-available-controller", "apiservice-registration-controller", "apiservice-discovery-controller",

@@ -53,7 +53,7 @@ func (c *cluster) makeMap(name, app string) *corev1.ConfigMap {
 	return made
 }
 
-// summary is an event in short: its type and the object's name, or what else there is to say about it.
+// short is an event in few words: its type and the object's name, or what else there is to say about it.
 func short(line string) string {
 	var e struct {
 		Type   string

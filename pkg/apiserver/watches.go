@@ -25,6 +25,7 @@ type watching struct {
 	since       time.Time
 	watcher     atomic.Pointer[store.Watcher]
 	cancel      context.CancelFunc
+	givenUp     bool // by the guard; it still has graceToRead
 
 	// writing is since when a write to the client is under way, in Unix nanoseconds; 0 between writes.
 	writing      atomic.Int64
@@ -102,8 +103,9 @@ func (ws *watches) stalled(before time.Time) (ended int) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.open {
-		if since := w.writing.Load(); since != 0 && since < before.UnixNano() {
+		if since := w.writing.Load(); !w.givenUp && since != 0 && since < before.UnixNano() {
 			w.cancel()
+			w.givenUp = true
 			ended++
 		}
 	}

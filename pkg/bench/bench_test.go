@@ -5,28 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"bonsai/pkg/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite what testdata expects")
-
-func golden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	path := "testdata/" + file
-	if *update {
-		require.NoError(t, os.WriteFile(path, got, 0o644))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(got))
-}
 
 func sampleReport() *Report {
 	return &Report{Version: "v1.37.2", CPUs: 2, Results: []Result{
@@ -45,13 +32,13 @@ func sampleReport() *Report {
 func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, sampleReport().WriteTable(&out))
-	golden(t, "table.txt", out.Bytes())
+	golden.Equal(t, "testdata/table.txt", out.String())
 }
 
 func TestJSON(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, sampleReport().WriteJSON(&out))
-	golden(t, "report.json", out.Bytes())
+	golden.Equal(t, "testdata/report.json", out.String())
 }
 
 func TestDigits(t *testing.T) {

@@ -15,8 +15,9 @@ import (
 	"bonsai/pkg/pki"
 )
 
-// The server that sets the limits: the same HTTP/2 and TLS as the API server's, from a process of its own as well, and
-// behind it nothing. What it is fast at, the API server cannot do faster.
+// The server that sets the limits: net/http's HTTP/2 and TLS, as the API server has them, from a process of its own as well, and
+// behind it nothing. The API server cannot do faster what it does in the same way; where it does better, as with large answers, which
+// leave it in fewer writes (pkg/apiserver/cork), it may.
 //
 //	POST /echo?size=N       reads the body, answers N bytes
 //	POST /durable?size=N    the same, with the body kept by an etcd (durable.go)

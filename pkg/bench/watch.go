@@ -16,14 +16,14 @@ import (
 
 const (
 	watchers    = 100
-	watchWriter = 16 // enough that watchers wait for nothing but their own events
+	watchWriter = 64 // as many as the other rows have: watchers wait for nothing but their own events
 )
 
 // fanOut measures how many events reach 100 watchers in a second, each on a TLS connection of its own, while pods are created; against
 // writing as many events of the same size to as many connections. The figure includes the creates, which is how events arise.
 func fanOut(ctx context.Context, b *bench) ([]Result, error) {
 	return b.besideLimit(ctx, "watch", func(api, limit *server) ([]Result, error) {
-		w := &watching{bench: b, api: api, limit: limit, events: b.scaled(500, 100)}
+		w := &watching{bench: b, api: api, limit: limit, events: b.scaled(2000, 100)}
 		return w.measure(ctx)
 	})
 }

@@ -157,11 +157,13 @@ func Run(ctx context.Context, c Config) error {
 	return runAll(ctx, c)
 }
 
+// runAll ends with the first that fails. What a controller meets with after the context has ended is no failure of its: informers
+// that have stopped take no handlers, for one.
 func runAll(ctx context.Context, c Config) error {
 	all, ctx := errgroup.WithContext(ctx)
 	for _, each := range controllers {
 		all.Go(func() error {
-			if err := each.run(ctx, c); err != nil {
+			if err := each.run(ctx, c); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("controller %s: %w", each.name, err)
 			}
 			return nil

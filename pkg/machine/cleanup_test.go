@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"bonsai/pkg/golden"
 )
 
 // The plan for a node with one pod, as text: the order matters.
@@ -44,7 +46,7 @@ func TestPlanCleanup(t *testing.T) {
 	for _, line := range summarize(plan) {
 		fmt.Fprintln(&out, line)
 	}
-	golden(t, "cleanup.plan", out.String())
+	golden.Equal(t, "testdata/cleanup.plan", out.String())
 	assert.Empty(t, planCleanup(State{}), "nothing there, nothing to do")
 }
 
@@ -53,7 +55,7 @@ func TestFindChains(t *testing.T) {
 	saved, err := os.ReadFile("testdata/iptables-save.txt")
 	require.NoError(t, err)
 	r := findChains("iptables-nft", saved, append([]string{ownChain(testDir)}, sharedChains...))
-	golden(t, "iptables-remove.txt", r.removal)
+	golden.Equal(t, "testdata/iptables-remove.txt", r.removal)
 	assert.Empty(t, findChains("iptables-nft", saved, []string{"BONSAI-other"}).chains)
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"bonsai/pkg/golden"
 )
 
 const testDir = Dir("/var/lib/bonsai")
@@ -19,7 +21,7 @@ var testNetwork = Network{PodCIDR: netip.MustParsePrefix("10.244.0.0/24"), Clust
 
 func TestContainerdConfig(t *testing.T) {
 	config := containerdSettings{Dir: testDir, PauseImage: PauseImage, Snapshotter: "overlayfs", Platform: "linux/amd64", RestrictOOMScoreAdj: true}.render()
-	golden(t, "containerd.toml", string(config))
+	golden.Equal(t, "testdata/containerd.toml", string(config))
 	assert.NoError(t, toml.Unmarshal(config, &map[string]any{}), "it must be TOML")
 }
 
@@ -35,11 +37,11 @@ func TestContainerdConfigQuotesPaths(t *testing.T) {
 }
 
 func TestCNIConfig(t *testing.T) {
-	golden(t, "bonsai.conflist", string(cniConfig(testDir, testNetwork, 1450)))
+	golden.Equal(t, "testdata/bonsai.conflist", string(cniConfig(testDir, testNetwork, 1450)))
 }
 
 func TestNodeRules(t *testing.T) {
-	golden(t, "node.rules", nodeRules(testDir, testNetwork))
+	golden.Equal(t, "testdata/node.rules", nodeRules(testDir, testNetwork))
 }
 
 // Everything named after a directory fits where the kernel keeps it.

@@ -23,7 +23,7 @@ import (
 // CRI keeps its images in this namespace of containerd.
 const imageNamespace = "k8s.io"
 
-// pinned is CRI's label for images that the kubelet must not collect as garbage.
+// pinnedLabel is CRI's, with this value, for images that the kubelet must not collect as garbage.
 const pinnedLabel, pinnedValue = "io.cri-containerd.pinned", "pinned"
 
 // Image is an image that a node has.

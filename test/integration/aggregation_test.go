@@ -121,11 +121,11 @@ func selfSigned(t require.TestingT, name string) (tls.Certificate, []byte) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-func TestAggregatedAPI(t *testing.T) {
+// The groups that this server serves itself are API services too, in upstream's order.
+func TestLocalAPIServices(t *testing.T) {
 	s := startServer(t)
-	ctx := context.Background()
-	agg := s.dynamic.Resource(apiregistrationv1.SchemeGroupVersion.WithResource("apiservices"))
-	local, err := agg.List(ctx, metav1.ListOptions{LabelSelector: "kube-aggregator.kubernetes.io/automanaged=onstart"})
+	local, err := s.dynamic.Resource(apiregistrationv1.SchemeGroupVersion.WithResource("apiservices")).List(t.Context(),
+		metav1.ListOptions{LabelSelector: "kube-aggregator.kubernetes.io/automanaged=onstart"})
 	require.NoError(t, err)
 	priorities := map[string][2]int32{}
 	for i := range local.Items {
@@ -136,7 +136,13 @@ func TestAggregatedAPI(t *testing.T) {
 	require.Equal(t, [2]int32{18000, 1}, priorities["v1."])
 	require.Equal(t, [2]int32{17800, 15}, priorities["v1.apps"])
 	require.Equal(t, [2]int32{16100, 21}, priorities["v1.flowcontrol.apiserver.k8s.io"])
+}
 
+// Requests for an APIService's group go to the server behind it, as who asked; it is in discovery and OpenAPI while it is there.
+func TestAggregatedAPI(t *testing.T) {
+	s := startServer(t)
+	ctx := context.Background()
+	agg := s.dynamic.Resource(apiregistrationv1.SchemeGroupVersion.WithResource("apiservices"))
 	e := startExtension(s)
 	mood := &apiregistrationv1.APIService{ObjectMeta: metav1.ObjectMeta{Name: "v1beta1.mood.example.com"}, Spec: apiregistrationv1.APIServiceSpec{
 		Group: "mood.example.com", Version: "v1beta1", GroupPriorityMinimum: 1000, VersionPriority: 15, CABundle: e.ca,

@@ -3,8 +3,10 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"bonsai/pkg/cluster/parts"
+	"bonsai/pkg/cluster/parts/apiserver"
 	"bonsai/pkg/controller"
 	"bonsai/pkg/pki"
 	"bonsai/pkg/reconcile"
@@ -34,9 +37,9 @@ type controlled struct {
 	broken  string // pods of this image never get ready
 }
 
-func startControllers(t *testing.T) *controlled {
+func startControllers(t *testing.T, change ...func(*apiserver.Options)) *controlled {
 	t.Helper()
-	s := startServer(t)
+	s := startServer(t, change...)
 	config := inProtobuf(s.as(s.options.PKI.Component(pki.ControllerManager)))
 	meta, err := metadata.NewForConfig(config)
 	require.NoError(t, err)
@@ -354,7 +357,38 @@ func TestNode(t *testing.T) {
 	})
 }
 
-// When nothing happens nothing is written: two seconds after a rollout there are no more plans than one second after it.
+// firstRequests ends a context with the last of so many requests.
+type firstRequests struct {
+	http.RoundTripper
+	left *atomic.Int64
+	end  context.CancelFunc
+}
+
+func (f firstRequests) RoundTrip(r *http.Request) (*http.Response, error) {
+	if f.left.Add(-1) == 0 {
+		f.end()
+	}
+	return f.RoundTripper.RoundTrip(r)
+}
+
+// Controllers that are told to stop while they start, however far they have come, have not failed.
+func TestControllersStopWhileTheyStart(t *testing.T) {
+	s := startServer(t)
+	for n := range 16 {
+		ctx, end := context.WithCancel(t.Context())
+		left := atomic.Int64{}
+		left.Store(int64(1 + 3*n))
+		config := inProtobuf(s.as(s.options.PKI.Component(pki.ControllerManager)))
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return firstRequests{next, &left, end} })
+		own := clientOf(t, config)
+		meta, err := metadata.NewForConfig(config)
+		require.NoError(t, err)
+		require.NoError(t, controller.Run(ctx, controller.Config{Client: own, Metadata: meta, Informers: parts.Informers(own), RootCA: []byte("CA")}), "after %d requests", 1+3*n)
+		end()
+	}
+}
+
+// When nothing happens nothing is written: soon after a rollout there is a whole second without an action.
 func TestIdle(t *testing.T) {
 	c := startControllers(t)
 	c.deploy("web", "v1", 3)

@@ -29,95 +29,6 @@ import (
 	"bonsai/pkg/resource"
 )
 
-const jobTemplate = `{template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}}`
-
-const podTemplate = `{selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}`
-
-const barePodTemplate = `{metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}`
-
-// A certificate request, a certificate and a stub of a request, all of the same key.
-const (
-	certificateRequest = `LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlHZE1GRUNBUUF3SGpFTU1Bb0dBMVVFQ2hNRFpHVjJNUTR3REFZRFZRUURFd1ZoYkdsalpUQXFNQVVHQXl0bApjQU1oQUlSRzZqQ2lDd0JZZnZ3MEZzcG90eCtxWWx3TUJEVlQvZldSakV6MDM5dmVvQUF3QlFZREsyVndBMEVBCmNYYW9hQnJrUWQ3ZGNKOUl0bTcrTHJyU1UwQytyaE4vbUw0U282a29kSDBRdWxpR3hlNnZzV1Vnb1c0ZmI3MTkKZEN6bTlNMWtuNVF5d0RJZHBoNGZBUT09Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=`
-	certificate        = `"-----BEGIN CERTIFICATE-----\nMIH6MIGtoAMCAQICAQEwBQYDK2VwMA0xCzAJBgNVBAMTAmNhMB4XDTAxMDkwOTAx\nNDY0MFoXDTAxMDkxOTAxNDY0MFowDTELMAkGA1UEAxMCY2EwKjAFBgMrZXADIQCE\nRuowogsAWH78NBbKaLcfqmJcDAQ1U/31kYxM9N/b3qMyMDAwDwYDVR0TAQH/BAUw\nAwEB/zAdBgNVHQ4EFgQUXWB0br/P+repxvCf6gUv68qkvJUwBQYDK2VwA0EAeAjI\nJSceGsfA6Z6NcaOtMIx3Lg/eN7X6YjLTqFKZgseb6k5q/So/gTC5yU2p8w/c8B9t\no33pocCfheIcmOLOAg==\n-----END CERTIFICATE-----\n"`
-	stubRequest        = `MH8wMwIBADAAMCowBQYDK2VwAyEAhEbqMKILAFh+/DQWymi3H6piXAwENVP99ZGMTPTf296gADAFBgMrZXADQQCOFkbfv4h9yNN+4FLlh+zmNGWesCEIQ4wkI6/eP4VWSBoqYSnI3iuCN6V4Dqnm1+rql3DgWGx5xbsiiuWiw7wK`
-)
-
-const rulesOfThings = `[{apiGroups: [example.com], apiVersions: [v1], operations: [CREATE], resources: [things]}]`
-
-const hook = `webhooks: [{name: a.example.com, admissionReviewVersions: [v1], sideEffects: None, clientConfig: {url: "https://127.0.0.1:1"}, rules: ` + rulesOfThings + `}]`
-
-// least is what an object of each kind needs besides a name; for events, at each version.
-var least = map[string]string{
-	"v1 ConfigMap":                                                     `data: {k: v}`,
-	"v1 Endpoints":                                                     `subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 80}]}]`,
-	"v1 Event":                                                         `involvedObject: {kind: Pod, namespace: default, name: p}`,
-	"events.k8s.io/v1 Event":                                           `{eventTime: "2026-01-02T03:04:05.000006Z", reportingController: c/c, reportingInstance: i, action: a, reason: r, type: Normal, regarding: {namespace: default}}`,
-	"v1 Namespace":                                                     `{}`,
-	"v1 Node":                                                          `{}`,
-	"v1 PodTemplate":                                                   `template: ` + barePodTemplate,
-	"v1 ReplicationController":                                         `spec: {template: ` + barePodTemplate + `}`,
-	"v1 Pod":                                                           `spec: {containers: [{name: c, image: i}]}`,
-	"v1 Secret":                                                        `data: {k: dg==}`,
-	"v1 ServiceAccount":                                                `{}`,
-	"v1 Service":                                                       `spec: {ports: [{port: 80}]}`,
-	"apps/v1 ControllerRevision":                                       `data: {spec: {}}`,
-	"apps/v1 DaemonSet":                                                `spec: ` + podTemplate,
-	"apps/v1 Deployment":                                               `spec: ` + podTemplate,
-	"apps/v1 ReplicaSet":                                               `spec: ` + podTemplate,
-	"apps/v1 StatefulSet":                                              `spec: ` + podTemplate,
-	"autoscaling/v1 HorizontalPodAutoscaler":                           `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
-	"autoscaling/v2 HorizontalPodAutoscaler":                           `spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}`,
-	"batch/v1 CronJob":                                                 `spec: {schedule: "@daily", jobTemplate: {spec: ` + jobTemplate + `}}`,
-	"batch/v1 Job":                                                     `spec: ` + jobTemplate,
-	"coordination.k8s.io/v1 Lease":                                     `{}`,
-	"discovery.k8s.io/v1 EndpointSlice":                                `{addressType: IPv4, endpoints: [{addresses: [10.244.0.2]}]}`,
-	"networking.k8s.io/v1 Ingress":                                     `spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}`,
-	"networking.k8s.io/v1 IngressClass":                                `spec: {controller: example.com/ingress}`,
-	"networking.k8s.io/v1 NetworkPolicy":                               `spec: {podSelector: {}}`,
-	"node.k8s.io/v1 RuntimeClass":                                      `handler: runc`,
-	"networking.k8s.io/v1 IPAddress":                                   `{metadata: {name: 10.96.77.7}, spec: {parentRef: {resource: services, namespace: default, name: x}}}`,
-	"networking.k8s.io/v1 ServiceCIDR":                                 `spec: {cidrs: [10.97.0.0/24]}`,
-	"policy/v1 PodDisruptionBudget":                                    `spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}`,
-	"scheduling.k8s.io/v1 PriorityClass":                               `value: 7`,
-	"rbac.authorization.k8s.io/v1 Role":                                `rules: [{verbs: [get], apiGroups: [""], resources: [pods]}]`,
-	"rbac.authorization.k8s.io/v1 ClusterRole":                         `rules: [{verbs: [get], nonResourceURLs: [/metrics]}]`,
-	"rbac.authorization.k8s.io/v1 RoleBinding":                         `roleRef: {kind: Role, name: r}`,
-	"rbac.authorization.k8s.io/v1 ClusterRoleBinding":                  `{roleRef: {kind: ClusterRole, name: r}, subjects: [{kind: User, name: u}]}`,
-	"v1 LimitRange":                                                    `spec: {limits: [{type: Container, default: {cpu: 100m}}]}`,
-	"v1 PersistentVolume":                                              `spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /tmp}}`,
-	"v1 PersistentVolumeClaim":                                         `spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}`,
-	"v1 ResourceQuota":                                                 `spec: {hard: {"count/leases.coordination.k8s.io": 100}}`,
-	"certificates.k8s.io/v1 CertificateSigningRequest":                 `spec: {signerName: kubernetes.io/kube-apiserver-client, usages: [client auth], request: ` + certificateRequest + `}`,
-	"certificates.k8s.io/v1 ClusterTrustBundle":                        `spec: {trustBundle: ` + certificate + `}`,
-	"certificates.k8s.io/v1 PodCertificateRequest":                     `spec: {signerName: example.com/signer, podName: p, podUID: u, serviceAccountName: s, serviceAccountUID: u, nodeName: node-1, nodeUID: u, stubPKCS10Request: ` + stubRequest + `}`,
-	"resource.k8s.io/v1 DeviceClass":                                   `spec: {selectors: [{cel: {expression: device.driver == "gpu.example.com"}}]}`,
-	"resource.k8s.io/v1 DeviceTaintRule":                               `spec: {taint: {key: example.com/sick, effect: NoSchedule}}`,
-	"resource.k8s.io/v1 ResourceClaim":                                 `spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: gpu.example.com}}]}}`,
-	"resource.k8s.io/v1 ResourceClaimTemplate":                         `spec: {spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: gpu.example.com}}]}}}`,
-	"resource.k8s.io/v1 ResourceSlice":                                 `spec: {driver: gpu.example.com, nodeName: node-1, pool: {name: node-1, resourceSliceCount: 1}, devices: [{name: gpu-0}]}`,
-	"storage.k8s.io/v1 CSIDriver":                                      `spec: {}`,
-	"storage.k8s.io/v1 CSINode":                                        `spec: {drivers: [{name: example.com, nodeID: node-1, topologyKeys: [example.com/rack]}]}`,
-	"storage.k8s.io/v1 CSIStorageCapacity":                             `{storageClassName: fast, capacity: 1Gi}`,
-	"storage.k8s.io/v1 StorageClass":                                   `provisioner: example.com/disks`,
-	"storage.k8s.io/v1 VolumeAttachment":                               `spec: {attacher: example.com, nodeName: node-1, source: {persistentVolumeName: pv}}`,
-	"storage.k8s.io/v1 VolumeAttributesClass":                          `{driverName: example.com, parameters: {iops: "100"}}`,
-	"storagemigration.k8s.io/v1 StorageVersionMigration":               `spec: {resource: {resource: secrets}}`,
-	"admissionregistration.k8s.io/v1 MutatingWebhookConfiguration":     hook,
-	"admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration":   hook,
-	"admissionregistration.k8s.io/v1 ValidatingAdmissionPolicy":        `spec: {matchConstraints: {resourceRules: ` + rulesOfThings + `}, validations: [{expression: "true"}]}`,
-	"admissionregistration.k8s.io/v1 ValidatingAdmissionPolicyBinding": `spec: {policyName: none.example.com, validationActions: [Deny]}`,
-	"admissionregistration.k8s.io/v1 MutatingAdmissionPolicy": `spec: {reinvocationPolicy: Never, matchConstraints: {resourceRules: ` + rulesOfThings + `}, ` +
-		`mutations: [{patchType: JSONPatch, jsonPatch: {expression: "[JSONPatch{op: \"remove\", path: \"/spec/x\"}]"}}]}`,
-	"admissionregistration.k8s.io/v1 MutatingAdmissionPolicyBinding": `spec: {policyName: none.example.com}`,
-	"apiregistration.k8s.io/v1 APIService": `{metadata: {name: v1.example.com}, spec: {group: example.com, version: v1, ` +
-		`groupPriorityMinimum: 1000, versionPriority: 15}}`,
-	"flowcontrol.apiserver.k8s.io/v1 FlowSchema":                 `spec: {priorityLevelConfiguration: {name: system}}`,
-	"flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration": `spec: {type: Limited, limited: {limitResponse: {type: Reject}}}`,
-}
-
-// saidOf are the kinds whose objects the server says something about, once, when they are made.
-var saidOf = map[string]bool{"FlowSchema": true}
-
 // kind is one version of a row of the table, and the client for its objects.
 type kind struct {
 	*testing.T
@@ -149,8 +60,11 @@ func TestEveryKind(t *testing.T) {
 				k.make()
 				k.read()
 				k.stored()
+				k.putBack()
 				k.change()
 				k.patch()
+				k.conflict()
+				k.status()
 				k.table()
 				k.delete()
 			})
@@ -307,6 +221,18 @@ var decoder = sync.OnceValue(func() runtime.Decoder {
 	return serializer.NewCodecFactory(known).UniversalDeserializer()
 })
 
+// putBack writes the object as it was read, in both encodings: nothing of it is lost on the way, so that nothing changes.
+func (k *kind) putBack() {
+	path := k.path + "/" + k.first.GetName()
+	for _, encoding := range []string{"application/json", "application/vnd.kubernetes.protobuf"} {
+		read := k.s.send("GET "+path, nil, "Accept: "+encoding)
+		require.Equal(k, http.StatusOK, read.code)
+		written := k.s.send("PUT "+path, read.body, "Accept: "+encoding, "Content-Type: "+encoding)
+		require.Equal(k, http.StatusOK, written.code, "%s", written.body)
+		require.Equal(k, string(read.body), string(written.body), "in %s", encoding)
+	}
+}
+
 // change updates the object, and tries to from a state that is no more.
 func (k *kind) change() {
 	seen, err := k.client.Get(k.Context(), k.first.GetName(), metav1.GetOptions{})
@@ -359,6 +285,48 @@ func (k *kind) patch() {
 		metav1.PatchOptions{FieldValidation: metav1.FieldValidationStrict})
 	require.True(k, apierrors.IsInvalid(err), "%v", err)
 	require.ErrorContains(k, err, `unknown field "colour"`)
+}
+
+// conflict applies another value than the one that is applied already, as somebody else.
+func (k *kind) conflict() {
+	body := fmt.Sprintf(`{"apiVersion":%q,"kind":%q,"metadata":{"name":%q,"annotations":{"by":"another"}}}`, k.ver.String(), k.row.Kind, k.first.GetName())
+	_, err := k.client.Patch(k.Context(), k.first.GetName(), types.ApplyPatchType, []byte(body), metav1.PatchOptions{FieldManager: "other"})
+	require.True(k, apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict), "%v", err)
+	require.ErrorContains(k, err, `conflict with "test"`)
+}
+
+// status changes the status where there is one: there only, and nothing but it.
+func (k *kind) status() {
+	name, body := k.first.GetName(), map[string]any{}
+	if k.row.Kind == "CSINode" {
+		return // all that its status has belongs to a feature that is off
+	}
+	require.Equal(k, k.row.Status != nil, statuses[k.row.Kind] != "", "say in statuses what the status of a %s may be", k.row.Kind)
+	if k.row.Status == nil {
+		return
+	}
+	require.NoError(k, yaml.Unmarshal([]byte(statuses[k.row.Kind]), &body))
+	patch, err := json.Marshal(map[string]any{"spec": nil, "status": body})
+	require.NoError(k, err)
+	before, err := k.client.Get(k.Context(), name, metav1.GetOptions{})
+	require.NoError(k, err)
+	elsewhere, err := json.Marshal(map[string]any{"status": body})
+	require.NoError(k, err)
+	same, err := k.client.Patch(k.Context(), name, types.StrategicMergePatchType, elsewhere, metav1.PatchOptions{})
+	require.NoError(k, err)
+	require.Equal(k, before.GetResourceVersion(), same.GetResourceVersion(), "the status is written by way of the object")
+
+	after, err := k.client.Patch(k.Context(), name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	require.NoError(k, err)
+	k.sees(watch.Modified, after)
+	require.Empty(k, cmp.Diff(before.Object["spec"], after.Object["spec"]), "the spec is written by way of the status")
+	require.Equal(k, before.GetGeneration(), after.GetGeneration())
+	require.NotEqual(k, before.Object["status"], after.Object["status"])
+	read, err := k.client.Get(k.Context(), name, metav1.GetOptions{}, "status")
+	require.NoError(k, err)
+	require.Empty(k, cmp.Diff(after, read))
+	_, err = k.client.UpdateStatus(k.Context(), before, metav1.UpdateOptions{})
+	require.True(k, apierrors.IsConflict(err), "%v", err)
 }
 
 // table is what kubectl get prints.

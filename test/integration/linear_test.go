@@ -32,7 +32,8 @@ import (
 //   - with the history that etcd kept: was each write that was acknowledged done at the revision that its client was told, once, and none that
 //     was refused? Is each list what the history up to its revision makes?
 //   - and with the watchers: did each see each change once, in its order, over all connections (linear_watch_test.go)? Half-way etcd is made
-//     to forget what was; who then asks for that is told so, and begins anew with a list.
+//     to forget what was; who then asks for that is told so, and begins anew with a list. Others begin each connection with the state: is it that
+//     of the revision that its bookmark names?
 //
 // Each write leaves a value of its own, so that one knows in the history who did it. A write without an answer may have been done or not.
 

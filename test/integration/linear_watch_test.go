@@ -135,8 +135,10 @@ type watcher struct {
 	at    int64
 	last  int           // how many objects have had their last version
 	late  chan struct{} // if not nil, it begins when this is closed
+	anew  bool          // each connection begins with the state
 
-	legs []leg
+	legs     []leg
+	disorder []string // what came after what is later than it
 }
 
 // leg is what a watcher saw without a list in between: all changes from one revision on to another. It began with what a list showed,
@@ -156,6 +158,8 @@ func (p *process) watchers(from int64, late chan struct{}) []*watcher {
 		{what: "impatient", maps: plain, after: 7},
 		{what: "impatient, in protobuf", maps: proto, after: 13},
 		{what: "of one object", maps: proto, only: shared[1], after: 11},
+		{what: "that begins anew", maps: plain, after: 17, anew: true},
+		{what: "that begins anew, in protobuf", maps: proto, after: 29, anew: true},
 		{what: "that comes late", maps: plain, after: math.MaxInt, late: late},
 	}
 	for _, w := range all {
@@ -203,11 +207,19 @@ func (w *watcher) options() (o metav1.ListOptions) {
 func (w *watcher) connect(ctx context.Context) error {
 	o := w.options()
 	o.ResourceVersion, o.AllowWatchBookmarks = fmt.Sprint(w.at), true
+	if w.anew {
+		o.SendInitialEvents, o.ResourceVersionMatch = &w.anew, metav1.ResourceVersionMatchNotOlderThan
+	}
 	events, err := w.maps.Watch(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer events.Stop()
+	if w.anew {
+		if ended, err := w.begin(events); ended {
+			return err
+		}
+	}
 	for n := 0; n < w.after && !w.complete(); n++ {
 		e, ok := <-events.ResultChan()
 		if !ok {
@@ -221,9 +233,44 @@ func (w *watcher) connect(ctx context.Context) error {
 	return nil
 }
 
+// begin reads the state that a connection begins with, up to the bookmark that says of which revision it is.
+func (w *watcher) begin(events watch.Interface) (ended bool, err error) {
+	state := map[string]version{}
+	for e := range events.ResultChan() {
+		if e.Type == watch.Error {
+			return true, apierrors.FromObject(e.Object)
+		}
+		m := e.Object.(*corev1.ConfigMap)
+		if e.Type == watch.Added {
+			state[m.Name] = version{m.Data["value"], revOf(m)}
+			continue
+		}
+		if e.Type != watch.Bookmark || m.Annotations[metav1.InitialEventsAnnotationKey] != "true" || revOf(m) < w.at {
+			w.disorder = append(w.disorder, fmt.Sprintf("%s %v after %d in the first state", e.Type, m, w.at))
+		}
+		w.start(revOf(m), state)
+		return false, nil
+	}
+	return true, nil
+}
+
+// start begins a leg with the state at a revision.
+func (w *watcher) start(rev int64, state map[string]version) {
+	w.at, w.last = rev, 0
+	for _, v := range state {
+		if v.value == last {
+			w.last++
+		}
+	}
+	w.legs = append(w.legs, leg{from: rev, to: rev, listed: state})
+}
+
 func (w *watcher) see(what watch.EventType, m *corev1.ConfigMap) {
 	leg := &w.legs[len(w.legs)-1]
 	c := change{what, m.Name, version{m.Data["value"], revOf(m)}}
+	if c.rev < w.at || c.rev == w.at && what != watch.Bookmark {
+		w.disorder = append(w.disorder, fmt.Sprintf("%v after %d", c, w.at))
+	}
 	w.at, leg.to = c.rev, c.rev
 	if what == watch.Bookmark {
 		return
@@ -240,14 +287,7 @@ func (w *watcher) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.at, w.last = revOf(got), 0
-	state := stateOf(got)
-	for _, v := range state {
-		if v.value == last {
-			w.last++
-		}
-	}
-	w.legs = append(w.legs, leg{from: w.at, to: w.at, listed: state})
+	w.start(revOf(got), stateOf(got))
 	return nil
 }
 
@@ -256,6 +296,7 @@ func (w *watcher) requireSaw(h history, start int64) {
 	if w.late != nil {
 		require.Greater(w, len(w.legs), 1, "who asked for what etcd has forgotten was not told so")
 	}
+	require.Empty(w, w.disorder, "the watcher %s", w.what)
 	require.Equal(w, start, w.legs[0].from)
 	for _, l := range w.legs {
 		if l.listed != nil {

@@ -262,7 +262,7 @@ func TestYAMLBombs(t *testing.T) {
 				took := time.Since(start)
 				runtime.ReadMemStats(&after)
 				require.Equal(t, 400, got.code, "%.300s", got.body)
-				require.Less(t, took, 2*time.Second)
+				require.Less(t, took, 10*time.Second) // which is minutes for what the worst of them would come to
 				require.Less(t, (after.TotalAlloc-before.TotalAlloc)>>20, uint64(256), "MiB")
 			})
 		}

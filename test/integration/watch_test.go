@@ -47,7 +47,7 @@ func collect(ctx context.Context, client kubernetes.Interface, from, last string
 	return seen, nil
 }
 
-// Whoever goes on from the last event that it saw, however often, loses none and sees none twice; in both encodings.
+// Whoever goes on from the last event that it saw, however often and whichever it was, loses none and sees none twice; in both encodings.
 func TestWatchResumes(t *testing.T) {
 	s := startServer(t)
 	maps := s.client.CoreV1().ConfigMaps("default")
@@ -95,6 +95,35 @@ func TestWatchResumes(t *testing.T) {
 		})
 	}
 	require.NoError(t, g.Wait())
+	s.resumesEverywhere(append([]event{{version: start.ResourceVersion}}, want...))
+}
+
+// resumesEverywhere goes on from each event of a history, for a few events.
+func (s *server) resumesEverywhere(history []event) {
+	var g errgroup.Group
+	g.SetLimit(8)
+	clients := []kubernetes.Interface{s.client, clientOf(s.T, inProtobuf(s.config))}
+	for i, from := range history[:len(history)-1] {
+		want := history[i+1 : min(i+5, len(history))]
+		g.Go(func() error {
+			w, err := clients[i%2].CoreV1().ConfigMaps("default").Watch(s.Context(), metav1.ListOptions{ResourceVersion: from.version})
+			if err != nil {
+				return err
+			}
+			defer w.Stop()
+			for _, next := range want {
+				e, ok := <-w.ResultChan()
+				if !ok || e.Type == watch.Error {
+					return fmt.Errorf("a watch from %v on ended: %v", from, e.Object)
+				}
+				if got := eventOf(e); got != next {
+					return fmt.Errorf("a watch from %v on: %v, not %v", from, got, next)
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(s, g.Wait())
 }
 
 // next is the next event of a watch.

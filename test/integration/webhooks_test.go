@@ -18,6 +18,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"bonsai/pkg/cluster/parts/apiserver"
 )
 
 // hooks is a webhook server: each path answers by a function, and remembers what it was asked.
@@ -31,8 +33,8 @@ type hooks struct {
 	answers map[string]func(*reviewv1.AdmissionRequest) *reviewv1.AdmissionResponse
 }
 
-func startHooks(t *testing.T) *hooks {
-	h := &hooks{server: startServer(t), asked: map[string][]*reviewv1.AdmissionRequest{},
+func startHooks(t *testing.T, change ...func(*apiserver.Options)) *hooks {
+	h := &hooks{server: startServer(t, change...), asked: map[string][]*reviewv1.AdmissionRequest{},
 		answers: map[string]func(*reviewv1.AdmissionRequest) *reviewv1.AdmissionResponse{}}
 	h.web = httptest.NewTLSServer(h)
 	t.Cleanup(h.web.Close)

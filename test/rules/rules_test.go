@@ -47,6 +47,8 @@ func theRules() []rule {
 			why: "what is measured runs in its own process, reached as any client reaches it"},
 		{from: "pkg/cli/component/...", never: []string{"pkg/cluster/...", "pkg/machine/...", "k8s.io/kubectl/..."}, except: []string{"pkg/cluster/parts/..."},
 			why: "a component on its own does not carry the rest of the house"},
+		{from: "...", never: []string{"pkg/golden/..."}, why: "it is for tests, which these rules do not look at"},
+		{from: "pkg/golden/...", never: []string{"pkg/..."}, why: "the tests of every package may use it"},
 	}
 	for _, c := range components {
 		rs = append(rs, rule{from: c, except: []string{c},

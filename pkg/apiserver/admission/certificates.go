@@ -32,8 +32,8 @@ func maySign(ctx context.Context, authz auth.Authorizer, a *Attributes, verb, si
 	return false
 }
 
-// request returns the certificate signing request that an update changes, as it was: the client must not choose by whose rights
-// it is judged.
+// oldRequest returns the certificate signing request that an update of its part what changes, as it was: the client must not choose by
+// whose rights it is judged.
 func oldRequest(a *Attributes, what string) *certificatesv1.CertificateSigningRequest {
 	if a.Operation != Update || !a.is(what) {
 		return nil

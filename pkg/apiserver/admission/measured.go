@@ -102,9 +102,9 @@ var halves = map[string][2][]Operation{
 // Measure returns the chain with its metrics made in set.
 func Measure(chain Chain, set *meter.Set) *Measured {
 	bounds := []float64{.005, .025, .1, .5, 1, 2.5}
-	whole := set.Histogram("apiserver_admission_step_admission_duration_seconds", "Time in admission, of all its plugins.", bounds,
+	whole := set.Classic("apiserver_admission_step_admission_duration_seconds", "Time in admission, of all its plugins.", bounds,
 		"operation", "rejected", "type")
-	each := set.Histogram("apiserver_admission_controller_admission_duration_seconds", "Time in admission, by plugin.", bounds,
+	each := set.Classic("apiserver_admission_controller_admission_duration_seconds", "Time in admission, by plugin.", bounds,
 		"name", "operation", "rejected", "type")
 	halfOf := func(which int, kind string) half {
 		h := half{each: make([][len(operations)]*results, len(chain))}

@@ -18,10 +18,11 @@
 //
 // # The guarantees
 //
-//   - An address is held by a service if and only if its key exists, at every revision of the store. Nothing leaks
-//     and nothing needs repair.
+//   - An address is held by a service if and only if its key exists, at every revision of the store, as long as nobody else deletes
+//     keys. Nothing leaks.
 //   - It holds for any number of API servers: they share nothing but the store. A real kube-apiserver keeps its node
-//     ports elsewhere, in a bitmap that it rebuilds from the services; over its data, Missing makes the keys.
+//     ports elsewhere, in a bitmap that it rebuilds from the services; over its data, and for an IPAddress that a client has deleted
+//     though a service holds it, the API server makes the keys by Missing.
 //   - A dry run makes the plan, with all its errors, and does not commit it.
 //   - Addresses are chosen at random, from the upper part of the range first: the lower is for addresses that people
 //     choose themselves (KEP-3070, KEP-3668). The ranges that ServiceCIDRs add (ranges.go) are used once those before them are full;

@@ -2,16 +2,15 @@ package auth
 
 import (
 	"context"
-	"flag"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
-)
 
-var update = flag.Bool("update", false, "rewrite the files in testdata")
+	"bonsai/pkg/golden"
+)
 
 // TestAuthorize holds the transcript: each question with the answer below it.
 func TestAuthorize(t *testing.T) {
@@ -39,10 +38,7 @@ func TestAuthorize(t *testing.T) {
 		}
 		out.WriteString("\n")
 	}
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(out.String()), 0o644))
-	}
-	require.Equal(t, string(b), out.String(), "run go test -update to accept")
+	golden.Equal(t, file, out.String())
 }
 
 func parseRequest(t *testing.T, line string) Request {

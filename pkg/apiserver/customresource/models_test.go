@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	"bonsai/pkg/golden"
 )
 
 // What a schema says of values is published in both dialects; defaults, nullable values and alternatives only in the newer one.
@@ -29,12 +30,6 @@ func TestModels(t *testing.T) {
 		var text bytes.Buffer
 		require.NoError(t, json.Indent(&text, got[models.Object], "", " "))
 		text.WriteByte('\n')
-		file := filepath.Join("testdata/models", name)
-		if *update {
-			require.NoError(t, os.WriteFile(file, text.Bytes(), 0o644))
-		}
-		want, err := os.ReadFile(file)
-		require.NoError(t, err)
-		require.Equal(t, string(want), text.String())
+		golden.Equal(t, "testdata/models/"+name, text.String())
 	}
 }

@@ -1,10 +1,7 @@
 package customresource
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,38 +12,24 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
-)
 
-var update = flag.Bool("update", false, "write what is planned now into testdata/*.plan")
+	"bonsai/pkg/golden"
+)
 
 var moment = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // TestPlans holds what is planned for the definitions of each testdata/NAME.yaml, as text, to NAME.plan.
 func TestPlans(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.yaml")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			var crds []*apiextensionsv1.CustomResourceDefinition
-			for doc := range strings.SplitSeq(string(text), "\n---\n") {
-				crd := &apiextensionsv1.CustomResourceDefinition{}
-				require.NoError(t, yaml.UnmarshalStrict([]byte(doc), crd))
-				apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&crd.Spec)
-				crds = append(crds, crd)
-			}
-			got := story(crds)
-			golden := strings.TrimSuffix(file, ".yaml") + ".plan"
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
-			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), got)
-		})
-	}
+	golden.Each(t, "testdata/*.yaml", ".plan", func(t *testing.T, text string) string {
+		var crds []*apiextensionsv1.CustomResourceDefinition
+		for doc := range strings.SplitSeq(text, "\n---\n") {
+			crd := &apiextensionsv1.CustomResourceDefinition{}
+			require.NoError(t, yaml.UnmarshalStrict([]byte(doc), crd))
+			apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&crd.Spec)
+			crds = append(crds, crd)
+		}
+		return story(crds)
+	})
 }
 
 func story(crds []*apiextensionsv1.CustomResourceDefinition) string {

@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"flag"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/golden"
 	"bonsai/pkg/resource"
 
 	"github.com/stretchr/testify/require"
@@ -28,8 +26,6 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 )
-
-var update = flag.Bool("update", false, "rewrite the files in testdata")
 
 func at(gvs ...schema.GroupVersion) []resource.Version {
 	var list []resource.Version
@@ -111,20 +107,9 @@ func TestDocuments(t *testing.T) {
 			require.Equal(t, tc.contentType, w.Header().Get("Content-Type"))
 			var pretty bytes.Buffer
 			require.NoError(t, json.Indent(&pretty, w.Body.Bytes(), "", "  "))
-			golden(t, name+".json", pretty.Bytes())
+			golden.Equal(t, "testdata/"+name+".json", pretty.String())
 		})
 	}
-}
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.WriteFile(path, got, 0o644))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err, "run go test -update to make it")
-	require.Equal(t, string(want), string(got))
 }
 
 func TestNegotiation(t *testing.T) {

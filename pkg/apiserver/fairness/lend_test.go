@@ -13,11 +13,13 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"bonsai/pkg/golden"
 )
 
 // TestLend plays the cases of testdata/lend: paragraphs with a level to a line.
 func TestLend(t *testing.T) {
-	golden(t, "testdata/lend/*.txt", func(t *testing.T, input string) string {
+	golden.Each(t, "testdata/lend/*.txt", ".output", func(t *testing.T, input string) string {
 		var out strings.Builder
 		for paragraph := range strings.SplitSeq(strings.TrimSpace(input), "\n\n") {
 			title, lines, _ := strings.Cut(paragraph, "\n")

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bonsai/pkg/apiserver/meter"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -37,8 +39,7 @@ const subsystem = "apiserver_flowcontrol_"
 func newMetrics() *metrics {
 	labels := []string{"priority_level", "flow_schema"}
 	histogram := func(name, help string, buckets []float64, more ...string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: subsystem + name, Help: help, Buckets: buckets},
-			append(append([]string{}, labels...), more...))
+		return meter.NewHistogram(subsystem+name, help, buckets, append(append([]string{}, labels...), more...)...)
 	}
 	return &metrics{
 		bySchema: map[[2]string]*schemaCounters{},

@@ -1,10 +1,7 @@
 package fairness
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-)
 
-var update = flag.Bool("update", false, "write what happens now into testdata/*.output")
+	"bonsai/pkg/golden"
+)
 
 // TestTranscripts plays the lines of testdata/queues/NAME.txt and holds what they come to against NAME.output.
 //
@@ -24,33 +21,13 @@ var update = flag.Bool("update", false, "write what happens now into testdata/*.
 //	end 1 | leave 1                           it has been served, or gives up waiting
 //	tick 10ms | resize 2
 func TestTranscripts(t *testing.T) {
-	golden(t, "testdata/queues/*.txt", func(t *testing.T, input string) string {
+	golden.Each(t, "testdata/queues/*.txt", ".output", func(t *testing.T, input string) string {
 		p := &player{t: t, now: time.Unix(0, 0), tickets: map[string]*ticket{}}
 		for line := range strings.Lines(input) {
 			p.play(strings.Fields(line))
 		}
 		return p.out.String()
 	})
-}
-
-func golden(t *testing.T, pattern string, play func(*testing.T, string) string) {
-	files, err := filepath.Glob(pattern)
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			input, err := os.ReadFile(file)
-			require.NoError(t, err)
-			got := play(t, string(input))
-			want := strings.TrimSuffix(file, ".txt") + ".output"
-			if *update {
-				require.NoError(t, os.WriteFile(want, []byte(got), 0o644))
-			}
-			expected, err := os.ReadFile(want)
-			require.NoError(t, err)
-			require.Equal(t, string(expected), got)
-		})
-	}
 }
 
 type player struct {

@@ -18,9 +18,9 @@ var Clients = sync.OnceValue(func() prometheus.Collector {
 	sizes := []float64{64, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216}
 	const prefix = "rest_client_"
 	metrics.Register(metrics.RegisterOpts{
-		RequestLatency: latencies{set.Histogram(prefix+"request_duration_seconds", "Time of requests of clients.", bounds, "verb", "host")},
-		RequestSize:    bytes{set.Histogram(prefix+"request_size_bytes", "Bytes of requests of clients.", sizes, "verb", "host")},
-		ResponseSize:   bytes{set.Histogram(prefix+"response_size_bytes", "Bytes of answers to clients.", sizes, "verb", "host")},
+		RequestLatency: latencies{set.Classic(prefix+"request_duration_seconds", "Time of requests of clients.", bounds, "verb", "host")},
+		RequestSize:    bytes{set.Classic(prefix+"request_size_bytes", "Bytes of requests of clients.", sizes, "verb", "host")},
+		ResponseSize:   bytes{set.Classic(prefix+"response_size_bytes", "Bytes of answers to clients.", sizes, "verb", "host")},
 		RequestResult:  results{set.Counter(prefix+"requests_total", "Requests of clients by how they were answered.", "code", "method", "host")},
 		RequestRetry:   retries{set.Counter(prefix+"request_retries_total", "Requests of clients that were made again.", "code", "verb", "host")},
 	})

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gorilla/websocket"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -110,6 +111,9 @@ func copyLog(w http.ResponseWriter, r *http.Request, from *url.URL, trust http.R
 	defer resp.Body.Close()
 	if err := refused(resp, to); err != nil {
 		return err
+	}
+	if websocket.IsWebSocketUpgrade(r) {
+		return frameLog(w, r, resp.Body)
 	}
 	w.WriteHeader(http.StatusOK)
 	out, b := http.NewResponseController(w), make([]byte, 32<<10)

@@ -13,7 +13,7 @@
 // Connect resolves a request to a URL (a pure function of the objects and the query, but for reading them), and then
 // takes the plainest way that works:
 //
-//	log                                an ordinary GET, its body copied as it comes
+//	log                                an ordinary GET, its body copied as it comes, into the messages of a WebSocket if that is asked for (framelog.go)
 //	SPDY, WebSocket up to version 4    the upgrade is passed on, and then bytes in both directions (pass.go)
 //	WebSocket version 5                ends here, and its five channels become a SPDY connection (translate.go): only this version can say that
 //	                                   stdin has ended, which the streaming servers of container runtimes do not know

@@ -19,6 +19,7 @@ import (
 	"bonsai/pkg/pki"
 	"bonsai/pkg/resource"
 
+	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -278,6 +279,59 @@ func TestFollowedLogComesAtOnce(t *testing.T) {
 	require.Equal(t, "first\n", string(b[:n]))
 	cancel() // and the kubelet's handler ends, or the test would hang
 	resp.Body.Close()
+}
+
+// The protocol decides how the pieces of a log are told; the first message is empty.
+func TestLogOverWebSocket(t *testing.T) {
+	h := newHouse(t)
+	at := "ws" + strings.TrimPrefix(h.server.URL, "http") + "/pods/shop/web/log"
+	for offered, want := range map[string]string{
+		"":                             "2 ;2 hello\n;end",
+		"binary.k8s.io":                "2 ;2 hello\n;end",
+		"base64.binary.k8s.io":         "1 ;1 aGVsbG8K;end",
+		"other.k8s.io, binary.k8s.io":  "2 ;2 hello\n;end",
+		"other.k8s.io, another.k8s.io": "403",
+		"v4.channel.k8s.io":            "403",
+
+		"base64.binary.k8s.io, binary.k8s.io": "1 ;1 aGVsbG8K;end",
+		"binary.k8s.io?previous=true":         "400",
+		"binary.k8s.io?sinceSeconds=-1":       "422",
+	} {
+		protocol, query, _ := strings.Cut(offered, "?")
+		header := http.Header{}
+		if protocol != "" {
+			header.Set("Sec-WebSocket-Protocol", protocol)
+		}
+		conn, resp, err := websocket.DefaultDialer.DialContext(t.Context(), at+"?"+query, header)
+		if err != nil {
+			require.Equal(t, want, fmt.Sprint(resp.StatusCode), offered)
+			continue
+		}
+		var got strings.Builder
+		for {
+			kind, message, err := conn.ReadMessage()
+			if err != nil {
+				require.True(t, websocket.IsCloseError(err, websocket.CloseNormalClosure), err)
+				break
+			}
+			fmt.Fprintf(&got, "%d %s;", kind, message)
+		}
+		require.Equal(t, want, got.String()+"end", offered)
+		require.NoError(t, conn.Close())
+	}
+}
+
+// A client that closes its WebSocket is told no more, and the kubelet need not tell it.
+func TestLogOverWebSocketIsLeft(t *testing.T) {
+	h := newHouse(t)
+	conn, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(h.server.URL, "http")+"/pods/shop/web/log?follow=true", nil)
+	require.NoError(t, err)
+	for _, want := range []string{"", "first\n"} {
+		_, message, err := conn.ReadMessage()
+		require.NoError(t, err)
+		require.Equal(t, want, string(message))
+	}
+	require.NoError(t, conn.Close()) // and the kubelet's handler ends, or the test would hang
 }
 
 // A kubelet that is not of the cluster's authority is not asked anything.

@@ -2,13 +2,13 @@ package judge
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"bonsai/pkg/apiserver/admission"
+	"bonsai/pkg/golden"
 	"bonsai/pkg/resource"
 
 	"github.com/stretchr/testify/require"
@@ -19,8 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 )
-
-var update = flag.Bool("update", false, "write what scopes find now into testdata/*.output")
 
 // TestScopes finds requests in scopes. testdata/scopes.yaml has scopes, each with requests in the form
 // "OPERATION GROUP/VERSION/RESOURCE[/SUBRESOURCE] [NAMESPACE/]NAME [LABEL=VALUE]"; the output says for each in which form it is within.
@@ -45,13 +43,7 @@ func TestScopes(t *testing.T) {
 		}
 		out.WriteString("\n")
 	}
-	const golden = "testdata/scopes.output"
-	if *update {
-		require.NoError(t, os.WriteFile(golden, []byte(out.String()), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	require.Equal(t, string(want), out.String())
+	golden.Equal(t, "testdata/scopes.output", out.String())
 }
 
 func find(t *testing.T, table *resource.Registry, scope *Scope, line string) string {

@@ -27,12 +27,12 @@ func newMetrics(set *meter.Set) *metrics {
 	const checks, mutations = "apiserver_validating_admission_policy_check_", "apiserver_mutating_admission_policy_check_"
 	times := prometheus.DefBuckets
 	return &metrics{
-		compiled:      set.Histogram("apiserver_cel_compilation_duration_seconds", "Time to compile the expressions of a policy.", times).WithLabelValues(),
-		evaluated:     set.Histogram("apiserver_cel_evaluation_duration_seconds", "Time to evaluate the expressions of a policy.", times).WithLabelValues(),
+		compiled:      set.Classic("apiserver_cel_compilation_duration_seconds", "Time to compile the expressions of a policy.", times).WithLabelValues(),
+		evaluated:     set.Classic("apiserver_cel_evaluation_duration_seconds", "Time to evaluate the expressions of a policy.", times).WithLabelValues(),
 		checks:        set.Counter(checks+"total", "Validations that did not hold, by what was made of that.", acted...),
-		checkTimes:    set.Histogram(checks+"duration_seconds", "Time that such validations took.", bounds, acted...),
+		checkTimes:    set.Classic(checks+"duration_seconds", "Time that such validations took.", bounds, acted...),
 		mutations:     set.Counter(mutations+"total", "Mutations by policies.", about...),
-		mutationTimes: set.Histogram(mutations+"duration_seconds", "Time that mutations took.", bounds, about...),
+		mutationTimes: set.Classic(mutations+"duration_seconds", "Time that mutations took.", bounds, about...),
 	}
 }
 

@@ -25,7 +25,7 @@ func newMetrics(set *meter.Set) *metrics {
 	}
 	const prefix = "apiserver_admission_webhook_"
 	return &metrics{
-		duration: set.Histogram(prefix+"admission_duration_seconds", "Time that webhooks took.",
+		duration: set.Classic(prefix+"admission_duration_seconds", "Time that webhooks took.",
 			[]float64{.005, .025, .1, .5, 1, 2.5, 10, 25}, "name", "type", "operation", "rejected"),
 		requests: set.Counter(prefix+"request_total", "Requests that webhooks were asked about, by the code of their answer.",
 			"name", "type", "operation", "code", "rejected"),

@@ -1,11 +1,8 @@
 package policy
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,21 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
 
+	"bonsai/pkg/golden"
 	"bonsai/pkg/resource"
 )
-
-var update = flag.Bool("update", false, "rewrite the files in testdata")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), got, "run go test -update to accept")
-}
 
 // testdata/policy.txt is the whole policy as people read it.
 func TestPolicy(t *testing.T) {
@@ -35,7 +20,7 @@ func TestPolicy(t *testing.T) {
 	for _, o := range Objects() {
 		describe(&text, o)
 	}
-	golden(t, "policy.txt", text.String())
+	golden.Equal(t, "testdata/policy.txt", text.String())
 }
 
 func describe(w *strings.Builder, o resource.Object) {
@@ -175,5 +160,5 @@ func TestReconcile(t *testing.T) {
 		again, step := Reconcile(tc.want, next)
 		require.Equal(t, Keep, step, "%v", again)
 	}
-	golden(t, "reconcile.txt", text.String())
+	golden.Equal(t, "testdata/reconcile.txt", text.String())
 }

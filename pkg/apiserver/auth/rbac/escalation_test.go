@@ -14,6 +14,7 @@ import (
 
 	"bonsai/pkg/apiserver/admission"
 	"bonsai/pkg/apiserver/auth"
+	"bonsai/pkg/golden"
 	"bonsai/pkg/resource"
 )
 
@@ -110,7 +111,7 @@ func TestEscalation(t *testing.T) {
 	try("admin", "everything", bindAll("everything"), nil)
 	try("root", "a role that is not there", bindAll("gone"), nil)
 
-	golden(t, "testdata/escalation.txt", text.String())
+	golden.Equal(t, "testdata/escalation.txt", text.String())
 }
 
 // What is lacking is what upstream finds lacking.

@@ -2,7 +2,6 @@ package rbac
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -15,10 +14,9 @@ import (
 
 	"bonsai/pkg/apiserver/auth"
 	"bonsai/pkg/apiserver/auth/policy"
+	"bonsai/pkg/golden"
 	"bonsai/pkg/resource"
 )
-
-var update = flag.Bool("update", false, "rewrite the files in testdata")
 
 // fixed is an authorizer of objects that do not change.
 func fixed(list ...resource.Object) *Authorizer {
@@ -81,17 +79,7 @@ func transcript(t *testing.T, file string, a *Authorizer) {
 		}
 		out.WriteString(answer(t, a, line))
 	}
-	golden(t, file, out.String())
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), got, "run go test -update to accept")
+	golden.Equal(t, file, out.String())
 }
 
 // answer answers one line: USER[+GROUP…] VERB and a path, or RESOURCE.GROUP[/SUBRESOURCE] NAMESPACE/NAME, or "rules" and a namespace.

@@ -3,34 +3,19 @@ package openapi
 import (
 	"cmp"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"bonsai/pkg/golden"
 	"bonsai/pkg/resource"
 
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 )
-
-var update = flag.Bool("update", false, "rewrite the files in testdata")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err, "run go test -update to make it")
-	require.Equal(t, string(want), got)
-}
 
 // describe writes paths as text, one operation after the other.
 func describe(all []path) string {
@@ -82,7 +67,7 @@ func TestOperations(t *testing.T) {
 			if kind == "ComponentStatus" {
 				rows = append(rows, resource.ComponentStatuses(), resource.Bindings())
 			}
-			golden(t, strings.ToLower(kind)+".txt", describe(paths(rows, rows[0].Versions[0].GroupVersion)))
+			golden.Equal(t, "testdata/"+strings.ToLower(kind)+".txt", describe(paths(rows, rows[0].Versions[0].GroupVersion)))
 		})
 	}
 }
@@ -95,7 +80,7 @@ func TestPathsWithoutKinds(t *testing.T) {
 		require.Contains(t, found, name)
 		some = append(some, found[name])
 	}
-	golden(t, "roots.txt", describe(some))
+	golden.Equal(t, "testdata/roots.txt", describe(some))
 }
 
 // What all methods of a path take is said with the path; what many paths take is said once, in the older dialect, under a name
