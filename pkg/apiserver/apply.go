@@ -1,9 +1,11 @@
 package apiserver
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net/http"
+	"unicode"
 
 	"bonsai/pkg/apiserver/customresource"
 	"bonsai/pkg/resource"
@@ -44,6 +46,8 @@ type appliedBody struct {
 	*unstructured.Unstructured
 	faults     error
 	validation string
+	// bad is why the body is none. That it has the form of YAML is looked at before anything else, the rest of it where it is merged.
+	bad error
 }
 
 // readApplied reads the body, which is YAML or JSON, as it is: what it leaves out must stay left out.
@@ -51,12 +55,12 @@ func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*appliedBody, er
 	want := &appliedBody{Unstructured: &unstructured.Unstructured{Object: map[string]any{}}, validation: o.FieldValidation}
 	if !plainJSON(body) || jsonv2.Unmarshal(body, &want.Object) != nil || want.Object == nil {
 		want.Object = map[string]any{}
-		err := checkAliases(body)
-		if err == nil {
-			err = yaml.Unmarshal(body, &want.Object)
-		}
-		if err != nil {
+		if err := checkAliases(body); err != nil {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+		}
+		if err := yaml.Unmarshal(body, &want.Object); err != nil {
+			want.bad = apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+			return want, checkYAML(body)
 		}
 		want.faults = yaml.UnmarshalStrict(body, &map[string]any{})
 	}
@@ -64,6 +68,17 @@ func readApplied(c *call, o *metav1.PatchOptions, body []byte) (*appliedBody, er
 		keepWhole(want.Object)
 	}
 	return want, nil
+}
+
+// checkYAML refuses what is no YAML. What begins as JSON does is taken for that, and not looked at.
+func checkYAML(body []byte) error {
+	if bytes.HasPrefix(bytes.TrimLeftFunc(body, unicode.IsSpace), []byte("{")) {
+		return nil
+	}
+	if _, err := yaml.YAMLToJSON(body); err != nil {
+		return apierrors.NewBadRequest(fmt.Sprintf("error encoding patch: %v", err))
+	}
+	return nil
 }
 
 // keepWhole makes whole numbers of those that are: where no Go type says what a number is, that decides.
@@ -99,6 +114,9 @@ func (b *appliedBody) judge(c *call) error {
 
 // applied merges want into obj, which may be changed.
 func (s *Server) applied(c *call, obj resource.Object, want *appliedBody, w writeOptions, force bool) (resource.Object, error) {
+	if want.bad != nil {
+		return nil, want.bad
+	}
 	next, err := s.fields.apply(c.t, c.t.sub, obj, want.Unstructured, w.manager, force)
 	if err != nil {
 		return nil, err
@@ -122,6 +140,9 @@ func (s *Server) applied(c *call, obj resource.Object, want *appliedBody, w writ
 
 // insertByApply makes the object that an apply did not find.
 func (s *Server) insertByApply(c *call, want *appliedBody, w writeOptions, force bool) (outcome, error) {
+	if want.bad != nil {
+		return outcome{}, want.bad
+	}
 	if uid := want.GetUID(); uid != "" {
 		return outcome{}, apierrors.NewConflict(c.t.gr(), c.t.name, fmt.Errorf(
 			"uid mismatch: the provided object specified uid %s, and no existing object was found", uid))

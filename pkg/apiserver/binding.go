@@ -29,11 +29,8 @@ func (s *Server) bind(c *call) error {
 // bindNamed is bind where the body alone says which pod it is about: at namespaces/NAMESPACE/bindings.
 func (s *Server) bindNamed(c *call) error {
 	b, o, err := s.readBinding(c)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case b.Name == "":
-		return apierrors.NewBadRequest("Name parameter required.")
 	}
 	asked, pod := c.t, *c.t
 	pod.resource, pod.name, pod.sub = "pods", b.Name, "binding"
@@ -70,6 +67,9 @@ func (s *Server) bindTo(c *call, asked *target, sub string, b *corev1.Binding, o
 	}
 	if err := s.cfg.Admission.Validate(c.ctx(), a); err != nil {
 		return err
+	}
+	if c.t.name == "" { // the body alone could have said it
+		return apierrors.NewBadRequest("Name parameter required.")
 	}
 	e := &edit{writeOptions: w, op: admission.Update, sub: "binding", admitted: true, part: &resource.Status{}}
 	e.next = func(old resource.Object) (resource.Object, error) { return bound(old.(*corev1.Pod), b, s.seconds()) }

@@ -28,6 +28,7 @@ func (s *Server) steps() []step {
 	steps := []step{
 		s.measure,      // answers errors, and counts what the request has come to
 		s.recoverPanic, // one bad request must not take the server down
+		s.understand,   // 500, as upstream: a path that breaks off is about nothing
 		s.deadline,     // whatever is read or written below ends in time
 		s.authenticate, // 401
 		s.audit(),      // from here on, what happens is written down, if anybody wants to know
@@ -75,6 +76,16 @@ func (s *Server) recoverPanic(c *call, next handler) (err error) {
 			"apiserver panic'd on %v %v. Please look at the log of the server for Audit-ID=%s",
 			c.r.Method, c.r.URL.Path, c.auditID))
 	}()
+	return next(c)
+}
+
+// understand refuses a path that ends where it should say what it is about.
+func (s *Server) understand(c *call, next handler) error {
+	if c.t.headless {
+		c.w.Header().Del("Cache-Control") // it has not come to that
+		return &internalError{uri: c.r.URL.RequestURI(),
+			err: fmt.Errorf("failed to create RequestInfo: unable to determine kind and namespace from url, %v", c.r.URL)}
+	}
 	return next(c)
 }
 

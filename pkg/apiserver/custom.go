@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -29,23 +30,27 @@ func unmarshalCustom(body []byte, u *unstructured.Unstructured, findStrict bool)
 	} else {
 		err = kjson.UnmarshalCaseSensitivePreserveInts(body, &u.Object)
 	}
-	if err != nil {
-		// Upstream first looks what type the body claims to be of, and this is what its errors call what it reads that into.
-		var claimed struct {
-			APIVersion string `json:"apiVersion,omitempty"`
-			Kind       string `json:"kind,omitempty"`
+	if err == nil {
+		if got = u.GroupVersionKind(); got.Kind != "" && got.Version != "" {
+			return strict, got, nil
 		}
-		if bad := kjson.UnmarshalCaseSensitivePreserveInts(body, &claimed); bad != nil {
-			return nil, got, fmt.Errorf("couldn't get version/kind; json parse error: %w", bad)
-		}
-		return nil, schema.FromAPIVersionAndKind(claimed.APIVersion, claimed.Kind), err
 	}
-	if kind, ok := u.Object["kind"].(string); !ok || kind == "" {
-		//lint:ignore ST1005 clients see this text
-		return nil, got, fmt.Errorf("Object 'Kind' is missing in '%s'", body)
+	claimed, bad := claimedType(body) // upstream looks at that first
+	switch {
+	case bad != nil:
+		return nil, schema.GroupVersionKind{}, bad
+	case err != nil:
+		return nil, claimed, err
+	case claimed.Kind == "":
+		return nil, claimed, kindless(body)
 	}
-	return strict, u.GroupVersionKind(), nil
+	return strict, claimed, nil
 }
+
+// kindless is a body without a kind, which its error shows as it was sent.
+type kindless []byte
+
+func (b kindless) Error() string { return fmt.Sprintf("Object 'Kind' is missing in '%s'", []byte(b)) }
 
 // customNotAllowed is notAllowed, in other words for custom kinds, whose paths upstream does not know one by one.
 func customNotAllowed(c *call) error {
@@ -53,21 +58,20 @@ func customNotAllowed(c *call) error {
 	switch {
 	case t.row.Custom == nil:
 		return notAllowed()
-	case t.row.Namespaced && t.namespace == "":
-		notServed(c.w)
-		return nil
 	case t.sub == "" && t.name == "" && (t.verb == "update" || t.verb == "patch"):
-		return apierrors.NewBadRequest("name must be provided")
+		err := apierrors.NewBadRequest("name must be provided")
+		if t.verb == "update" {
+			return err
+		}
+		_, wrongType := patchKind(c)
+		return cmp.Or(wrongType, error(err))
 	}
 	return apierrors.NewMethodNotSupported(t.gr(), t.verb)
 }
 
 // noSubresource answers requests for a subresource that the kind does not have.
 func noSubresource(c *call) error {
-	if t := c.t; t.row.Custom != nil && (!t.row.Namespaced || t.namespace != "") {
-		if t.row.Deprecated != "" {
-			c.warn(t.row.Deprecated)
-		}
+	if t := c.t; t.row.Custom != nil {
 		return apierrors.NewNotFound(t.gr(), t.name)
 	}
 	return missing(c)

@@ -49,18 +49,18 @@ func (s *Server) debugPaths(mux *http.ServeMux) {
 		mux.HandleFunc("GET /debug/"+p.path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, p.rows(s)) })
 	}
 	mux.HandleFunc("GET /debug/causes", s.causes.serve)
-	const fairness = "GET /debug/api_priority_and_fairness/"
+	const fairness = "/debug/api_priority_and_fairness/"
 	mux.HandleFunc(fairness+"dump_priority_levels", dump(s.fairness.DumpLevels))
 	mux.HandleFunc(fairness+"dump_queues", dump(s.fairness.DumpQueues))
 	mux.HandleFunc(fairness+"dump_requests", func(w http.ResponseWriter, r *http.Request) {
 		details := r.URL.Query().Get("includeRequestDetails") != ""
 		dump(func(w io.Writer) error { return s.fairness.DumpRequests(w, details) })(w, r)
 	})
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.Handle("/debug/pprof", http.RedirectHandler("/debug/pprof/", http.StatusFound))
+	mux.HandleFunc("/debug/pprof/", pprof.Index) // the command line is none of its profiles: it may hold secrets
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 }
 
 func dump(write func(io.Writer) error) http.HandlerFunc {

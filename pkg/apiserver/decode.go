@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -161,7 +163,10 @@ func decodeAs(c *call, m media, body []byte, obj runtime.Object, want schema.Gro
 	strict, got, err := unmarshal(m, body, obj, validation != metav1.FieldValidationIgnore)
 	if err != nil {
 		if c.t.row.Custom == nil || got.Kind != "" {
-			got = c.kinds.claimed(err, got, want)
+			got = claimed(err, got, want)
+		}
+		if resource.AsCustom(obj) == nil && got.Kind != "" && got != want {
+			err = cmp.Or(faultOf(m, body, got, want), misfit(got, want), err)
 		}
 		return undecodable(err, want.Kind, got, body)
 	}
@@ -172,9 +177,13 @@ func decodeAs(c *call, m media, body []byte, obj runtime.Object, want schema.Gro
 		c.recordRequest(want, obj)
 		return nil
 	}
-	if got, err = c.kinds.checkType(got, want); err != nil {
+	if says, err := checkType(got, want); err != nil {
+		if bad := faultOf(m, body, says, want); bad != nil {
+			err = undecodable(bad, want.Kind, says, nil)
+		}
 		return err
 	}
+	got = completed(got, want)
 	obj.GetObjectKind().SetGroupVersionKind(want)
 	if err := judgeStrict(c, strict, validation, want.Kind, got); err != nil {
 		return err
@@ -232,6 +241,9 @@ func unmarshalYAML(body []byte, obj runtime.Object, findStrict bool) (strict []e
 		}
 	}
 	more, got, err := unmarshalJSON(text, obj, findStrict)
+	if none := (kindless)(nil); errors.As(err, &none) {
+		err = kindless(body)
+	}
 	return append(strict, more...), got, err
 }
 
@@ -243,7 +255,8 @@ func unmarshalJSON(body []byte, obj runtime.Object, findStrict bool) (strict []e
 		return unmarshalCustom(body, u, findStrict)
 	}
 	if faultless(body, obj) {
-		return nil, obj.GetObjectKind().GroupVersionKind(), nil
+		got, err := typeOf(obj, body)
+		return nil, got, err
 	}
 	if findStrict {
 		strict, err = kjson.UnmarshalStrict(body, obj)
@@ -251,13 +264,23 @@ func unmarshalJSON(body []byte, obj runtime.Object, findStrict bool) (strict []e
 		err = kjson.UnmarshalCaseSensitivePreserveInts(body, obj)
 	}
 	if err == nil {
-		return strict, obj.GetObjectKind().GroupVersionKind(), nil
+		got, err := typeOf(obj, body)
+		return strict, got, err
 	}
 	got, unreadable := claimedType(body)
 	if unreadable != nil {
 		return nil, got, unreadable
 	}
 	return nil, got, err
+}
+
+// typeOf is the type that obj says it is of, which has been read from body. The version is looked at again if it is none.
+func typeOf(obj runtime.Object, body []byte) (schema.GroupVersionKind, error) {
+	got := obj.GetObjectKind().GroupVersionKind()
+	if got.Version != "" || !bytes.Contains(body, []byte("apiVersion")) {
+		return got, nil
+	}
+	return claimedType(body)
 }
 
 // untyped is what is wrong with a body that does not even say of what type it is.
@@ -310,24 +333,38 @@ func unmarshalProtobuf(body []byte, obj runtime.Object) (schema.GroupVersionKind
 }
 
 // checkType refuses a body that claims another type than the URL names. What it does not claim is taken from the URL.
-func (k *kinds) checkType(got, want schema.GroupVersionKind) (schema.GroupVersionKind, error) {
+func checkType(got, want schema.GroupVersionKind) (schema.GroupVersionKind, error) {
 	got = completed(got, want)
 	switch {
 	case got == want:
 		return got, nil
 	case want == evictionGVK && got == oldEvictionGVK:
 		return got, nil // the one thing that is left of that version, and the same in both
-	case got.Kind == want.Kind && k.knows(got):
+	case got.Kind == want.Kind && knows(got, want):
 		return got, apierrors.NewBadRequest(fmt.Sprintf(
 			"the API version in the data (%s) does not match the expected API version (%s)", got.GroupVersion(), want.GroupVersion()))
 	}
-	return got, undecodable(k.misfit(got, want), want.Kind, got, nil)
+	return got, undecodable(misfit(got, want), want.Kind, got, nil)
+}
+
+// faultOf is what is wrong with a body as an object of the type that it claims to be of, which is looked for before that it is not the one
+// that is wanted: that there is no such type, or that it cannot be read as one. It is nil if there is nothing.
+func faultOf(m media, body []byte, got, want schema.GroupVersionKind) error {
+	if !knows(got, want) {
+		return notRegistered(got, schemeOfKinds)
+	}
+	other, err := scheme.Scheme.New(got)
+	if err != nil {
+		return nil
+	}
+	_, _, err = unmarshal(m, body, other, false)
+	return err
 }
 
 // misfit says why an object of the type got is none of the type want; nil if it is one, in whatever version.
-func (k *kinds) misfit(got, want schema.GroupVersionKind) error {
+func misfit(got, want schema.GroupVersionKind) error {
 	switch {
-	case !k.knows(got):
+	case !knows(got, want):
 		return notRegistered(got, schemeOfKinds)
 	case got.Kind != want.Kind:
 		return fmt.Errorf("converting (%s.%s) to (%s): unknown conversion", got.Version, got.Kind, internalName(want))
@@ -357,17 +394,20 @@ func completed(got, want schema.GroupVersionKind) schema.GroupVersionKind {
 }
 
 // claimed is the type to name in an error about a body: none if it did not come to that.
-func (k *kinds) claimed(err error, got, want schema.GroupVersionKind) schema.GroupVersionKind {
+func claimed(err error, got, want schema.GroupVersionKind) schema.GroupVersionKind {
 	if errors.As(err, &untyped{}) {
 		return schema.GroupVersionKind{}
 	}
 	return completed(got, want)
 }
 
-// knows tells whether there is such a kind, served or not.
-func (k *kinds) knows(gvk schema.GroupVersionKind) bool {
-	_, _, ok := k.table.ByKind(gvk)
-	return ok || scheme.Scheme.Recognizes(gvk)
+// knows tells whether upstream's server for the kind want has heard of the kind got, served or not. Those of definitions and of other
+// servers are other parts than the rest, and no part has heard of what users define.
+func knows(got, want schema.GroupVersionKind) bool {
+	if scheme.Scheme.Recognizes(want) {
+		return scheme.Scheme.Recognizes(got)
+	}
+	return got.Group == want.Group && got.Kind == want.Kind
 }
 
 var (

@@ -125,7 +125,7 @@ func dress(f format, compact []byte) ([]byte, error) {
 		return yaml.JSONToYAML(compact)
 	case f.pretty:
 		var b bytes.Buffer
-		if err := json.Indent(&b, compact, "", "  "); err != nil {
+		if err := json.Indent(&b, bytes.TrimRight(compact, "\n"), "", "  "); err != nil {
 			return nil, err
 		}
 		return b.Bytes(), nil
@@ -142,7 +142,7 @@ func (s *Server) answer(c *call, code int, o *store.Object) error {
 			return err
 		}
 		c.recordResponse(func() ([]byte, error) { return reader(c.t, format{media: mediaJSON})(o) })
-		s.send(c, code, c.f.contentType(), b)
+		s.send(c, code, c.f, b)
 		return nil
 	}
 	obj, err := decodeFor(c.t, o)
@@ -175,7 +175,7 @@ func (s *Server) answerObject(c *call, code int, obj resource.Object) error {
 		return err
 	}
 	c.recordObject(gvk, shaped)
-	s.send(c, code, c.f.contentType(), b)
+	s.send(c, code, c.f, b)
 	return nil
 }
 
@@ -191,17 +191,17 @@ func (s *Server) answerOther(c *call, code int, gvk schema.GroupVersionKind, obj
 		return err
 	}
 	c.recordObject(gvk, obj)
-	s.send(c, code, c.f.contentType(), b)
+	s.send(c, code, c.f, b)
 	return nil
 }
 
-// send writes one whole answer. JSON ends with a newline, as upstream's does.
-func (s *Server) send(c *call, code int, contentType string, body []byte) {
+// send writes one whole answer. JSON ends with a newline, unless it is laid out for people, as upstream's does.
+func (s *Server) send(c *call, code int, f format, body []byte) {
 	var tail []byte
-	if contentType == typeJSON {
+	if f.media == mediaJSON && !f.pretty {
 		tail = newline
 	}
-	s.sendPieces(c, code, contentType, [][]byte{body, tail})
+	s.sendPieces(c, code, f.contentType(), [][]byte{body, tail})
 }
 
 var newline = []byte("\n")

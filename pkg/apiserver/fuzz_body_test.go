@@ -67,7 +67,7 @@ func FuzzBodies(f *testing.F) {
 			_ = undecodable(err, row.Kind, got, body)
 			return
 		}
-		if _, err := c.kinds.checkType(got, c.t.gvk()); err != nil {
+		if _, err := checkType(got, c.t.gvk()); err != nil {
 			return
 		}
 		if judgeStrict(c, strict, metav1.FieldValidationWarn, row.Kind, got) != nil {

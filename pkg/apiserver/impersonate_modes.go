@@ -3,6 +3,7 @@ package apiserver
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/lru"
 )
 
 // There are several ways to be allowed to act as another. The old one, the verb impersonate, makes whoever has it the other in all
@@ -25,8 +27,9 @@ import (
 //	serviceaccount    a service account
 //	user-info         anybody else, with groups, UID and extras
 //
-// They are tried in this order, the old one last; if none lets the request pass, the refusal is that of the first that applies. Upstream
-// remembers for seconds what was allowed; here a question costs less than remembering.
+// They are tried in this order, the old one last, but before them that which let the same user's last request pass; if none lets this one
+// pass, the refusal is that of the first that applies. Upstream also remembers for seconds what was allowed; here a question costs less
+// than remembering.
 
 type impersonationMode struct {
 	name    string // empty for the old one
@@ -61,12 +64,15 @@ func onNode(by auth.User, node string) bool {
 // mayBe returns as, complete with its groups, if c's user may be as for this request, and by which mode.
 func (s *Server) mayBe(c *call, as auth.User) (who auth.User, mode string, err error) {
 	var refusal error
-	for _, m := range impersonationModes {
-		if !m.applies(as, c.user) {
+	key := maphash.String(s.modes.seed, c.user.Name)
+	last := s.modes.last(key)
+	for _, m := range slices.Concat(last, impersonationModes) {
+		if !m.applies(as, c.user) || len(last) > 0 && refusal != nil && m.name == last[0].name {
 			continue
 		}
 		got, err := s.tryMode(c, m, as)
 		if err == nil {
+			s.modes.passed.Add(key, m)
 			return got, m.name, nil
 		}
 		if refusal == nil {
@@ -74,6 +80,27 @@ func (s *Server) mayBe(c *call, as auth.User) (who auth.User, mode string, err e
 		}
 	}
 	return as, "", refusal
+}
+
+// passedModes remember the mode by which a user became another last. Users are told apart by a hash of their names, so that long ones take no
+// room; if two are taken for one, the order of their refusals is all that changes.
+type passedModes struct {
+	seed   maphash.Seed
+	passed *lru.Cache
+}
+
+const rememberedUsers = 10_000
+
+func newPassedModes() passedModes {
+	return passedModes{seed: maphash.MakeSeed(), passed: lru.New(rememberedUsers)}
+}
+
+// last is the mode that is remembered for a user, if there is one.
+func (p passedModes) last(key uint64) []impersonationMode {
+	if m, ok := p.passed.Get(key); ok {
+		return []impersonationMode{m.(impersonationMode)}
+	}
+	return nil
 }
 
 func (s *Server) tryMode(c *call, m impersonationMode, as auth.User) (auth.User, error) {

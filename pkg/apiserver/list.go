@@ -237,6 +237,6 @@ func (s *Server) answerShaped(c *call, page *store.Page, meta metav1.ListMeta) e
 		return err
 	}
 	c.recordObject(gvk, shaped)
-	s.send(c, http.StatusOK, c.f.contentType(), b)
+	s.send(c, http.StatusOK, c.f, b)
 	return nil
 }

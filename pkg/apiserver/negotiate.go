@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
-	"net/url"
-	"sort"
 	"strconv"
 	"strings"
 
+	"github.com/munnerz/goautoneg"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -65,16 +63,19 @@ func (f format) plain() bool { return f.shape == whole && f.media != mediaYAML &
 func negotiate(r *http.Request, will func(format) bool, allowed ...shape) (format, error) {
 	for _, w := range wishes(r.Header.Get("Accept")) {
 		if f, ok := w.format(allowed); ok && will(f) {
-			f.pretty = f.media == mediaJSON && wantsPretty(r)
+			f.pretty = f.media == mediaJSON && (f.pretty || wantsPretty(r))
 			return f, nil
 		}
 	}
 	return format{}, notAcceptable()
 }
 
+// anyFormat is the will to answer in any.
+func anyFormat(format) bool { return true }
+
 // notOfShape is the refusal of the metadata of one object where there are several, or the other way round.
 func (c *call) notOfShape() error {
-	if c.t.row.Custom != nil && c.t.verb != "list" && c.t.sub == "" {
+	if c.t.row.Custom != nil && c.t.verb != "list" && c.t.sub != "scale" {
 		if f, err := negotiate(c.r, c.canEncode, partialList); err == nil && f.shape == partialList {
 			return errors.New("content is not a list") // which makes a 500 of it, as upstream
 		}
@@ -102,6 +103,8 @@ func (c *call) notOfShape() error {
 // negotiate finds out how the client wants the answer to a request for a resource.
 func (c *call) negotiate() (err error) {
 	switch {
+	case c.t.sub == "log":
+		c.f, err = negotiate(c.r, anyFormat) // as if the log were an object, whose text it is in the end
 	case c.t.longRunning() && c.t.verb != "watch":
 		return nil // the answer is somebody else's
 	case c.t.verb == "list", c.t.verb == "deletecollection":
@@ -125,15 +128,13 @@ func (c *call) canEncode(f format) bool {
 	return c.t.row.Custom == nil || f.media != mediaProtobuf || f.shape != whole
 }
 
-// negotiateError is negotiate for a Status, which is only ever itself. A client that wants nothing that it could be gets JSON.
-func negotiateError(r *http.Request) (format, error) {
-	for _, w := range wishes(r.Header.Get("Accept")) {
-		if f, ok := w.format(nil); ok {
-			f.pretty = f.media == mediaJSON && wantsPretty(r)
-			return f, nil
-		}
+// negotiateError is negotiate for a Status, which is only ever itself. Who wants nothing that it could be gets JSON for people, who are
+// most likely to have asked.
+func negotiateError(r *http.Request) format {
+	if f, err := negotiate(r, anyFormat); err == nil {
+		return f
 	}
-	return format{}, notAcceptable()
+	return format{media: mediaJSON, pretty: true}
 }
 
 func notAcceptable(accepted ...string) error {
@@ -150,7 +151,6 @@ func notAcceptable(accepted ...string) error {
 type wish struct {
 	mediaType string
 	params    map[string]string
-	q         float64
 }
 
 // wishes splits an Accept header, best wish first. Nothing said means anything goes.
@@ -162,24 +162,15 @@ func wishes(accept string) []wish {
 		return protobufOnly
 	}
 	var out []wish
-	for clause := range strings.SplitSeq(accept, ",") {
-		mediaType, params, err := mime.ParseMediaType(strings.TrimRight(strings.TrimSpace(clause), "; "))
-		if err != nil {
-			continue
-		}
-		w := wish{mediaType, params, 1}
-		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
-			w.q = q
-		}
-		out = append(out, w)
+	for _, clause := range goautoneg.ParseAccept(accept) {
+		out = append(out, wish{clause.Type + "/" + clause.SubType, clause.Params})
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].q > out[j].q })
 	return out
 }
 
 var (
-	anything     = []wish{{mediaType: typeJSON, q: 1}}
-	protobufOnly = []wish{{mediaType: typeProtobuf, q: 1}}
+	anything     = []wish{{mediaType: typeJSON}}
+	protobufOnly = []wish{{mediaType: typeProtobuf}}
 )
 
 // format fulfils w, if the server can.
@@ -198,6 +189,7 @@ func (w wish) format(allowed []shape) (format, bool) {
 	if stream, ok := w.params["stream"]; ok && stream != "watch" {
 		return f, false
 	}
+	f.pretty = w.params["pretty"] == "1"
 	as := w.params["as"]
 	if as == "" && w.params["g"] == "" && w.params["v"] == "" {
 		return f, true
@@ -218,12 +210,11 @@ func (w wish) format(allowed []shape) (format, bool) {
 // wantsPretty is for people: those who ask for it, and those who look with a browser or curl.
 func wantsPretty(r *http.Request) bool {
 	if strings.Contains(r.URL.RawQuery, "pretty") {
-		if q, err := url.ParseQuery(r.URL.RawQuery); err == nil && q.Has("pretty") {
-			return !isFalse(q.Get("pretty"))
+		if text := r.URL.Query().Get("pretty"); text != "" {
+			pretty, err := strconv.ParseBool(text)
+			return err == nil && pretty
 		}
 	}
 	agent := r.UserAgent()
 	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")
 }
-
-func isFalse(s string) bool { return s == "false" || s == "0" }

@@ -152,7 +152,7 @@ func listOptions(c *call) (*listing, error) {
 			return nil, err
 		}
 	}
-	if name, ok := l.fields.RequiresExactMatch("metadata.name"); ok && c.t.name != "" && name != c.t.name {
+	if name, ok := l.fields.RequiresExactMatch("metadata.name"); c.t.name != "" && !l.fields.Empty() && (!ok || name != c.t.name) {
 		// The name of the path is the one that was authorized.
 		return nil, apierrors.NewBadRequest("fieldSelector metadata.name doesn't match requested name")
 	}

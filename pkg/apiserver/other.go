@@ -39,11 +39,14 @@ func (s *Server) otherPaths() *http.ServeMux {
 		mux.HandleFunc("/"+h.name+"/{check...}", h.serveOne)
 	}
 	if s.cfg.Tokens != nil {
-		mux.HandleFunc(openIDConfigPath, s.cfg.Tokens.ServeOpenIDConfig)
-		mux.HandleFunc(jwksPath, s.cfg.Tokens.ServeJWKS)
+		for _, end := range []string{"", "/{$}"} {
+			mux.HandleFunc(openIDConfigPath+end, s.cfg.Tokens.ServeOpenIDConfig)
+			mux.HandleFunc(jwksPath+end, s.cfg.Tokens.ServeJWKS)
+		}
 	}
 	s.debugPaths(mux)
 	mux.HandleFunc("/{$}", s.serveIndex)
+	mux.HandleFunc("/index.html", s.serveIndex)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notServed(w) })
 	return mux
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"bonsai/pkg/resource"
@@ -360,7 +362,7 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	if u := resource.AsCustom(next); u != nil && err == nil {
 		faults.strict, err = coercePatched(c, u, faults, o.FieldValidation)
 	} else if err == nil && p.showsObject { // a strategic patch is merged whatever type it says it is of
-		err = fitting(c, c.t.gvk(), next, faults)
+		err = fitting(c.t.gvk(), next, faults)
 	}
 	if bad := unreadable(c.t, next); err == nil && bad != nil {
 		if err = bad; p.showsObject {
@@ -371,6 +373,8 @@ func (s *Server) merge(c *call, o *metav1.PatchOptions, p patchFunc, current res
 	switch {
 	case refuses && p.parts != nil && p.showsObject:
 		return s.merge(c, o, patchFunc{do: p.do, showsObject: true}, current)
+	case errors.Is(err, errUnversioned):
+		return nil, unversioned(c, o, faults)
 	case err != nil:
 		return nil, err
 	}
@@ -400,14 +404,42 @@ func coercePatched(c *call, u *unstructured.Unstructured, f patchFaults, validat
 	return strict, nil
 }
 
-// fitting refuses a patched object that says it is of another kind.
-func fitting(c *call, gvk schema.GroupVersionKind, next resource.Object, f patchFaults) error {
-	claims := completed(next.GetObjectKind().GroupVersionKind(), gvk)
-	if err := c.kinds.misfit(claims, gvk); err != nil {
+// fitting refuses a patched object that says it is of another kind, or of none.
+func fitting(gvk schema.GroupVersionKind, next resource.Object, f patchFaults) error {
+	claims := next.GetObjectKind().GroupVersionKind()
+	if claims.Version == "" {
+		if _, err := claimedType([]byte(fmt.Sprint(f.patch))); err != nil {
+			return badPatch(fmt.Sprint(f.patch), err)
+		}
+		return errUnversioned
+	}
+	if err := misfit(completed(claims, gvk), gvk); err != nil {
 		return badPatch(fmt.Sprint(f.patch), err)
 	}
 	next.GetObjectKind().SetGroupVersionKind(gvk)
 	return nil
+}
+
+var errUnversioned = errors.New("the patched object does not say of what version it is")
+
+// unversioned is upstream's refusal of such an object, which it reads as if none of its fields were known, its name included.
+func unversioned(c *call, o *metav1.PatchOptions, f patchFaults) error {
+	var fields map[string]jsontext.Value
+	if err := jsonv2.Unmarshal([]byte(fmt.Sprint(f.patch)), &fields); err != nil {
+		return err
+	}
+	f.strict = nil
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if name != "apiVersion" && name != "kind" {
+			f.strict = append(f.strict, fmt.Errorf("unknown field %q", name))
+		}
+	}
+	if o.FieldValidation != metav1.FieldValidationIgnore {
+		if err := judgePatch(c, o, f); err != nil {
+			return err
+		}
+	}
+	return undeterminable(c.t)
 }
 
 // judgePatch refuses or warns of unknown and duplicate fields in what a patch makes of the object.

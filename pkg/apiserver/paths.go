@@ -46,8 +46,12 @@ func missing(c *call) error {
 // isTemplated tells whether t is where its kind has objects: a namespaced one below a namespace, unless it is a list of all.
 func (t *target) isTemplated() bool {
 	switch {
+	case t.rest != "" && t.sub == "" && t.row.Custom == nil: // an empty name of a subresource
+		return false
 	case t.namespace != "" && !t.row.Namespaced:
-		return t.isItsNamespace()
+		return !t.below // another namespace below one would be authorized as something in that
+	case t.namespace == "" && t.row.Namespaced && t.row.Custom != nil:
+		return t.verb == "list" || t.verb == "watch"
 	case t.namespace == "" && t.row.Namespaced && t.named:
 		return false
 	case t.namespace == "" && t.row.Namespaced && len(t.row.Verbs) > 0:
@@ -59,6 +63,9 @@ func (t *target) isTemplated() bool {
 // checkTable refuses what the table of templates refuses once a path and a method have been found.
 func checkTable(c *call) error {
 	switch {
+	case c.t.row.Custom != nil && c.t.verb == "patch":
+		_, err := patchKind(c)
+		return err
 	case c.t.row.Custom != nil, c.t.sub == "proxy":
 		return nil
 	case c.r.Method == http.MethodHead:

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -24,12 +25,19 @@ func (s *Server) route(c *call) error {
 	case !t.isTemplated():
 		return missing(c)
 	}
+	deprecated := t.row.Deprecated != "" && (t.sub == "" || t.row.Custom != nil)
+	if deprecated && t.row.Custom != nil {
+		c.warn(t.row.Deprecated) // whatever is asked of it
+	}
 	h, err := s.handlerOf(c)
 	if h == nil || err != nil {
 		return err
 	}
 	if err := checkTable(c); err != nil {
 		return err
+	}
+	if deprecated {
+		s.deprecates(c)
 	}
 	if c.surface = ofResource; t.longRunning() {
 		defer s.metrics.opened(c)()
@@ -45,9 +53,6 @@ func (s *Server) handle(c *call, h handler) error {
 	if err := checkNamed(c.t); err != nil {
 		return err
 	}
-	if c.t.row.Deprecated != "" && c.t.sub == "" {
-		s.deprecates(c)
-	}
 	if err := refuseExport(c); err != nil && !c.t.longRunning() {
 		return err
 	}
@@ -58,6 +63,8 @@ func (s *Server) handle(c *call, h handler) error {
 func (s *Server) handlerOf(c *call) (handler, error) {
 	var h handler
 	switch t := c.t; {
+	case t.prefixed && t.row.Custom == nil:
+		return s.routePrefixed(c)
 	case s.reviews[t.row] != nil:
 		return s.routeReview(c)
 	case s.computed[t.row] != nil:
@@ -71,6 +78,20 @@ func (s *Server) handlerOf(c *call) (handler, error) {
 		return nil, customNotAllowed(c)
 	}
 	return h, nil
+}
+
+// routePrefixed picks the handler of a request to a built-in kind whose verb is in its path: one may watch what can be watched, but none
+// of its subresources.
+func (s *Server) routePrefixed(c *call) (handler, error) {
+	t := c.t
+	stored := s.reviews[t.row] == nil && s.computed[t.row] == nil
+	if t.verb != "watch" || t.sub != "" || !stored || s.verbHandler(t) == nil {
+		return nil, noSuchPath()
+	}
+	if c.r.Method != http.MethodGet {
+		return nil, notAllowed()
+	}
+	return s.watch, nil
 }
 
 // routeReview picks the handler of a question, which can only be made.
@@ -146,7 +167,7 @@ func (s *Server) routeSub(c *call) (handler, error) {
 	t := c.t
 	var verbs map[string]handler
 	switch special := s.subresources[t.resource+"/"+t.sub]; {
-	case !t.named, t.rest != "" && t.sub != "proxy":
+	case !t.named, t.rest != "" && t.sub != "proxy" && t.row.Custom == nil: // nobody looks what follows after that of a custom one
 	case special != nil && t.group == "":
 		verbs = special
 	case partOf(t) != nil:
@@ -160,9 +181,6 @@ func (s *Server) routeSub(c *call) (handler, error) {
 	h, ok := verbs[t.verb]
 	if !ok || t.sub == "finalize" && t.verb != "update" {
 		return nil, customNotAllowed(c)
-	}
-	if t.row.Custom != nil && t.row.Deprecated != "" {
-		s.deprecates(c)
 	}
 	return h, nil
 }

@@ -131,6 +131,7 @@ type Server struct {
 	metrics      *metrics
 	slis         *slis
 	identity     identityMetrics
+	modes        passedModes
 	causes       *causes
 	timings      []*timing
 	began        time.Time
@@ -155,7 +156,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		cfg: c, log: c.Logger, now: c.Now, store: c.Store,
 		fields: newFieldTracker(c.Now), fairness: newFairness(c), watches: newWatches(c.MaxWatches, c.MaxWatchesPerUser),
-		causes: newCauses(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
+		causes: newCauses(), modes: newPassedModes(), reviews: map[*resource.Row]func(context.Context, auth.User, resource.Object) error{},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.flow = s.newFlowControl()

@@ -35,17 +35,14 @@ func (s *Server) fail(c *call, err error) {
 	if status.Code == http.StatusInternalServerError {
 		s.log.Error("request failed", "auditID", c.auditID, "path", c.r.URL.Path, "error", err)
 	}
-	f, negotiateErr := negotiateError(c.r)
-	if negotiateErr != nil {
-		f = format{media: mediaJSON, pretty: true} // whoever that is, it is no client of ours
-	}
+	f := negotiateError(c.r)
 	status.Kind, status.APIVersion = "Status", "v1"
 	body, encodeErr := encodeAs(f, statusGVK, status)
 	if encodeErr != nil {
 		http.Error(c.w, encodeErr.Error(), http.StatusInternalServerError)
 		return
 	}
-	s.send(c, int(status.Code), f.contentType(), body)
+	s.send(c, int(status.Code), f, body)
 }
 
 // statusOf returns the Status of any error. Those that are none already are mistakes of the server, not of the client.

@@ -22,6 +22,9 @@ type target struct {
 	resource, sub        string
 	namespace, name      string
 	named                bool   // the path has a name; that of a list of one is from its selector
+	prefixed             bool   // the verb is in the path, before the resource, whatever the method is
+	headless             bool   // there is such a verb, and nothing behind it
+	below                bool   // the resource is below a namespace in the path
 	path, rest           string // rest is what follows the subresource: the path to proxy
 	row                  *resource.Row
 	ver                  *resource.Version
@@ -34,10 +37,6 @@ func (t *target) gr() schema.GroupResource {
 }
 
 func (t *target) gvk() schema.GroupVersionKind { return t.ver.WithKind(t.row.Kind) }
-
-// isItsNamespace tells whether t is the namespace that its path begins with. Another namespace below it (namespaces/a/namespaces/b)
-// would be authorized as something in a.
-func (t *target) isItsNamespace() bool { return t.resource == "namespaces" && t.name == t.namespace }
 
 // key is the object's key in the store.
 func (t *target) key() string { return t.row.Key(t.namespace, t.name) }
@@ -55,7 +54,8 @@ var verbs = map[string]string{
 //	/api/VERSION/…  /apis/GROUP/VERSION/…   then one of
 //	RESOURCE[/NAME[/SUBRESOURCE[/REST]]]    namespaces/NAMESPACE/RESOURCE[/NAME[/SUBRESOURCE[/REST]]]
 //
-// with an optional "watch/" after the version, which old clients use. All other paths are no resources.
+// with an optional verb after the version ("watch/", which old clients use, or "proxy/", which is not served any more), which then counts
+// whatever the method is. All other paths are no resources.
 func parseTarget(r *http.Request) *target {
 	t := &target{path: r.URL.Path, verb: strings.ToLower(r.Method)}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
@@ -68,8 +68,12 @@ func parseTarget(r *http.Request) *target {
 		return t
 	}
 	t.isResource, t.verb = true, verbs[r.Method]
-	if parts[0] == "watch" && len(parts) > 1 && t.verb == "get" {
-		t.verb, parts = "watch", parts[1:]
+	if t.prefixed = parts[0] == "watch" || parts[0] == "proxy"; t.prefixed {
+		if len(parts) == 1 {
+			t.headless = true
+			return t
+		}
+		t.verb, parts = parts[0], parts[1:]
 	}
 	t.parseResource(parts)
 	t.refineVerb(r)
@@ -82,14 +86,14 @@ func (t *target) parseResource(parts []string) {
 		t.namespace = parts[1]
 		// namespaces/x/status is about the namespace, namespaces/x/pods about the pods in it.
 		if len(parts) > 2 && parts[2] != "status" && parts[2] != "finalize" {
-			parts = parts[2:]
+			parts, t.below = parts[2:], true
 		}
 	}
 	t.resource = parts[0]
 	if len(parts) > 1 {
 		t.name, t.named = parts[1], true
 	}
-	if len(parts) > 2 {
+	if len(parts) > 2 && t.verb != "proxy" {
 		t.sub = parts[2]
 	}
 	if len(parts) > 3 {
@@ -99,28 +103,28 @@ func (t *target) parseResource(parts []string) {
 
 // refineVerb tells list and watch from get, and deletecollection from delete.
 func (t *target) refineVerb(r *http.Request) {
-	if t.name != "" && t.verb != "watch" {
+	switch {
+	case t.prefixed, t.name != "":
 		return
-	}
-	switch t.verb {
-	case "get":
+	case t.verb == "get":
 		t.verb = "list"
 		if isTrue(r.URL.Query()["watch"]) {
 			t.verb = "watch"
 		}
-	case "delete":
+	case t.verb == "delete":
 		t.verb = "deletecollection"
+	default:
+		return
 	}
-	if t.verb == "list" || t.verb == "watch" || t.verb == "deletecollection" {
-		t.readSelectors(r)
-	}
+	t.readSelectors(r)
 }
 
-// readSelectors lets authorizers see a list of one named object as what it is: a kubelet may watch one secret.
+// readSelectors lets authorizers see a list of one named object as what it is: a kubelet may watch one secret. To delete by a selector is
+// to delete a collection, whatever it selects.
 func (t *target) readSelectors(r *http.Request) {
 	q := r.URL.Query()
 	t.labelText, t.fieldText = q.Get("labelSelector"), q.Get("fieldSelector")
-	if t.fieldText == "" || t.name != "" {
+	if t.fieldText == "" || t.verb == "deletecollection" {
 		return
 	}
 	sel, err := fields.ParseSelector(t.fieldText)

@@ -8,6 +8,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // issueToken makes a token for a service account. Nothing is stored.
@@ -27,6 +29,10 @@ func (s *Server) issueToken(c *call) error {
 	a := s.attributes(c, c.t, admission.Create, "token", req, nil, writeOptions{options: o, dryRun: len(o.DryRun) > 0})
 	if err := s.cfg.Admission.Admit(c.ctx(), a); err != nil {
 		return err
+	}
+	if req.Name != "" && req.Name != c.t.name {
+		return apierrors.NewInvalid(gvk.GroupKind(), c.t.name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "name"), req.Name, "must match the service account name if specified")})
 	}
 	stored, err := s.store.Get(c.ctx(), c.t.key(), store.ReadAt{})
 	if err != nil {

@@ -80,16 +80,21 @@ func partOf(t *target) *resource.Status {
 // checkName refuses a body that is about another object than the URL.
 func checkName(t *target, obj resource.Object) error {
 	switch {
+	case t.row.Namespaced && obj.GetNamespace() != "" && obj.GetNamespace() != t.namespace:
+		return errOtherNamespace
 	case obj.GetName() == "":
-		return apierrors.NewBadRequest(fmt.Sprintf(
-			"the name of the object (%s based on URL) was undeterminable: name must be provided", t.name))
+		return undeterminable(t)
 	case obj.GetName() != t.name:
 		return apierrors.NewBadRequest(fmt.Sprintf(
 			"the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), t.name))
-	case t.row.Namespaced && obj.GetNamespace() != "" && obj.GetNamespace() != t.namespace:
-		return errOtherNamespace
 	}
 	return nil
+}
+
+// undeterminable is the refusal of an object that does not say which it is.
+func undeterminable(t *target) error {
+	return apierrors.NewBadRequest(fmt.Sprintf(
+		"the name of the object (%s based on URL) was undeterminable: name must be provided", t.name))
 }
 
 // checkUID refuses an update that was meant for an earlier object of the same name.

@@ -24,14 +24,14 @@ import (
 // watch answers with a stream of events until the client, its timeout or the server ends it. An event is a few bytes
 // around the object's kept ones; a batch of them is flushed at once, so that a client that is behind catches up in large writes.
 func (s *Server) watch(c *call) error {
-	if c.f.media == mediaYAML {
-		return notAcceptable(typeJSON+streamed, typeProtobuf+streamed)
-	}
-	c.f.pretty = false
 	l, err := listOptions(c)
 	if err != nil {
 		return err
 	}
+	if c.f.media == mediaYAML {
+		return notAcceptable(typeJSON+streamed, typeProtobuf+streamed)
+	}
+	c.f.pretty = false
 	ctx, cancel := context.WithTimeout(c.ctx(), watchTime(l.TimeoutSeconds))
 	defer cancel()
 	ctx, withdrawn := c.kinds.whileServed(ctx, c.t.row)

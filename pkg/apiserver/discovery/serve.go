@@ -3,10 +3,10 @@ package discovery
 import (
 	"bytes"
 	"encoding/json"
-	"mime"
 	"net/http"
 	"strings"
 
+	"github.com/munnerz/goautoneg"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -119,11 +119,8 @@ func negotiate(accept string, both bool) (contentType string, aggregated bool) {
 	if accept == "" {
 		return typeJSON, false
 	}
-	for part := range strings.SplitSeq(accept, ",") {
-		name, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
+	for _, clause := range goautoneg.ParseAccept(accept) {
+		name, params := clause.Type+"/"+clause.SubType, clause.Params
 		switch name {
 		case "*/*", "application/*":
 			name = typeJSON
@@ -144,8 +141,11 @@ func negotiate(accept string, both bool) (contentType string, aggregated bool) {
 func notAcceptable(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(http.StatusNotAcceptable)
-	_ = json.NewEncoder(w).Encode(metav1.Status{
+	text, err := json.MarshalIndent(metav1.Status{
 		TypeMeta: meta("Status"), Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotAcceptable, Code: http.StatusNotAcceptable,
 		Message: "only the following media types are accepted: " + strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "),
-	})
+	}, "", "  ")
+	if err == nil { // it is made of texts only
+		_, _ = w.Write(text) // fails only if the client has gone
+	}
 }

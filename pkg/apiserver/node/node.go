@@ -158,14 +158,14 @@ func (n *Nodes) kubeletOf(ctx context.Context, node string) (*url.URL, error) {
 	return &url.URL{Scheme: "https", Host: net.JoinHostPort(host, strconv.Itoa(int(port)))}, nil
 }
 
-// address prefers the addresses by which a cluster's machines know each other.
+// address prefers the addresses by which a cluster's machines know each other. What is said if there is none is upstream's text.
 func address(o *corev1.Node) (string, error) {
-	for _, t := range []corev1.NodeAddressType{corev1.NodeInternalIP, corev1.NodeExternalIP, corev1.NodeHostName} {
+	for _, t := range []corev1.NodeAddressType{corev1.NodeInternalIP, corev1.NodeExternalIP, corev1.NodeHostName, corev1.NodeInternalDNS, corev1.NodeExternalDNS} {
 		for _, a := range o.Status.Addresses {
 			if a.Type == t && a.Address != "" {
 				return a.Address, nil
 			}
 		}
 	}
-	return "", apierrors.NewInternalError(fmt.Errorf("node %s has no address yet: its kubelet has not reported one", o.Name))
+	return "", fmt.Errorf("no preferred addresses found; known addresses: %v", o.Status.Addresses)
 }

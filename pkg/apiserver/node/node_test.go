@@ -220,7 +220,7 @@ func TestRefusals(t *testing.T) {
 		"/pods/shop/web/log?previous=true":                  `400 previous terminated container "c" in pod "web" not found`,
 		"/pods/shop/wait/log":                               "204 ",
 		"/pods/shop/lost/log":                               `404 pods "gone" not found`,
-		"/pods/shop/new/log":                                `500 Internal error occurred: node new has no address yet: its kubelet has not reported one`,
+		"/pods/shop/new/log":                                `500 Internal error occurred: no preferred addresses found; known addresses: []`,
 		"/pods/shop/web/log?tailLines=-1":                   `422 PodLogOptions "web" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0`,
 		"/pods/shop/web/log?limitBytes=0":                   `422 PodLogOptions "web" is invalid: limitBytes: Invalid value: 0: must be greater than 0`,
 		"/pods/shop/web/log?sinceSeconds=0":                 `422 PodLogOptions "web" is invalid: sinceSeconds: Invalid value: 0: must be greater than 0`,

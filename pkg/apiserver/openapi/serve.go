@@ -41,7 +41,7 @@ func (s *Service) ServeV3Index(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // JSON, but that is what upstream has always called it
 	w.Write(body)
 }
 
