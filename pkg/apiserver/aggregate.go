@@ -27,8 +27,10 @@ import (
 // Aggregation is what the server needs to serve APIs of other servers.
 type Aggregation struct {
 	aggregation.Config
-	// ClientCA is the authority of clients' certificates and of Config.Client, in PEM; other servers read it from a ConfigMap.
-	ClientCA []byte
+	// ProxyCA is the authority of Config.Client, and ClientCAs are those of clients' certificates at present, in PEM. Other servers read
+	// them from a ConfigMap.
+	ProxyCA   []byte
+	ClientCAs func() []byte
 }
 
 var (
@@ -286,8 +288,8 @@ func (s *Server) publishTrust(ctx context.Context) error {
 	}
 	want := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: "extension-apiserver-authentication"}}
 	want.Data = map[string]string{
-		"client-ca-file":                     string(s.cfg.Aggregation.ClientCA),
-		"requestheader-client-ca-file":       string(s.cfg.Aggregation.ClientCA),
+		"client-ca-file":                     string(s.cfg.Aggregation.ClientCAs()),
+		"requestheader-client-ca-file":       string(s.cfg.Aggregation.ProxyCA),
 		"requestheader-allowed-names":        `["front-proxy-client"]`,
 		"requestheader-username-headers":     `["X-Remote-User"]`,
 		"requestheader-uid-headers":          `["X-Remote-Uid"]`,

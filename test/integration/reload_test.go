@@ -95,6 +95,10 @@ func TestNewAuthority(t *testing.T) {
 	old.Host, old.CAData = s.config.Host, s.config.CAData
 	_, err = s.whoIs(old)
 	require.True(t, apierrors.IsUnauthorized(err), "%v", err)
+	s.until("aggregated servers are told", func() bool {
+		trust, err := s.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(t.Context(), "extension-apiserver-authentication", metav1.GetOptions{})
+		return err == nil && trust.Data["client-ca-file"] == string(s.options.PKI.CA)+string(second.CA)
+	})
 }
 
 // asked is whose certificates the server would take, as it says in the handshake, and the protocol that is then spoken.

@@ -181,7 +181,7 @@ func (o *Options) assemble(ctx context.Context, table *resource.Registry, st *st
 		Allocator:     alloc,
 		Connect:       nodes,
 		Definer:       definer,
-		Aggregation: &apiserver.Aggregation{ClientCA: o.PKI.CA, Config: aggregation.Config{
+		Aggregation: &apiserver.Aggregation{ProxyCA: o.PKI.CA, ClientCAs: func() []byte { return who.clients.after(o.PKI.CA) }, Config: aggregation.Config{
 			Client: o.PKI.ProxyClient, Resolve: nodes.Endpoint, Servers: oldcert.New(o.counts, "apiserver_kube_aggregator_")}},
 		Address:       net.JoinHostPort(o.AdvertiseIP.String(), strconv.Itoa(o.Port)),
 		ServiceIP:     parts.ServiceIP.String(),

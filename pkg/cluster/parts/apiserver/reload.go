@@ -9,6 +9,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -36,6 +37,11 @@ type authorities struct {
 
 // pool is the authorities now, the same for as long as they are the same.
 func (t *trust) pool() *x509.CertPool { return t.current.Load().pool }
+
+// after is the authorities of the file now, behind others, in PEM.
+func (t *trust) after(others []byte) []byte {
+	return slices.Concat(others, t.current.Load().pem)
+}
 
 // authorities returns those of base and of the file at path, which is read again when it has changed until ctx ends; path may be empty.
 func (o *Options) authorities(ctx context.Context, what string, base *x509.CertPool, path string) (*trust, error) {
