@@ -54,8 +54,8 @@
 //   - workqueue_* are those of the controllers of the same process, if it has any; the server's own loops have no queues.
 //   - Without counterpart: the server's requests to itself (apiserver_selfrequest_total) and its informers (informer_*), repairs of
 //     allocators (apiserver_nodeport_repair_*, …), the graph of the node authorizer (node_authorizer_*), a cache before all tokens
-//     (authentication_token_cache_*), tokens that live longer than they say (serviceaccount_stale_tokens_total), version 1 of KMS and the
-//     caches of data keys (apiserver_envelope_*, apiserver_storage_data_key_*, apiserver_storage_envelope_*), a second validation
+//     (authentication_token_cache_*), tokens that live longer than they say (serviceaccount_stale_tokens_total), version 1 of KMS and its
+//     caches of data keys (apiserver_envelope_encryption_dek_cache_*, apiserver_storage_data_key_*, apiserver_storage_envelope_*), a second validation
 //     by declaration (apiserver_validation_*), exemptions from pod security that are counted before there are any
 //     (pod_security_exemptions_total), feature gates (kubernetes_feature_enabled), plugins for credentials (rest_client_exec_plugin_*),
 //     the registry of metrics itself (registered_metrics_total, hidden_*, disabled_*, cardinality_*), gRPC to etcd inside (grpc_client_*).

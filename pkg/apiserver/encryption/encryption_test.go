@@ -213,7 +213,7 @@ func TestBadConfigurations(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	set := meter.New()
 	tr := mustLoad(t, entry("secrets", withKey("secretbox", "a", key1)+"\n  - identity: {}"))
-	tr.Counts = NewMetrics(set)
+	tr.Counts = NewMetrics(set, "apiserver-x")
 	stored, err := tr.ToStorage(t.Context(), secretKey, []byte(text))
 	require.NoError(t, err)
 	for _, value := range []string{string(stored), text, "k8s:enc:secretbox:v1:a:bad"} {

@@ -52,6 +52,7 @@ type envelope struct {
 	name    string
 	service keyService
 	now     func() time.Time
+	counts  *keyMetrics // nil if nothing is counted; set before the plugin is asked anything
 
 	mu      sync.Mutex
 	present *kmstypes.EncryptedObject // what new values are sealed with, without the data; nil before the first Status
@@ -77,6 +78,7 @@ func (e *envelope) seal(ctx context.Context, key string, plain []byte) ([]byte, 
 		return nil, fmt.Errorf("encryptedDEKSource with keyID hash %q expired at %s (current time is %s)",
 			hashed(present.KeyID), expires.Format(time.RFC3339), now.Format(time.RFC3339))
 	}
+	e.uses("to_storage", present.KeyID)
 	data, err := writer.seal(ctx, key, plain)
 	if err != nil {
 		return nil, err
@@ -93,6 +95,7 @@ func (e *envelope) open(ctx context.Context, key string, sealed []byte) ([]byte,
 	if err := checkObject(o); err != nil {
 		return nil, false, err
 	}
+	e.uses("from_storage", o.KeyID)
 	opener, err := e.openerOf(ctx, o)
 	if err != nil {
 		return nil, false, err
@@ -116,7 +119,9 @@ func (e *envelope) openerOf(ctx context.Context, o *kmstypes.EncryptedObject) (s
 	if ok {
 		return opener, nil
 	}
+	began := time.Now()
 	seed, err := e.service.Decrypt(ctx, &kmsapi.DecryptRequest{Ciphertext: o.EncryptedDEKSource, KeyId: o.KeyID, Annotations: o.Annotations})
+	e.answered(askedDecrypt, began, err)
 	if err != nil {
 		return nil, fmt.Errorf("failed to decrypt DEK, error: %w", err)
 	}
@@ -139,6 +144,7 @@ func (e *envelope) remember(id [sha256.Size]byte, opener sealer) {
 		clear(e.openers)
 	}
 	e.openers[id] = opener
+	e.remembers(len(e.openers))
 }
 
 // identify is a fingerprint of all by which a plugin finds the seed of o.
@@ -157,7 +163,9 @@ func identify(o *kmstypes.EncryptedObject) [sha256.Size]byte {
 // refresh asks the plugin how it is and which key it uses, and acts on that.
 func (e *envelope) refresh(ctx context.Context) error {
 	expires := e.now().Add(confirmedFor) // counted from before the question
+	began := time.Now()
 	status, err := e.service.Status(ctx)
+	e.answered(askedStatus, began, err)
 	if err != nil {
 		err = fmt.Errorf("failed to perform status section of the healthz check for KMS Provider %s, error: %w", e.name, err)
 	} else if err = errors.Join(e.judge(status), e.follow(ctx, status.KeyId, expires)); err != nil {
@@ -190,6 +198,7 @@ func (e *envelope) judge(s *kmsapi.StatusResponse) error {
 
 // follow goes on with the present seed if the plugin's key is still the one that it is encrypted by, and with a new one if not.
 func (e *envelope) follow(ctx context.Context, keyID string, expires time.Time) error {
+	e.told(keyID)
 	if err := checkKeyID(keyID); err != nil {
 		return fmt.Errorf("got invalid KMSv2 KeyID hash %q: %w", hashed(keyID), err)
 	}
@@ -204,7 +213,9 @@ func (e *envelope) follow(ctx context.Context, keyID string, expires time.Time) 
 	}
 	seed := make([]byte, seedSize)
 	rand.Read(seed)
+	began := time.Now()
 	got, err := e.service.Encrypt(ctx, seed)
+	e.answered(askedEncrypt, began, err)
 	if err != nil {
 		return fmt.Errorf("failed to rotate DEK: failed to encrypt DEK, error: %w", err)
 	}

@@ -16,17 +16,27 @@ import (
 type Metrics struct {
 	done  *prometheus.CounterVec
 	times *prometheus.HistogramVec
+	keys  *keyMetrics
 }
 
-// NewMetrics makes them in set.
-func NewMetrics(set *meter.Set) *Metrics {
+// NewMetrics makes them in set, for the API server with that id.
+func NewMetrics(set *meter.Set, serverID string) *Metrics {
 	const prefix = "apiserver_storage_transformation_"
 	return &Metrics{
 		done: set.Counter(prefix+"operations_total", "Values encrypted and decrypted, by what did it and what came of it.",
 			"resource", "status", "transformation_type", "transformer_prefix"),
 		times: set.Histogram(prefix+"duration_seconds", "Time to encrypt or decrypt a value.", prometheus.ExponentialBuckets(5e-6, 2, 25),
 			"transformation_type", "transformer_prefix"),
+		keys: newKeyMetrics(set, serverID),
 	}
+}
+
+// ofKeys are those of plugins and their keys, nil if there are none.
+func (m *Metrics) ofKeys() *keyMetrics {
+	if m == nil {
+		return nil
+	}
+	return m.keys
 }
 
 // transformed counts one value.

@@ -31,7 +31,7 @@ func (r *reloader) use(_ context.Context, data []byte) (bool, error) {
 		return false, err
 	}
 	ctx, cancel := context.WithCancel(r.whole)
-	if err := next.start(ctx, r.t.log); err != nil {
+	if err := next.start(ctx, r.t.log, r.t.Counts.ofKeys()); err != nil {
 		cancel()
 		next.close()
 		return false, configfile.Later{Err: err}

@@ -131,13 +131,14 @@ const (
 
 // Start asks the plugins for keys to write with; without these nothing could be served. Then it keeps asking, until ctx ends.
 func (t *Transformer) Start(ctx context.Context) error {
-	return t.current.Load().start(ctx, t.log)
+	return t.current.Load().start(ctx, t.log, t.Counts.ofKeys())
 }
 
-func (c *configured) start(ctx context.Context, log *slog.Logger) error {
+func (c *configured) start(ctx context.Context, log *slog.Logger, counts *keyMetrics) error {
 	wait, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
 	for _, p := range c.plugins {
+		p.counts = counts
 		if err := p.begin(wait); err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func (o *Options) encryption(ctx context.Context, table *resource.Registry) (*en
 	if err != nil {
 		return nil, err
 	}
-	t.Counts = encryption.NewMetrics(o.counts)
+	t.Counts = encryption.NewMetrics(o.counts, o.serverID())
 	if err := t.Start(ctx); err != nil {
 		return nil, err
 	}
