@@ -110,6 +110,7 @@ func (c *cluster) load(level string) (waiting, executing int) {
 
 // A watch whose client takes nothing more is ended, with all that it holds.
 func TestStalledWatch(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := start(t, func(cfg *Config) { cfg.WatchStall = 300 * time.Millisecond })
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url+"/api/v1/configmaps?watch=true", nil)
 	require.NoError(t, err)

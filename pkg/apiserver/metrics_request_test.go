@@ -64,6 +64,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		{request: "PUT " + maps, body: object},
 	} {
 		t.Run(test.request, func(t *testing.T) {
+			t.Parallel()
 			c := start(t)
 			c.do(test.request, test.body, test.headers...)
 			got := counted(c)

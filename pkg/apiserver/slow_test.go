@@ -34,6 +34,7 @@ func TestSlowBody(t *testing.T) {
 
 // A client that says nothing, or a letter of a header now and then, is cut off: no request of its ever begins.
 func TestSlowHeaders(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := start(t)
 	srv := c.server.httpServer(servingTLS())
 	require.NotZero(t, srv.ReadHeaderTimeout)
@@ -92,6 +93,7 @@ func drip(to io.Writer, text string) {
 
 // A client that asks for a large list and takes nothing of it holds its place until its deadline and a while more, not for ever.
 func TestSlowReader(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := start(t)
 	c.fill(12_000)
 	_, whole := c.do("GET /api/v1/pods", "")
